@@ -1,0 +1,67 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// WildoutEventType declares an event type: the schema of its data and how long
+// its events are kept.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=wevt,categories=wildout
+type WildoutEventType struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the events of this type look like.
+	// +required
+	Spec WildoutEventTypeSpec `json:"spec"`
+}
+
+// WildoutEventTypeList is a list of event types.
+//
+// +kubebuilder:object:root=true
+type WildoutEventTypeList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []WildoutEventType `json:"items"`
+}
+
+// WildoutEventTypeSpec describes an event type.
+type WildoutEventTypeSpec struct {
+	// The name that events carry, such as user/registered. It cannot change.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot change: create another WildoutEventType"
+	Type EventTypeName `json:"type"`
+
+	// One sentence for the people who read it later.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
+	// A JSON Schema (2020-12) of the data. Left out: any JSON object.
+	// +optional
+	Schema *JSON `json:"schema,omitempty"`
+
+	// How long events are kept. What a function has not finished with is
+	// never removed, whatever the limits say.
+	// +optional
+	// +kubebuilder:default={period: "72h"}
+	Retention *Retention `json:"retention,omitempty"`
+}
+
+// Retention bounds how long events are kept.
+type Retention struct {
+	// By age.
+	// +optional
+	// +kubebuilder:default="72h"
+	Period Duration `json:"period,omitempty"`
+
+	// By size, in bytes, such as 1Gi or 500M. Left out: no limit.
+	// +optional
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$`
+	MaxBytes string `json:"maxBytes,omitempty"`
+}

@@ -1,0 +1,281 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// WildoutFunction is a durable function: what starts it, the steps it takes,
+// and how it behaves under load and failure.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=wfn,categories=wildout
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="must be at most 52 characters: it becomes part of the names of Deployments and of Redis keys",fieldPath=".metadata.name"
+type WildoutFunction struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What the function does.
+	// +required
+	Spec WildoutFunctionSpec `json:"spec"`
+}
+
+// WildoutFunctionList is a list of functions.
+//
+// +kubebuilder:object:root=true
+type WildoutFunctionList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []WildoutFunction `json:"items"`
+}
+
+// WildoutFunctionSpec says what starts a function and which steps a run takes.
+type WildoutFunctionSpec struct {
+	// One sentence for the people who read it later.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
+	// What starts a run: any one of them.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=10
+	Triggers []Trigger `json:"triggers"`
+
+	// True: nothing is read, events wait in their streams and lose nothing.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// How many runs may be active at once, over all runners. A run that
+	// waits (sleep, retry, event, child) is not active.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	Concurrency []ConcurrencyLimit `json:"concurrency,omitempty"`
+
+	// How many runs may start in a period, over all runners.
+	// +optional
+	RateLimit *RateLimit `json:"rateLimit,omitempty"`
+
+	// Runs with the same key are one run.
+	// +optional
+	Idempotency *Idempotency `json:"idempotency,omitempty"`
+
+	// How long a run may be active in all; waiting does not count.
+	// +optional
+	Timeout Duration `json:"timeout,omitempty"`
+
+	// How long after its start a run must have ended; waiting counts.
+	// +optional
+	Deadline Duration `json:"deadline,omitempty"`
+
+	// The retry policy of every step that has none of its own.
+	// +optional
+	RetryPolicy *RetryPolicy `json:"retryPolicy,omitempty"`
+
+	// The steps of a run, in order; `needs` makes them a graph.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Steps []Step `json:"steps"`
+
+	// Steps taken once a run has failed for good; they see `error`.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	OnFailure []Step `json:"onFailure,omitempty"`
+
+	// What a run returns: any JSON, strings may hold ${expressions}.
+	// Left out, it is the output of the last step.
+	// +optional
+	Output *JSON `json:"output,omitempty"`
+
+	// Which version of the function a run that is under way continues on.
+	// +optional
+	// +kubebuilder:default=Pinned
+	Versioning VersioningPolicy `json:"versioning,omitempty"`
+
+	// How many finished runs are kept for looking at.
+	// +optional
+	// +kubebuilder:default={limit: 1000}
+	History *History `json:"history,omitempty"`
+}
+
+// VersioningPolicy says on which version of its function a run continues.
+//
+// +kubebuilder:validation:Enum=Pinned;Latest
+type VersioningPolicy string
+
+const (
+	// VersioningPinned finishes a run on the version it began with.
+	VersioningPinned VersioningPolicy = "Pinned"
+	// VersioningLatest continues a run on the newest version.
+	VersioningLatest VersioningPolicy = "Latest"
+)
+
+// Trigger starts a run: an event of a type, or a schedule.
+//
+// +kubebuilder:validation:ExactlyOneOf=event;cron
+// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.cron)",message="timeZone belongs to cron",fieldPath=".timeZone"
+// +kubebuilder:validation:XValidation:rule="!has(self.if) || has(self.event)",message="if belongs to event",fieldPath=".if"
+type Trigger struct {
+	// The event type, such as user/registered.
+	// +optional
+	Event EventTypeName `json:"event,omitempty"`
+
+	// CEL over `event`; false means that the event is not for this function.
+	// +optional
+	If Expression `json:"if,omitempty"`
+
+	// A schedule of five fields: minute, hour, day of month, month, day of week.
+	// Exactly one run per tick, however many runners there are.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Cron string `json:"cron,omitempty"`
+
+	// The IANA time zone of cron, such as Europe/Berlin. Default: UTC.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	TimeZone string `json:"timeZone,omitempty"`
+}
+
+// EventTypeName is the name of an event type, such as user/registered.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=128
+// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$`
+type EventTypeName string
+
+// Expression is a CEL expression.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=2048
+type Expression string
+
+// Template is a string with one or more ${expressions}.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=4096
+type Template string
+
+// ConcurrencyLimit bounds the runs that are active at once.
+type ConcurrencyLimit struct {
+	// The most runs at once.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Limit int32 `json:"limit"`
+
+	// CEL over `event`: the limit holds for each value, fair between values.
+	// Left out: the limit holds for the whole function.
+	// +optional
+	Key Expression `json:"key,omitempty"`
+}
+
+// RateLimit bounds the runs that start in a period (GCRA: evenly spaced, with
+// up to `burst` at once).
+type RateLimit struct {
+	// The most runs that start in a period.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	Limit int32 `json:"limit"`
+
+	// The period.
+	// +required
+	Period Duration `json:"period"`
+
+	// How many may start at once after a pause. With 1 no window of one
+	// period ever holds more than `limit` starts.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	Burst int32 `json:"burst,omitempty"`
+
+	// CEL over `event`: the limit holds for each value.
+	// +optional
+	Key Expression `json:"key,omitempty"`
+
+	// What happens to an event above the limit.
+	// +optional
+	// +kubebuilder:default=Delay
+	OnLimit OnLimit `json:"onLimit,omitempty"`
+}
+
+// OnLimit says what happens to an event above a rate limit.
+//
+// +kubebuilder:validation:Enum=Delay;Drop
+type OnLimit string
+
+const (
+	// OnLimitDelay starts the run later; nothing is lost.
+	OnLimitDelay OnLimit = "Delay"
+	// OnLimitDrop starts no run; the drop is counted.
+	OnLimitDrop OnLimit = "Drop"
+)
+
+// Idempotency makes runs with the same key one run.
+type Idempotency struct {
+	// CEL over `event`.
+	// +required
+	Key Expression `json:"key"`
+
+	// How long the key is remembered, from the start of its run.
+	// +optional
+	// +kubebuilder:default="24h"
+	TTL Duration `json:"ttl,omitempty"`
+}
+
+// RetryPolicy says when a failed step is tried again. Attempt n+1 begins
+// min(maxInterval, initialInterval * multiplier^(n-1)) after attempt n, give
+// or take the jitter.
+type RetryPolicy struct {
+	// The most attempts, the first included. 1 means no retry.
+	// +optional
+	// +kubebuilder:default=4
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxAttempts int32 `json:"maxAttempts,omitempty"`
+
+	// The wait after the first failed attempt.
+	// +optional
+	// +kubebuilder:default="1s"
+	InitialInterval Duration `json:"initialInterval,omitempty"`
+
+	// How much longer each wait is than the one before. A decimal from 1 to 100.
+	// +optional
+	// +kubebuilder:default="2"
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^([1-9][0-9]?|100)(\.[0-9]+)?$`
+	Multiplier string `json:"multiplier,omitempty"`
+
+	// The longest wait.
+	// +optional
+	// +kubebuilder:default="10m"
+	MaxInterval Duration `json:"maxInterval,omitempty"`
+
+	// How far a wait may differ from its nominal length, as a fraction from 0 to 1.
+	// +optional
+	// +kubebuilder:default="0.2"
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^(0(\.[0-9]+)?|1(\.0+)?)$`
+	Jitter string `json:"jitter,omitempty"`
+}
+
+// History bounds what is kept of finished runs.
+type History struct {
+	// How many finished runs are kept; failed ones are counted apart.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	Limit *int32 `json:"limit,omitempty"`
+}

@@ -1,0 +1,95 @@
+// Package event holds the envelope of an event, with the attributes of
+// CloudEvents 1.0, and its wire form in a Redis stream. It must not know who
+// publishes or who reads.
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// MaxBytes is the largest data of an event, in bytes.
+const MaxBytes = 1 << 20
+
+// Event is one message: something that happened, of a type, with data.
+type Event struct {
+	// ID is unique within the type. Empty when publishing: derived from the
+	// place in the stream.
+	ID string `json:"id"`
+	// Type is the event type, such as user/registered.
+	Type string `json:"type"`
+	// Source says who published it, a URI reference. May be empty.
+	Source string `json:"source,omitempty"`
+	// Subject says what it is about. May be empty.
+	Subject string `json:"subject,omitempty"`
+	// Time is when it was published.
+	Time time.Time `json:"time"`
+	// TraceParent is the W3C trace context of the publisher. May be empty.
+	TraceParent string `json:"traceparent,omitempty"`
+	// Data is one JSON value, an object as a rule.
+	Data json.RawMessage `json:"data"`
+}
+
+// The fields of a stream entry. Only data is required: a plain
+// `XADD <stream> * data '{"userId":"u1"}'` is a valid event.
+const (
+	FieldID          = "id"
+	FieldData        = "data"
+	FieldSource      = "source"
+	FieldSubject     = "subject"
+	FieldTraceParent = "traceparent"
+)
+
+// MalformedError says that a stream entry is not an event. No retry mends it.
+type MalformedError struct{ Reason string }
+
+func (e *MalformedError) Error() string { return "malformed event: " + e.Reason }
+
+// Fields returns the fields and values of the stream entry for e, in the
+// order of the wire form; empty attributes are left out.
+func (e *Event) Fields() []any {
+	fields := make([]any, 0, 10)
+	if e.ID != "" {
+		fields = append(fields, FieldID, e.ID)
+	}
+	for _, f := range [...]struct{ name, value string }{
+		{FieldSource, e.Source}, {FieldSubject, e.Subject}, {FieldTraceParent, e.TraceParent},
+	} {
+		if f.value != "" {
+			fields = append(fields, f.name, f.value)
+		}
+	}
+	return append(fields, FieldData, []byte(e.Data))
+}
+
+// Parse reads a stream entry. The caller sets Type and Time, and ID where the
+// entry has none. The error is a *MalformedError.
+func Parse(fields map[string]any) (Event, error) {
+	text := func(name string) string { s, _ := fields[name].(string); return s }
+	e := Event{
+		ID: text(FieldID), Source: text(FieldSource), Subject: text(FieldSubject),
+		TraceParent: text(FieldTraceParent),
+	}
+	data, ok := fields[FieldData].(string)
+	if !ok {
+		return e, &MalformedError{fmt.Sprintf("no field %q; publish it with: XADD <stream> * data '<JSON object>'", FieldData)}
+	}
+	e.Data = json.RawMessage(data)
+	return e, Check(e.Data)
+}
+
+// Check says why data cannot be the data of an event; the error is a
+// *MalformedError.
+func Check(data []byte) error {
+	switch {
+	case len(data) > MaxBytes:
+		return &MalformedError{fmt.Sprintf("data is %d bytes, the limit is %d; store it elsewhere and send a reference", len(data), MaxBytes)}
+	case !utf8.Valid(data):
+		return &MalformedError{"data is not valid UTF-8"}
+	case !json.Valid(data):
+		return &MalformedError{"data is not valid JSON"}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+// Package plan compiles the spec of a function: its step graph, its CEL
+// programs and its policies. Every error names the field and points at the
+// spot in the expression. A Plan never changes and may be shared. The package
+// must not know how runs are executed or stored.
+package plan
+
+import (
+	"time"
+
+	"github.com/wildout/wildout/api/v1alpha1"
+)
+
+// Plan is a compiled function.
+type Plan struct {
+	// Function is the name of the function.
+	Function string
+	// Hash is the content address of the spec: the version of the function.
+	Hash string
+	// Spec is what was compiled, with its defaults filled in.
+	Spec *v1alpha1.WildoutFunctionSpec
+
+	Triggers    []Trigger
+	Steps       []*Step
+	OnFailure   []*Step
+	Output      *Value // nil: the output of the last step
+	Concurrency []ConcurrencyLimit
+	RateLimit   *RateLimit
+	Idempotency *Idempotency
+	// Timeout bounds the active time of a run; 0 means no bound.
+	Timeout time.Duration
+	// Deadline bounds the age of a run; 0 means no bound.
+	Deadline time.Duration
+}
+
+// Trigger starts a run: an event type, or a schedule.
+type Trigger struct {
+	Event    string
+	If       *Expr    // nil: every event
+	Schedule Schedule // nil unless Cron
+	Cron     string   // the expression with its time zone, the identity of the schedule
+}
+
+// Schedule gives the ticks of a cron expression.
+type Schedule interface {
+	// Next returns the first tick after t, or the zero time if there is none.
+	Next(t time.Time) time.Time
+}
+
+// ConcurrencyLimit bounds the active runs.
+type ConcurrencyLimit struct {
+	Limit int
+	Key   *Expr // nil: the whole function
+}
+
+// RateLimit bounds the starts in a period.
+type RateLimit struct {
+	Limit  int
+	Burst  int
+	Period time.Duration
+	Key    *Expr // nil: the whole function
+	Drop   bool
+}
+
+// Idempotency makes runs with the same key one run.
+type Idempotency struct {
+	Key *Expr
+	TTL time.Duration
+}
+
+// Retry is a compiled retry policy.
+type Retry struct {
+	MaxAttempts     int
+	InitialInterval time.Duration
+	Multiplier      float64
+	MaxInterval     time.Duration
+	Jitter          float64
+}
+
+// DefaultStepTimeout bounds an attempt of a step that sets no timeout.
+const DefaultStepTimeout = 5 * time.Minute
+
+// Step is one compiled step. Exactly one of the actions is set.
+type Step struct {
+	Name string
+	// Needs are the indexes, in the same list, of the steps it starts after.
+	Needs           []int
+	If              *Expr  // nil: always
+	ForEach         *Value // nil: once
+	MaxParallel     int    // at least 1
+	Retry           Retry
+	Timeout         time.Duration
+	ContinueOnError bool
+
+	Handler    string // with With
+	With       *Value // nil: {}
+	Sleep      time.Duration
+	SleepUntil *Value
+	Wait       *Wait
+	Send       []Send
+	Invoke     *Invoke
+	Assert     []Assertion
+	Set        *Value
+}
+
+// Wait is a compiled waitForEvent.
+type Wait struct {
+	Event   string
+	Match   *Path // nil: any event of the type
+	If      *Expr // nil: any
+	Timeout time.Duration
+}
+
+// Send is a compiled sendEvent.
+type Send struct {
+	Type string
+	Data *Value // nil: {}
+	ID   *Value // nil: derived from run and step
+}
+
+// Invoke is a compiled invoke.
+type Invoke struct {
+	Function string
+	Data     *Value        // nil: {}
+	Timeout  time.Duration // 0: no bound
+}
+
+// Assertion is a compiled condition.
+type Assertion struct {
+	That    *Expr
+	Message *Value // nil: the text of That
+}

@@ -1,0 +1,90 @@
+package wildout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// RunInfo tells a handler which attempt of which step it is.
+type RunInfo struct {
+	// RunID is the id of the run, the same on every attempt.
+	RunID string
+	// Function is the name of the function.
+	Function string
+	// Step is the step's path of names, with the index of a forEach element:
+	// send, or send[3].
+	Step string
+	// Attempt counts from 1.
+	Attempt int
+	// IdempotencyKey is the run id and the step's path: the same on every
+	// attempt of this step, different for every other step.
+	IdempotencyKey string
+	// Deadline is when the attempt is cancelled.
+	Deadline time.Time
+	// EventID is the id of the event that started the run.
+	EventID string
+	// TraceParent is the W3C trace context of the run. May be empty.
+	TraceParent string
+}
+
+type contextKey int
+
+const (
+	infoKey contextKey = iota
+	subStepsKey
+)
+
+// Info returns the RunInfo of the step whose handler was called with ctx.
+// Outside a handler it is the zero RunInfo.
+func Info(ctx context.Context) RunInfo {
+	info, _ := ctx.Value(infoKey).(RunInfo)
+	return info
+}
+
+// WithInfo returns a context that carries info. The engine calls it; a test of
+// a handler may.
+func WithInfo(ctx context.Context, info RunInfo) context.Context {
+	return context.WithValue(ctx, infoKey, info)
+}
+
+// SubSteps makes the durable sub-steps of a handler: Do returns the stored
+// output of the sub-step of that name, or calls fn and stores what it returns.
+type SubSteps interface {
+	Do(ctx context.Context, name string, fn func(context.Context) (json.RawMessage, error)) (json.RawMessage, error)
+}
+
+// WithSubSteps returns a context whose Step calls are made durable by s.
+func WithSubSteps(ctx context.Context, s SubSteps) context.Context {
+	return context.WithValue(ctx, subStepsKey, s)
+}
+
+// Step runs fn once per run: its result is stored under name, and a later
+// attempt of the same handler gets the stored result in place of a second
+// call. The context of fn carries a RunInfo with an idempotency key of its
+// own. An error is not stored: the handler may return it, and the next
+// attempt calls fn again. It fails outside a handler.
+func Step[T any](ctx context.Context, name string, fn func(context.Context) (T, error)) (T, error) {
+	var result T
+	steps, ok := ctx.Value(subStepsKey).(SubSteps)
+	if !ok {
+		return result, errors.New("wildout.Step was called outside a handler: pass on the context that the handler was given")
+	}
+	raw, err := steps.Do(ctx, name, func(ctx context.Context) (output json.RawMessage, err error) {
+		defer recoverAsError(&err)
+		value, err := fn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return encodeOutput(value)
+	})
+	if err != nil {
+		return result, err
+	}
+	if err := json.Unmarshal(raw, &result); err != nil {
+		return result, NonRetriable(fmt.Errorf("the stored result of sub-step %s does not fit its type: %w", name, err))
+	}
+	return result, nil
+}
