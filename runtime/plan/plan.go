@@ -32,6 +32,10 @@ type Plan struct {
 	Deadline time.Duration
 }
 
+// Latest reports whether runs continue on the newest version of the function,
+// in place of the one they began with.
+func (p *Plan) Latest() bool { return p.Spec.Versioning == v1alpha1.VersioningLatest }
+
 // Trigger starts a run: an event type, or a schedule.
 type Trigger struct {
 	Event    string

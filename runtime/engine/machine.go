@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/wildout/wildout/runtime/plan"
+)
+
+// state of a node or a unit.
+type state int
+
+const (
+	pending state = iota
+	running       // an attempt is under way
+	waiting       // until due, or until something arrives
+	active        // node only: started, some units have not ended
+	ended
+)
+
+// node is a step of the graph. A step without forEach has one unit.
+type node struct {
+	step   *plan.Step
+	state  state
+	result result
+	units  []*unit
+	next   int // first unit that has not begun
+	open   int // units begun and not ended
+	since  time.Time
+}
+
+// unit is what is done once: a step, or one element of its forEach.
+type unit struct {
+	node  *node
+	path  string
+	item  json.RawMessage
+	state state
+	prog  progress
+	res   result
+	// looked: this execution has seen to the registration of the wait.
+	looked bool
+}
+
+// machine walks one list of steps: it says which units may begin and what the
+// whole has come to. It does no I/O; the execution does.
+type machine struct {
+	nodes []*node
+}
+
+func newMachine(steps []*plan.Step) *machine {
+	m := &machine{nodes: make([]*node, len(steps))}
+	backing := make([]node, len(steps))
+	for i, step := range steps {
+		backing[i].step = step
+		m.nodes[i] = &backing[i]
+	}
+	return m
+}
+
+// ready reports whether the steps that n needs have all ended.
+func (m *machine) ready(n *node) bool {
+	for _, i := range n.step.Needs {
+		if m.nodes[i].state != ended {
+			return false
+		}
+	}
+	return true
+}
+
+// find returns the node of that name.
+func (m *machine) find(name string) *node {
+	for _, n := range m.nodes {
+		if n.step.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+// done reports whether every step has ended.
+func (m *machine) done() bool {
+	for _, n := range m.nodes {
+		if n.state != ended {
+			return false
+		}
+	}
+	return true
+}
+
+// last reports whether u is the only thing left to do but for pure steps, so
+// that its result may travel with the end of the run and needs no commit of
+// its own.
+func (m *machine) last(u *unit) bool {
+	if u.node.step.ForEach != nil {
+		return false
+	}
+	for _, n := range m.nodes {
+		if n == u.node || n.state == ended {
+			continue
+		}
+		pure := n.step.ForEach == nil && (n.step.Set != nil || n.step.Assert != nil)
+		if !pure || n.state != pending {
+			return false
+		}
+	}
+	return true
+}
+
+// end records the result of a unit and, with the last one, of its node.
+func (m *machine) end(u *unit, r result) {
+	n := u.node
+	u.state, u.res = ended, r
+	n.open--
+	if n.step.ForEach == nil {
+		n.state, n.result = ended, r
+		return
+	}
+	if n.open == 0 && n.next == len(n.units) {
+		n.state, n.result = ended, n.collect()
+	}
+}
+
+// collect makes the result of a forEach step: the outputs in order. A failed
+// element (onError: Continue) is null there, and the first error is the step's.
+func (n *node) collect() result {
+	all := result{Start: n.since.UnixMilli()}
+	size := 2
+	for _, u := range n.units {
+		size += len(u.res.Output) + 5
+	}
+	list := append(make([]byte, 0, size), '[')
+	var end int64
+	for i, u := range n.units {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		if len(u.res.Output) > 0 {
+			list = append(list, u.res.Output...)
+		} else {
+			list = append(list, "null"...)
+		}
+		if all.Error == "" {
+			all.Error = u.res.Error
+		}
+		all.Attempts = max(all.Attempts, u.res.Attempts)
+		end = max(end, u.res.Start+u.res.Duration)
+	}
+	all.Output = append(list, ']')
+	all.Duration = max(0, end-all.Start)
+	return all
+}
+
+// due returns the earliest time at which a waiting unit must be looked at, and
+// whether any unit waits at all.
+func (m *machine) due() (earliest time.Time, any bool) {
+	for _, n := range m.nodes {
+		for _, u := range n.units {
+			if u.state != waiting {
+				continue
+			}
+			any = true
+			if due := millis(u.prog.Due); !due.IsZero() && (earliest.IsZero() || due.Before(earliest)) {
+				earliest = due
+			}
+		}
+	}
+	return earliest, any
+}
+
+// records tells the steps for the history.
+func (m *machine) records() []StepRecord {
+	var all []StepRecord
+	for _, n := range m.nodes {
+		r := StepRecord{Name: n.step.Name, Attempts: n.result.Attempts, Error: n.result.Error}
+		switch {
+		case n.state == pending:
+			r.Status = StatusPending
+		case n.state != ended:
+			r.Status = StatusWaiting
+			r.Start = n.since
+			for _, u := range n.units {
+				if due := millis(u.prog.Due); u.state == waiting && (r.Due.IsZero() || due.Before(r.Due)) {
+					r.Due = due
+				}
+				r.Attempts = max(r.Attempts, u.prog.Attempts)
+				if u.prog.Error != "" {
+					r.Error = u.prog.Error
+				}
+			}
+		case n.result.skipped:
+			r.Status = StatusSkipped
+		case n.result.Error != "":
+			r.Status = StatusFailed
+		default:
+			r.Status = StatusOK
+		}
+		if n.state == ended {
+			r.Start, r.Duration = millis(n.result.Start), time.Duration(n.result.Duration)*time.Millisecond
+		}
+		all = append(all, r)
+	}
+	return all
+}

@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	wildout "github.com/wildout/wildout/runtime"
+)
+
+// journalError marks a failure of the journal inside a handler: it is not the
+// handler's.
+type journalError struct{ err error }
+
+func (e *journalError) Error() string { return e.err.Error() }
+func (e *journalError) Unwrap() error { return e.err }
+
+// subSteps makes the Step calls of one attempt durable. A sub-step's identity
+// is its path of names.
+type subSteps struct {
+	x    *execution
+	path string
+	mu   sync.Mutex
+	done map[string]json.RawMessage
+}
+
+// Do implements wildout.SubSteps.
+func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
+	if name == "" {
+		return nil, wildout.NonRetriable(fmt.Errorf("a durable sub-step of %s has no name", s.path))
+	}
+	path := s.path + "/" + name
+	s.mu.Lock()
+	output, known := s.done[name]
+	s.mu.Unlock()
+	if known {
+		return output, nil
+	}
+	if b, ok := s.x.run.Results[path]; ok {
+		r, err := decodeResult(path, b)
+		return r.Output, err
+	}
+	info := wildout.Info(ctx)
+	info.Step, info.IdempotencyKey = path, info.RunID+"/"+path
+	start := s.x.Now()
+	inner := wildout.WithSubSteps(wildout.WithInfo(ctx, info), &subSteps{x: s.x, path: path})
+	output, err := fn(inner)
+	if err != nil {
+		return nil, err
+	}
+	r := result{Output: output, Attempts: info.Attempt, Start: start.UnixMilli(), Duration: s.x.Now().Sub(start).Milliseconds()}
+	if !s.x.wrote.Load() {
+		r.Version = s.x.run.Plan.Hash
+	}
+	b, err := s.x.run.Journal.Commit(s.x.durable, path, r.encode())
+	if err != nil {
+		return nil, &journalError{fmt.Errorf("commit sub-step %s: %w", path, err)}
+	}
+	s.x.wrote.Store(true)
+	if r, err = decodeWinner(path, b, r); err != nil {
+		return nil, &journalError{err}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = map[string]json.RawMessage{}
+	}
+	s.done[name] = r.Output
+	return r.Output, nil
+}

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Finish is how a run ends.
+type Finish struct {
+	Ref *Ref
+	// Record is the history entry. With Count it is not recorded but counted
+	// under that name.
+	Record []byte
+	Count  string
+	Failed bool
+	// Result is what the parent's step gets, in journal form.
+	Result []byte
+	// OnceKey is the idempotency key that the run holds; Outcome is told to
+	// runs that meet it later.
+	OnceKey string
+	Outcome []byte
+	Waits   []WaitRef
+}
+
+type finishOp struct {
+	Finish
+	index   int
+	counted bool
+}
+
+// read takes the answer for this run from the answer of its batch.
+func (f *finishOp) read(cmd redis.Cmder) {
+	all, _ := cmd.(*redis.Cmd).Int64Slice()
+	f.counted = f.index < len(all) && all[f.index] == 1
+}
+
+// Finish ends a run. False means that it was ended, or parked, by somebody
+// else before, and nothing was written.
+func (c *Committer) Finish(ctx context.Context, f Finish) (bool, error) {
+	op := &operation{finish: &finishOp{Finish: f}}
+	if err := c.do(ctx, op); err != nil {
+		return false, fmt.Errorf("finish run %s: %w", f.Ref.RunID, err)
+	}
+	if !op.finish.counted {
+		return false, c.sweep(ctx, f.Ref)
+	}
+	return true, nil
+}
+
+// queueFinish adds one script call that ends all these runs.
+func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder {
+	k := c.store.keys
+	keys := make([]string, 4, 4+2*len(ops))
+	keys[0], keys[1], keys[2], keys[3] = k.Done(c.function), k.Dead(c.function), k.Versions(c.function), k.Counters(c.function)
+	args := make([]any, 4, 4+6*len(ops))
+	args[0], args[1], args[2], args[3] = c.function, c.limits.Done, c.limits.Dead, len(ops)
+	for _, op := range ops {
+		f := &op.finish.Finish
+		flags, record := finishFlags(f), f.Record
+		if f.Count != "" {
+			record = []byte(f.Count)
+		}
+		keys = append(keys, f.Ref.Stream, k.Run(c.function, f.Ref.RunID))
+		args = append(args, flags, f.Ref.Entry, f.Ref.RunID, record, f.Ref.Version)
+		if p := f.Ref.Parent; p != nil {
+			keys = append(keys, k.Run(p.Function, p.RunID), k.Inbox(p.Function))
+			args = append(args, p.RunID, p.Path, f.Result)
+		}
+		if f.OnceKey != "" {
+			keys = append(keys, k.Once(c.function, f.OnceKey))
+			args = append(args, f.Outcome)
+		}
+		args = append(args, len(f.Waits))
+		for _, w := range f.Waits {
+			keys = append(keys, k.Wait(c.function, w.EventType, w.Match, w.Value))
+			args = append(args, w.member(f.Ref.RunID))
+		}
+	}
+	return p.EvalSha(context.Background(), c.store.scheme["finish"].Hash(), keys, args...)
+}
+
+func finishFlags(f *Finish) string {
+	flags := ""
+	if f.Failed {
+		flags += "f"
+	}
+	if f.Count != "" {
+		flags += "s"
+	}
+	if f.Ref.Inbox {
+		flags += "i"
+	}
+	if f.Ref.Parked {
+		flags += "v"
+	}
+	if f.Ref.Parent != nil {
+		flags += "p"
+	}
+	if f.OnceKey != "" {
+		flags += "o"
+	}
+	return flags
+}
+
+// sweep drops the journal that a zombie wrote into after the run had ended:
+// nobody has the entry any more, and the run is not parked.
+func (c *Committer) sweep(ctx context.Context, r *Ref) error {
+	pending, err := c.store.rdb.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: r.Stream, Group: c.function, Start: r.Entry, End: r.Entry, Count: 1}).Result()
+	if err != nil || len(pending) > 0 {
+		return Explain(err)
+	}
+	key := c.store.keys.Run(r.Function, r.RunID)
+	parked, err := c.store.rdb.HExists(ctx, key, metaField).Result()
+	if err != nil || parked {
+		return Explain(err)
+	}
+	return Explain(c.store.rdb.Unlink(ctx, key).Err())
+}
+
+// Journal is a run as it was taken over.
+type Journal struct {
+	Meta     []byte
+	Active   time.Duration
+	Results  map[string][]byte
+	Progress map[string][]byte
+}
+
+// Load reads the journal of a run; nil when there is none.
+func (s *Store) Load(ctx context.Context, function, runID string) (*Journal, error) {
+	fields, err := s.rdb.HGetAll(ctx, s.keys.Run(function, runID)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("load run %s: %w", runID, Explain(err))
+	}
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	return journalOf(fields), nil
+}
+
+// Take takes over a parked run for an inbox entry; nil when the entry is stale.
+func (c *Committer) Take(ctx context.Context, runID, entry string) (*Journal, error) {
+	k := c.store.keys
+	cmd, err := c.script(ctx, "take", []string{k.Inbox(c.function), k.Run(c.function, runID), k.Timers(c.function)}, c.function, entry, runID)
+	if err != nil {
+		return nil, fmt.Errorf("take over run %s: %w", runID, err)
+	}
+	flat, err := cmd.StringSlice()
+	if err != nil || len(flat) == 0 {
+		return nil, nil //nolint:nilerr // a false answer is redis.Nil: the entry is stale
+	}
+	fields := make(map[string]string, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		fields[flat[i]] = flat[i+1]
+	}
+	return journalOf(fields), nil
+}
+
+func journalOf(fields map[string]string) *Journal {
+	j := &Journal{Results: map[string][]byte{}, Progress: map[string][]byte{}}
+	for name, value := range fields {
+		switch {
+		case name == metaField:
+			j.Meta = []byte(value)
+		case name == activeField:
+			ms, _ := strconv.ParseInt(value, 10, 64)
+			j.Active = time.Duration(ms) * time.Millisecond
+		case name == ownerField || name[:1] == "?":
+		case name[:1] == progressPrefix:
+			j.Progress[name[1:]] = []byte(value)
+		default:
+			j.Results[name] = []byte(value)
+		}
+	}
+	return j
+}

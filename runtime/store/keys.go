@@ -1,0 +1,115 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+)
+
+// Keys names the keys of one partition of one namespace. All share a hash
+// tag, so that a script may touch any of them together, on a cluster too.
+type Keys struct{ prefix string }
+
+// NewKeys returns the keys of a namespace.
+func NewKeys(namespace string) Keys {
+	return Keys{"wo:{" + namespace + ".0}:"}
+}
+
+// Stream is the stream of an event type.
+func (k Keys) Stream(eventType string) string { return k.prefix + "ev:" + eventType }
+
+// EventID remembers that an event with this id was published.
+func (k Keys) EventID(eventType, id string) string {
+	return k.prefix + "id:" + eventType + ":" + shorten(id)
+}
+
+// Types is a hash: event type → retention.
+func (k Keys) Types() string { return k.prefix + "types" }
+
+// Functions is a hash: function → the version that is installed.
+func (k Keys) Functions() string { return k.prefix + "functions" }
+
+func (k Keys) fn(function, rest string) string { return k.prefix + "fn:" + function + ":" + rest }
+
+// Inbox is the stream of what is addressed to one function alone.
+func (k Keys) Inbox(function string) string { return k.fn(function, "in") }
+
+// Run is the journal of a run.
+func (k Keys) Run(function, id string) string { return k.fn(function, "run:"+id) }
+
+// Timers is a sorted set: due time in ms → run.
+func (k Keys) Timers(function string) string { return k.fn(function, "timers") }
+
+// Wait is the set of runs that wait for an event with a matched value.
+func (k Keys) Wait(function, eventType, match, value string) string {
+	return k.fn(function, "wait:"+eventType+":"+digest(match+"\x00"+value))
+}
+
+// Waits is a hash: event type + match → the paths that runs of any version
+// wait on; it says for which values an arriving event is looked up.
+func (k Keys) Waits(function string) string { return k.fn(function, "waits") }
+
+// Rate is the GCRA state of a rate limit.
+func (k Keys) Rate(function, value string) string { return k.fn(function, "limit:"+shorten(value)) }
+
+// Slots is a hash: runner → the slots that it holds of concurrency limit n.
+func (k Keys) Slots(function string, n int, value string) string {
+	return k.fn(function, "slots:"+strconv.Itoa(n)+":"+shorten(value))
+}
+
+// Queue is the list of runs that wait for a slot.
+func (k Keys) Queue(function string, n int, value string) string {
+	return k.fn(function, "queue:"+strconv.Itoa(n)+":"+shorten(value))
+}
+
+// Queued is the set of the values that have a queue, as limit number + value.
+func (k Keys) Queued(function string) string { return k.fn(function, "queued") }
+
+// Once holds the run that took an idempotency key, and its outcome.
+func (k Keys) Once(function, value string) string { return k.fn(function, "once:"+shorten(value)) }
+
+// Done is the history of runs that ended well.
+func (k Keys) Done(function string) string { return k.fn(function, "done") }
+
+// Dead is the history of runs that failed, and of entries that are no event.
+func (k Keys) Dead(function string) string { return k.fn(function, "dead") }
+
+// Plans is a hash: version → the function as it was then.
+func (k Keys) Plans(function string) string { return k.fn(function, "plans") }
+
+// Versions is a hash: version → parked runs that began with it.
+func (k Keys) Versions(function string) string { return k.fn(function, "versions") }
+
+// Runners is a sorted set: last heartbeat in ms → runner.
+func (k Keys) Runners(function string) string { return k.fn(function, "runners") }
+
+// Cron is a hash: schedule → its last tick in ms.
+func (k Keys) Cron(function string) string { return k.fn(function, "cron") }
+
+// Counters is a hash of totals: finished, failed, dropped, duplicate.
+func (k Keys) Counters(function string) string { return k.fn(function, "counters") }
+
+// Fallback is a stream of entries that another database could not take.
+func (k Keys) Fallback(name string) string { return k.prefix + "fallback:" + name }
+
+// StreamType returns the event type of a stream key, or "" for an inbox.
+func (k Keys) StreamType(key string) string {
+	if t, ok := strings.CutPrefix(key, k.prefix+"ev:"); ok {
+		return t
+	}
+	return ""
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:10])
+}
+
+// shorten keeps short values readable in the key and bounds the others.
+func shorten(s string) string {
+	if len(s) <= 64 {
+		return s
+	}
+	return "#" + digest(s)
+}

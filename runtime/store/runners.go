@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Beat is what a runner learns with a heartbeat.
+type Beat struct {
+	// Fenced: the lease had run out. The runner must drop its runs and go on
+	// under another name.
+	Fenced  bool
+	Now     time.Time // the server's clock
+	NextDue time.Time // the next timer; zero: none
+	Alive   int       // runners of the function
+	Rank    int       // own place among them, from 0
+	Queues  int       // values with queued runs
+	// WaitPaths counts what runs of any version wait on.
+	WaitPaths int
+	Dead      []string // runners whose lease ran out
+}
+
+// Beat says that a runner lives.
+func (s *Store) Beat(ctx context.Context, function, runner string, lease time.Duration, first bool) (Beat, error) {
+	k := s.keys
+	reply, err := s.run(ctx, "beat", []string{k.Runners(function), k.Timers(function), k.Queued(function), k.Waits(function)},
+		runner, lease.Milliseconds(), flag(first)).Slice()
+	if err != nil {
+		return Beat{}, fmt.Errorf("heartbeat of %s: %w", runner, Explain(err))
+	}
+	if len(reply) < 7 {
+		return Beat{}, fmt.Errorf("heartbeat of %s: short answer %v", runner, reply)
+	}
+	n := func(i int) int64 { v, _ := reply[i].(int64); return v }
+	b := Beat{Fenced: n(0) == 1, Now: time.UnixMilli(n(1)), Alive: int(n(3)), Rank: int(n(4)), Queues: int(n(5)), WaitPaths: int(n(6))}
+	if n(2) >= 0 {
+		b.NextDue = time.UnixMilli(n(2))
+	}
+	for _, name := range reply[7:] {
+		if text, ok := name.(string); ok {
+			b.Dead = append(b.Dead, text)
+		}
+	}
+	return b, nil
+}
+
+// Claim takes over up to most entries of a dead runner; of a living one it
+// takes none, unless it is the caller itself.
+func (s *Store) Claim(ctx context.Context, function, runner, dead, stream string, lease time.Duration, most int) ([]Entry, error) {
+	reply, err := s.run(ctx, "claim", []string{s.keys.Runners(function), stream}, function, runner, dead, lease.Milliseconds(), most).Slice()
+	if err != nil {
+		return nil, fmt.Errorf("claim entries of runner %s: %w", dead, Explain(err))
+	}
+	all := make([]Entry, 0, len(reply))
+	for _, item := range reply {
+		row, ok := item.([]any)
+		if !ok || len(row) < 2 {
+			continue
+		}
+		e := Entry{Stream: stream, Type: s.keys.StreamType(stream)}
+		e.ID, _ = row[0].(string)
+		e.Deliveries, _ = row[1].(int64)
+		if len(row) > 2 {
+			e.Fields = fieldMap(row[2])
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+func fieldMap(v any) map[string]any {
+	flat, ok := v.([]any)
+	if !ok {
+		return nil
+	}
+	fields := make(map[string]any, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		if name, ok := flat[i].(string); ok {
+			fields[name] = flat[i+1]
+		}
+	}
+	return fields
+}
+
+// Forget removes a runner for which nothing is pending, and says whether it did.
+func (s *Store) Forget(ctx context.Context, function, runner string, streams []string) (bool, error) {
+	n, err := s.run(ctx, "forget", append([]string{s.keys.Runners(function)}, streams...), function, runner).Int()
+	if err != nil {
+		return false, fmt.Errorf("remove runner %s: %w", runner, Explain(err))
+	}
+	return n == 1, nil
+}
+
+// Expire makes a runner count as dead at once: it has left something behind.
+func (s *Store) Expire(ctx context.Context, function, runner string) error {
+	return Explain(s.rdb.ZAdd(ctx, s.keys.Runners(function), redis.Z{Score: 0, Member: runner}).Err())
+}
+
+// AdoptStrays makes consumers that never had a heartbeat known as dead
+// runners, so that what is pending for them is found.
+func (s *Store) AdoptStrays(ctx context.Context, function string, streams []string) error {
+	for _, stream := range streams {
+		consumers, err := s.rdb.XInfoConsumers(ctx, stream, function).Result()
+		if err != nil {
+			return fmt.Errorf("list consumers of %s: %w", stream, Explain(err))
+		}
+		for _, c := range consumers {
+			if err := s.rdb.ZAddNX(ctx, s.keys.Runners(function), redis.Z{Score: 0, Member: c.Name}).Err(); err != nil {
+				return Explain(err)
+			}
+		}
+	}
+	return nil
+}
+
+// Fire puts up to most runs whose time has come back into the inbox.
+func (s *Store) Fire(ctx context.Context, function string, most int) (fired int, next, now time.Time, err error) {
+	reply, err := s.run(ctx, "fire", []string{s.keys.Timers(function), s.keys.Inbox(function)}, most).Int64Slice()
+	if err != nil || len(reply) != 3 {
+		return 0, next, now, fmt.Errorf("fire timers of %s: %w", function, Explain(err))
+	}
+	if reply[1] >= 0 {
+		next = time.UnixMilli(reply[1])
+	}
+	return int(reply[0]), next, time.UnixMilli(reply[2]), nil
+}
+
+// LastTick returns the last tick of a schedule that started a run, or was
+// noted; zero when the schedule is new.
+func (s *Store) LastTick(ctx context.Context, function, schedule string) (time.Time, error) {
+	ms, err := s.rdb.HGet(ctx, s.keys.Cron(function), schedule).Int64()
+	if err != nil {
+		if err == redis.Nil { //nolint:errorlint // go-redis returns the value itself
+			return time.Time{}, nil
+		}
+		return time.Time{}, Explain(err)
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// NoteTick makes a schedule known without starting a run for what is past.
+func (s *Store) NoteTick(ctx context.Context, function, schedule string, tick time.Time) error {
+	return Explain(s.rdb.HSetNX(ctx, s.keys.Cron(function), schedule, tick.UnixMilli()).Err())
+}
+
+// Tick starts the run of a tick, unless another runner did.
+func (s *Store) Tick(ctx context.Context, function, schedule string, tick time.Time, runID string, eventJSON []byte) (bool, error) {
+	n, err := s.run(ctx, "tick", []string{s.keys.Cron(function), s.keys.Inbox(function)}, schedule, tick.UnixMilli(), runID, eventJSON).Int()
+	if err != nil {
+		return false, fmt.Errorf("cron tick of %s: %w", function, Explain(err))
+	}
+	return n == 1, nil
+}
+
+// Now returns the server's clock.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	t, err := s.rdb.Time(ctx).Result()
+	return t, Explain(err)
+}

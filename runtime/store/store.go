@@ -1,0 +1,131 @@
+// Package store is everything that touches Redis: the keys, the scripts, and
+// the guarantees that hang on them (docs/guarantees.md). What is durable, who
+// owns a run and who may finish it is decided here and nowhere else. The
+// package must not know plans, handlers or CEL: to it a result is bytes.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Options says which Redis to use and which part of it.
+type Options struct {
+	// URL is redis://, rediss:// or unix://, as go-redis parses it; several
+	// hosts separated by commas make a cluster.
+	URL string
+	// Namespace keeps the functions of one team apart from those of another.
+	Namespace string
+	// Logger gets what an operator should know. Default: slog.Default().
+	Logger *slog.Logger
+	// PoolSize bounds the connections. Default: 10 per CPU.
+	PoolSize int
+}
+
+// Validate reports what is missing or wrong.
+func (o *Options) Validate() error {
+	if o.URL == "" {
+		return errors.New("no Redis URL: set it to something like redis://host:6379/0")
+	}
+	if o.Namespace == "" {
+		return errors.New("no namespace: set it to the namespace of the functions")
+	}
+	if strings.ContainsAny(o.Namespace, "{}:") {
+		return fmt.Errorf("namespace %q must not contain { } or a colon", o.Namespace)
+	}
+	_, err := parseURL(o.URL)
+	return err
+}
+
+// Store is the connection to one Redis and one namespace in it. It is safe
+// for use by many goroutines.
+type Store struct {
+	rdb    redis.UniversalClient
+	opts   *redis.UniversalOptions
+	keys   Keys
+	log    *slog.Logger
+	scheme scripts
+}
+
+// Open returns a Store. It connects when first used; Ping says whether it can.
+func Open(o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	opts, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	opts.PoolSize = o.PoolSize
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	s := &Store{rdb: redis.NewUniversalClient(opts), opts: opts, keys: NewKeys(o.Namespace), log: o.Logger}
+	s.scheme = loadScripts()
+	return s, nil
+}
+
+func parseURL(raw string) (*redis.UniversalOptions, error) {
+	first, rest, several := strings.Cut(raw, ",")
+	o, err := redis.ParseURL(first)
+	if err != nil {
+		// The URL may hold a password: it is not repeated.
+		return nil, fmt.Errorf("the Redis URL cannot be used: %w; it looks like redis://user:password@host:6379/0", errors.New(strings.ReplaceAll(err.Error(), raw, "…")))
+	}
+	u := &redis.UniversalOptions{
+		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		DialTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		// The group commit retries by itself and knows what is safe to repeat.
+		MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true,
+	}
+	if o.Network == "unix" {
+		return nil, errors.New("the Redis URL names a Unix socket, which is not supported; use redis://host:port")
+	}
+	if several {
+		u.Addrs = append(u.Addrs, strings.Split(rest, ",")...)
+		u.IsClusterMode = true
+	}
+	return u, nil
+}
+
+// Close closes the connections.
+func (s *Store) Close() error { return s.rdb.Close() }
+
+// Keys returns the names of the keys.
+func (s *Store) Keys() Keys { return s.keys }
+
+// Ping says whether Redis answers, and if not, why, in words for an operator.
+func (s *Store) Ping(ctx context.Context) error {
+	return Explain(s.rdb.Ping(ctx).Err())
+}
+
+// Explain adds to an error of Redis what to do about it. Nil stays nil.
+func Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, known := range []struct{ mark, advice string }{
+		{"WRONGPASS", "Redis refuses the user name or password: check the Redis URL (key `url` of the Secret)"},
+		{"NOAUTH", "Redis asks for a password and the Redis URL has none: write redis://:password@host:port"},
+		{"NOPERM", "the Redis user may not do this: give it access to the keys wo:* and to scripts, streams and sorted sets"},
+		{"OOM ", "Redis is at maxmemory: raise it, or shorten the retention of event types and the history of functions"},
+		{"MISCONF", "Redis cannot save to its disk and refuses writes: look at its log, its disk may be full"},
+		{"READONLY", "this Redis is a replica: point the Redis URL at the primary"},
+		{"LOADING", "Redis is loading its data after a start; this passes by itself"},
+		{"connection refused", "nothing listens at the address in the Redis URL: is Redis running, are host and port right?"},
+		{"no such host", "the host in the Redis URL does not exist in DNS"},
+		{"i/o timeout", "Redis does not answer in time: is it overloaded, or does a firewall or NetworkPolicy drop the packets?"},
+	} {
+		if strings.Contains(text, known.mark) {
+			return fmt.Errorf("%s (%w)", known.advice, err)
+		}
+	}
+	return fmt.Errorf("redis: %w", err)
+}

@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/event"
+)
+
+// eventIDTTL is how long the id of an event is remembered.
+const eventIDTTL = 24 * time.Hour
+
+// Publish appends events to the streams of their types. When it returns, Redis
+// has them. It sets the id of events that have none, and Time. Of events of
+// one type with one id, within 24 hours only the first is kept; the others
+// count as published.
+func (s *Store) Publish(ctx context.Context, events ...*event.Event) error {
+	pipe := s.rdb.Pipeline()
+	cmds := make([]redis.Cmder, len(events))
+	for i, e := range events {
+		if e.ID == "" {
+			cmds[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.keys.Stream(e.Type), Values: e.Fields()})
+			continue
+		}
+		args := append([]any{eventIDTTL.Milliseconds()}, e.Fields()...)
+		cmds[i] = s.scheme["publish"].Eval(ctx, pipe, []string{s.keys.EventID(e.Type, e.ID), s.keys.Stream(e.Type)}, args...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("publish %d events: %w", len(events), Explain(err))
+	}
+	for i, e := range events {
+		entry := ""
+		switch cmd := cmds[i].(type) {
+		case *redis.StringCmd:
+			entry = cmd.Val()
+			e.ID = event.EntryID(e.Type, entry)
+		case *redis.Cmd:
+			if reply, err := cmd.Slice(); err == nil && len(reply) == 2 {
+				entry, _ = reply[0].(string)
+			}
+		}
+		e.Time = event.EntryTime(entry)
+	}
+	return nil
+}
+
+// Entry is a stream entry as it was delivered.
+type Entry struct {
+	Stream string
+	Type   string // the event type; "" for an inbox
+	ID     string
+	// Fields is nil when the entry was trimmed before anyone read it.
+	Fields     map[string]any
+	Deliveries int64
+}
+
+// Event reads the entry of an event stream. The error is *event.MalformedError.
+func (e *Entry) Event() (event.Event, error) {
+	if e.Fields == nil {
+		return event.Event{Type: e.Type, ID: event.EntryID(e.Type, e.ID), Time: event.EntryTime(e.ID)},
+			&event.MalformedError{Reason: "the entry was deleted from its stream before it was read"}
+	}
+	ev, err := event.Parse(e.Fields)
+	ev.Type, ev.Time = e.Type, event.EntryTime(e.ID)
+	if ev.ID == "" {
+		ev.ID = event.EntryID(e.Type, e.ID)
+	}
+	return ev, err
+}
+
+// Field returns a field of an inbox entry.
+func (e *Entry) Field(name string) string {
+	text, _ := e.Fields[name].(string)
+	return text
+}
+
+// EnsureGroup makes the stream and the function's consumer group on it, from
+// the very first entry on.
+func (s *Store) EnsureGroup(ctx context.Context, function string, streams ...string) error {
+	for _, stream := range streams {
+		err := s.rdb.XGroupCreateMkStream(ctx, stream, function, "0").Err()
+		if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+			return fmt.Errorf("create group %s on %s: %w", function, stream, Explain(err))
+		}
+	}
+	return nil
+}
+
+// Reader reads new entries for one runner. It has a connection of its own, so
+// that Close ends a read that blocks.
+type Reader struct {
+	store    *Store
+	rdb      redis.UniversalClient
+	function string
+	consumer string
+}
+
+// NewReader returns a Reader for the runner of that name.
+func (s *Store) NewReader(function, consumer string) *Reader {
+	opts := *s.opts
+	opts.PoolSize = 1
+	return &Reader{store: s, rdb: redis.NewUniversalClient(&opts), function: function, consumer: consumer}
+}
+
+// Close ends the reader and a read that blocks.
+func (r *Reader) Close() error { return r.rdb.Close() }
+
+// Read returns up to count entries of each stream. With block above 0 it waits
+// that long for the first one. No entry is not an error.
+func (r *Reader) Read(ctx context.Context, streams []string, count int, block time.Duration) ([]Entry, error) {
+	args := make([]string, 0, 2*len(streams))
+	args = append(args, streams...)
+	for range streams {
+		args = append(args, ">")
+	}
+	if block <= 0 {
+		block = -1 // do not wait
+	}
+	answer, err := r.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: r.function, Consumer: r.consumer, Streams: args, Count: int64(count), Block: block,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []Entry
+	for _, stream := range answer {
+		eventType := r.store.keys.StreamType(stream.Stream)
+		for _, m := range stream.Messages {
+			all = append(all, Entry{Stream: stream.Stream, Type: eventType, ID: m.ID, Fields: m.Values, Deliveries: 1})
+		}
+	}
+	return all, nil
+}
+
+// Between reads a stream from after one entry up to another, a page at a time,
+// until each returns true.
+func (s *Store) Between(ctx context.Context, eventType, after, upTo string, each func(Entry) (stop bool, err error)) error {
+	const page = 200
+	stream := s.keys.Stream(eventType)
+	for {
+		messages, err := s.rdb.XRangeN(ctx, stream, "("+after, upTo, page).Result()
+		if err != nil {
+			return fmt.Errorf("look back in %s: %w", stream, Explain(err))
+		}
+		for _, m := range messages {
+			stop, err := each(Entry{Stream: stream, Type: eventType, ID: m.ID, Fields: m.Values, Deliveries: 1})
+			if stop || err != nil {
+				return err
+			}
+		}
+		if len(messages) < page {
+			return nil
+		}
+		after = messages[len(messages)-1].ID
+	}
+}

@@ -1,0 +1,101 @@
+package worker
+
+import (
+	"context"
+	"sync"
+)
+
+// gate counts the runs that a runner has and says how many more it may take.
+type gate struct {
+	mu      sync.Mutex
+	used    int
+	limit   int // what the runner itself can carry
+	granted int // slots held of the function's unkeyed concurrency limit; -1: there is none
+	changed chan struct{}
+}
+
+func newGate(limit int) *gate {
+	return &gate{limit: limit, granted: -1, changed: make(chan struct{})}
+}
+
+func (g *gate) freeLocked() int {
+	n := g.limit
+	if g.granted >= 0 {
+		n = min(n, g.granted)
+	}
+	return max(0, n-g.used)
+}
+
+// wait returns how many runs may begin, once it is more than none; 0 when ctx
+// has ended.
+func (g *gate) wait(ctx context.Context) int {
+	for {
+		g.mu.Lock()
+		n, changed := g.freeLocked(), g.changed
+		g.mu.Unlock()
+		if n > 0 {
+			return n
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0
+		}
+	}
+}
+
+// enter takes a place when there is one, and waits for it otherwise.
+func (g *gate) enter(ctx context.Context) bool {
+	for {
+		g.mu.Lock()
+		if g.freeLocked() > 0 {
+			g.used++
+			g.mu.Unlock()
+			return true
+		}
+		changed := g.changed
+		g.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	g.used--
+	g.notifyLocked()
+	g.mu.Unlock()
+}
+
+// grant sets the slots held of the concurrency limit.
+func (g *gate) grant(n int) {
+	g.mu.Lock()
+	g.granted = n
+	g.notifyLocked()
+	g.mu.Unlock()
+}
+
+func (g *gate) inUse() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.used
+}
+
+func (g *gate) notifyLocked() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// share returns the slots held of the concurrency limit, or the runner's own
+// limit when there is none.
+func (g *gate) share() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.granted < 0 {
+		return g.limit
+	}
+	return g.granted
+}

@@ -1,0 +1,161 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// journal writes what the engine decides for one run.
+type journal struct {
+	s     *session
+	ref   *store.Ref
+	entry string // of the first phase of the run
+	typ   string // the event type of that entry, "" for the inbox
+}
+
+// Commit implements engine.Journal.
+func (j *journal) Commit(ctx context.Context, path string, value []byte) ([]byte, error) {
+	return j.s.committer.CommitResult(ctx, j.ref.RunID, path, value)
+}
+
+// Send implements engine.Journal.
+func (j *journal) Send(ctx context.Context, path string, value []byte, out []engine.OutEvent) ([]byte, error) {
+	events, dedupe := make([]event.Event, len(out)), make([]bool, len(out))
+	for i := range out {
+		events[i], dedupe[i] = out[i].Event, out[i].Dedupe
+	}
+	return j.s.committer.Emit(ctx, j.ref.RunID, path, value, events, dedupe)
+}
+
+// Invoke implements engine.Journal.
+func (j *journal) Invoke(ctx context.Context, path string, progress []byte, child engine.Child) error {
+	e, err := json.Marshal(child.Event)
+	if err != nil {
+		return fmt.Errorf("event of the invoked run: %w", err)
+	}
+	parent, err := json.Marshal(store.Parent{Function: j.ref.Function, RunID: j.ref.RunID, Path: path})
+	if err != nil {
+		return fmt.Errorf("parent of the invoked run: %w", err)
+	}
+	return j.s.committer.Invoke(ctx, j.ref, path, progress, child.Function, child.RunID, e, parent)
+}
+
+// Await implements engine.Journal.
+func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, string, error) {
+	ref := store.WaitRef{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
+	newest, err := j.s.committer.Await(ctx, j.ref.RunID, ref, w.Progress, engine.CandidateField(w.Path))
+	if err != nil {
+		return nil, "", err
+	}
+	if since := time.UnixMilli(j.s.pathsSince.Load()); j.s.now().Before(since) {
+		// Runners of the version before do not know the wait yet: what they
+		// read meanwhile is found by a look-back after they do.
+		sleep(j.s.runCtx, since.Sub(j.s.now()))
+		if newest, err = j.s.committer.Await(ctx, j.ref.RunID, ref, w.Progress, engine.CandidateField(w.Path)); err != nil {
+			return nil, "", err
+		}
+	}
+	from := w.From
+	if from == "" {
+		from = j.began(w.Event)
+	}
+	var found *event.Event
+	err = j.s.Store.Between(ctx, w.Event, from, newest, func(e store.Entry) (bool, error) {
+		ev, err := e.Event()
+		if err != nil {
+			return false, nil //nolint:nilerr // a malformed event is no event to wait for
+		}
+		if w.Match != nil {
+			if value, ok := w.Match.Lookup(&ev); !ok || value != w.Value {
+				return false, nil
+			}
+		}
+		fits, err := w.Fits(&ev)
+		if err != nil {
+			j.s.log.Warn("waitForEvent.if failed for an event, which is passed over", "run", j.ref.RunID, "step", w.Path, "event", ev.ID, "error", err)
+			return false, nil
+		}
+		if fits {
+			found = &ev
+		}
+		return fits, nil
+	})
+	if found != nil || err != nil {
+		return found, newest, err
+	}
+	return nil, later(newest, from), nil
+}
+
+// began is the position in the stream of an event type at which the run began.
+func (j *journal) began(eventType string) string {
+	if j.typ == eventType {
+		return j.entry
+	}
+	at, _ := event.IDTime(j.ref.RunID)
+	return fmt.Sprintf("%d-18446744073709551615", at.UnixMilli()-1)
+}
+
+func later(a, b string) string {
+	if store.CompareEntries(a, b) >= 0 {
+		return a
+	}
+	return b
+}
+
+// deliver gives an event to the runs that wait for it.
+func (s *session) deliver(e *event.Event, entry string) error {
+	for _, p := range s.waitPaths() {
+		if p.EventType != e.Type {
+			continue
+		}
+		value, ok := "", true
+		if p.Match != "" {
+			path, err := plan.ParsePath(p.Match)
+			if err != nil {
+				return fmt.Errorf("stored wait path: %w", err)
+			}
+			value, ok = path.Lookup(e)
+		}
+		if !ok {
+			continue
+		}
+		waiters, err := s.Store.Waiters(background, s.Plan.Function, p.EventType, p.Match, value)
+		if err != nil {
+			return err
+		}
+		for _, w := range waiters {
+			if err := s.deliverTo(w, p, value, e, entry); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) waitPaths() []store.WaitPath {
+	if p := s.paths.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (s *session) deliverTo(w store.Waiter, p store.WaitPath, value string, e *event.Event, entry string) error {
+	// Where the wait has an `if`, only the run can evaluate it.
+	var result []byte
+	if !w.HasIf {
+		text, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("event %s: %w", e.ID, err)
+		}
+		result = engine.EventResult(text, s.now())
+	}
+	ref := store.WaitRef{EventType: p.EventType, Match: p.Match, Value: value, Path: w.Path, HasIf: w.HasIf}
+	return s.committer.Deliver(background, ref, w.RunID, result, engine.CandidateField(w.Path), entry)
+}

@@ -1,0 +1,341 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// delivery is a stream entry that this runner was given.
+type delivery struct {
+	store.Entry
+	rated bool // the unkeyed rate limit was passed, or does not apply
+}
+
+// load is a run, ready to be executed, with what the store needs to know of it.
+type load struct {
+	run  engine.Run
+	ref  store.Ref
+	meta store.Meta
+	// resumed: the run was admitted before, and keeps its place in a queue.
+	resumed bool
+	keyed   []keyedSlot
+}
+
+// background is for writes that must not be cut short by what ends a run: the
+// committer itself ends them.
+var background = context.Background()
+
+// process takes an entry as far as it goes.
+func (s *session) process(d delivery) {
+	err := s.processEntry(d)
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
+		s.log.Debug("left to another runner", "entry", d.ID, "reason", err)
+	default:
+		// The entry stays pending and comes back when this runner ends.
+		s.log.Error("entry could not be processed; it stays pending and is taken up by the next runner", "stream", d.Stream, "entry", d.ID, "error", err)
+	}
+}
+
+func (s *session) processEntry(d delivery) error {
+	if d.Deliveries > s.MaxDeliveries {
+		return s.reject(d, fmt.Sprintf("delivered %d times and never finished: the runner dies each time, look at its restarts (memory limit, crash)", d.Deliveries-1))
+	}
+	if d.Type != "" {
+		return s.processEvent(d)
+	}
+	if id := d.Field("run"); id != "" {
+		return s.processResume(d, id)
+	}
+	if id := d.Field("start"); id != "" {
+		return s.processStart(d, id)
+	}
+	return s.reject(d, "an inbox entry needs a field run or start")
+}
+
+// reject sends an entry that can never run to the dead runs.
+func (s *session) reject(d delivery, reason string) error {
+	now := s.now()
+	at := event.EntryTime(d.ID)
+	if at.IsZero() {
+		at = now
+	}
+	r := store.Record{ID: event.DerivedID(at, s.Plan.Function, d.Type, d.ID), Status: store.Rejected, EventType: d.Type,
+		StartedAt: at, EndedAt: &now, Error: fmt.Sprintf("entry %s of %s: %s", d.ID, d.Stream, reason)}
+	if id := d.Field("run"); id != "" {
+		r.ID = id
+	}
+	if e, err := d.Event(); err == nil && d.Type != "" {
+		r.Event, r.EventID = &e, e.ID
+	}
+	ref := &store.Ref{Function: s.Plan.Function, RunID: r.ID, Stream: d.Stream, Entry: d.ID, Inbox: d.Type == ""}
+	_, err := s.committer.Finish(background, store.Finish{Ref: ref, Failed: true, Record: store.AppendRecord(nil, &r)})
+	s.Metrics.runs.WithLabelValues(s.Plan.Function, string(store.Rejected)).Inc()
+	s.log.Error("entry rejected", "stream", d.Stream, "entry", d.ID, "reason", reason)
+	return err
+}
+
+// processEvent hands an event to the runs that wait for it, and starts a run
+// if it is a trigger.
+func (s *session) processEvent(d delivery) error {
+	e, err := d.Event()
+	if err != nil {
+		return s.reject(d, err.Error())
+	}
+	if err := s.deliver(&e, d.ID); err != nil {
+		return err
+	}
+	l := &load{meta: store.Meta{Event: e, StartedAt: e.Time}}
+	l.ref = store.Ref{Function: s.Plan.Function, RunID: event.DerivedID(e.Time, s.Plan.Function, e.Type, d.ID), Stream: d.Stream, Entry: d.ID}
+	fits, err := s.triggered(&e)
+	if err != nil {
+		return s.finishUnstarted(l, err)
+	}
+	if !fits {
+		return s.committer.Ack(background, d.Stream, d.ID)
+	}
+	return s.begin(l, d)
+}
+
+// triggered reports whether an event starts a run.
+func (s *session) triggered(e *event.Event) (bool, error) {
+	var failed error
+	for i, t := range s.Plan.Triggers {
+		if t.Event != e.Type {
+			continue
+		}
+		if t.If == nil {
+			return true, nil
+		}
+		yes, err := t.If.Bool(&plan.Scope{Event: e, Env: s.Env})
+		if yes {
+			return true, nil
+		}
+		if err != nil {
+			failed = fmt.Errorf("spec.triggers[%d].if: %w", i, err)
+		}
+	}
+	return false, failed
+}
+
+// finishUnstarted fails a run before its first step.
+func (s *session) finishUnstarted(l *load, cause error) error {
+	l.run = engine.Run{ID: l.ref.RunID, Plan: s.Plan, Event: l.meta.Event, StartedAt: l.meta.StartedAt}
+	l.ref.Version = s.Plan.Hash
+	return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: cause.Error()}})
+}
+
+// processStart begins a run that was addressed to this function: an invoked
+// one, or one of a cron tick.
+func (s *session) processStart(d delivery, id string) error {
+	l := &load{}
+	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true}
+	if err := json.Unmarshal([]byte(d.Field("event")), &l.meta.Event); err != nil {
+		return s.reject(d, "field event: "+err.Error())
+	}
+	if text := d.Field("parent"); text != "" {
+		l.meta.Parent = &store.Parent{}
+		if err := json.Unmarshal([]byte(text), l.meta.Parent); err != nil {
+			return s.reject(d, "field parent: "+err.Error())
+		}
+	}
+	l.ref.Parent = l.meta.Parent
+	l.meta.StartedAt = event.EntryTime(d.ID)
+	return s.begin(l, d)
+}
+
+// begin starts a run, or starts again one whose runner died.
+func (s *session) begin(l *load, d delivery) error {
+	l.meta.StartedAt = s.now()
+	l.run = engine.Run{ID: l.ref.RunID, Event: l.meta.Event, Attempt: int(d.Deliveries)}
+	version := ""
+	if d.Deliveries > 1 {
+		j, err := s.Store.Load(background, s.Plan.Function, l.ref.RunID)
+		if err != nil {
+			return err
+		}
+		if j != nil {
+			l.run.Results, l.run.Progress = j.Results, j.Progress
+			version = engine.VersionOf(j.Results)
+			l.resumed = version != ""
+		}
+	}
+	if err := s.setPlan(l, version); err != nil {
+		return s.finishUnstarted(l, err)
+	}
+	l.run.StartedAt = l.meta.StartedAt
+	return s.admitAndExecute(l, d)
+}
+
+func (s *session) setPlan(l *load, version string) error {
+	p, err := s.plans.get(background, version)
+	if err != nil {
+		return err
+	}
+	l.run.Plan, l.ref.Version, l.meta.Version = p, p.Hash, p.Hash
+	return nil
+}
+
+// processResume goes on with a parked run.
+func (s *session) processResume(d delivery, id string) error {
+	j, err := s.committer.Take(background, id, d.ID)
+	if err != nil || j == nil {
+		return err // nil: somebody else has it, or it has ended
+	}
+	l := &load{resumed: true}
+	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Parked: j.Meta != nil}
+	if err := json.Unmarshal(j.Meta, &l.meta); err != nil {
+		return s.reject(d, "the journal of run "+id+" has no readable description of the run: "+err.Error())
+	}
+	l.ref.Parent = l.meta.Parent
+	l.run = engine.Run{ID: id, Event: l.meta.Event, StartedAt: l.meta.StartedAt, Attempt: int(d.Deliveries),
+		Active: j.Active, Results: j.Results, Progress: j.Progress}
+	version := l.meta.Version
+	if err := s.setPlan(l, version); err != nil {
+		l.ref.Version = version
+		return s.finishUnstarted(l, err)
+	}
+	l.ref.Version = version // the count of parked runs was made under this one
+	return s.admitAndExecute(l, d)
+}
+
+// admitAndExecute runs a run once its limits let it.
+func (s *session) admitAndExecute(l *load, d delivery) error {
+	admitted, err := s.admit(l, d)
+	if err != nil || !admitted {
+		return err
+	}
+	defer s.keyed.release(l.keyed)
+	l.run.Journal = &journal{s: s, ref: &l.ref, entry: d.ID, typ: d.Type}
+	s.Metrics.inFlight.WithLabelValues(s.Plan.Function).Inc()
+	defer s.Metrics.inFlight.WithLabelValues(s.Plan.Function).Dec()
+	for {
+		out, err := s.engine.Execute(s.runCtx, &l.run)
+		if err != nil {
+			if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) {
+				return err
+			}
+			return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: err.Error()}})
+		}
+		if out.Kind == engine.Finished || out.Kind == engine.Failed {
+			return s.finish(l, out)
+		}
+		again, err := s.park(l, out)
+		if err != nil || !again {
+			return err
+		}
+		j, err := s.Store.Load(background, s.Plan.Function, l.run.ID)
+		if err != nil {
+			return err
+		}
+		if j == nil {
+			return nil
+		}
+		l.run.Results, l.run.Progress, l.run.Active = j.Results, j.Progress, out.Active
+	}
+}
+
+// park puts a run aside. again means that something it waits for has come.
+func (s *session) park(l *load, out engine.Outcome) (again bool, err error) {
+	if errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
+		return false, store.ErrFenced
+	}
+	p := store.Park{Ref: &l.ref, Due: out.Due, Awaits: out.Awaits, Progress: out.Progress, Active: out.Active}
+	if out.Kind == engine.Interrupted {
+		p.Wake, p.Awaits = true, nil
+	}
+	return s.parkAs(l, p)
+}
+
+func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
+	if p.Meta, err = json.Marshal(l.meta); err != nil {
+		return false, fmt.Errorf("encode run %s: %w", l.ref.RunID, err)
+	}
+	result, err := s.committer.Park(background, p)
+	if err != nil {
+		return false, err
+	}
+	if result == store.ParkOK {
+		s.noteDue(p.Due)
+		s.Metrics.parked.WithLabelValues(s.Plan.Function).Inc()
+		s.log.Debug("run parked", "run", l.ref.RunID, "until", p.Due)
+	}
+	return result == store.ParkAgain, nil
+}
+
+// finish ends a run: history, parent, idempotency key.
+func (s *session) finish(l *load, out engine.Outcome) error {
+	now := s.now()
+	rec := record(l, out, now)
+	f := store.Finish{Ref: &l.ref, Record: store.AppendRecord(nil, rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
+	if l.ref.Parent != nil {
+		f.Result = engine.ChildResult(l.meta.StartedAt, now, out.Output, out.Failure)
+	}
+	if l.meta.Once != "" && l.meta.Follows == "" {
+		outcome, err := json.Marshal(onceOutcome{Output: out.Output, Failure: out.Failure})
+		if err != nil {
+			return fmt.Errorf("encode the outcome of run %s: %w", l.ref.RunID, err)
+		}
+		f.OnceKey, f.Outcome = l.meta.Once, outcome
+	}
+	counted, err := s.committer.Finish(background, f)
+	if err != nil {
+		return err
+	}
+	if !counted {
+		s.log.Debug("run had ended elsewhere; nothing was written", "run", l.ref.RunID)
+		return nil
+	}
+	s.report(rec, out, now.Sub(l.meta.Event.Time))
+	return nil
+}
+
+// onceOutcome is what runs that meet an idempotency key later are told.
+type onceOutcome struct {
+	Output  json.RawMessage `json:"o,omitempty"`
+	Failure *engine.Failure `json:"f,omitempty"`
+}
+
+func waitRefs(waits []engine.Wait) []store.WaitRef {
+	if len(waits) == 0 {
+		return nil
+	}
+	refs := make([]store.WaitRef, len(waits))
+	for i, w := range waits {
+		refs[i] = store.WaitRef{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
+	}
+	return refs
+}
+
+// record makes the history entry of a run.
+func record(l *load, out engine.Outcome, now time.Time) *store.Record {
+	r := &store.Record{ID: l.ref.RunID, Function: l.ref.Function, Status: store.Succeeded, EventID: l.meta.Event.ID, EventType: l.meta.Event.Type,
+		Version: l.ref.Version, StartedAt: l.meta.StartedAt, EndedAt: &now, Output: out.Output, Follows: l.meta.Follows}
+	r.Steps = make([]store.RecordStep, len(out.Steps))
+	starts := make([]time.Time, len(out.Steps))
+	for i, step := range out.Steps {
+		rs := store.RecordStep{Name: step.Name, Status: string(step.Status), Attempts: step.Attempts, Millis: step.Duration.Milliseconds(), Error: step.Error}
+		if !step.Start.IsZero() {
+			starts[i] = step.Start
+			rs.Start = &starts[i]
+		}
+		r.Steps[i] = rs
+	}
+	if out.Kind == engine.Failed {
+		r.Status, r.Error, r.ErrorStep, r.Output = store.Failed, out.Failure.Message, out.Failure.Step, nil
+		if out.Failure.OnFailure != "" {
+			r.Error += "; and onFailure failed: " + out.Failure.OnFailure
+		}
+		r.Event = &l.meta.Event
+	}
+	return r
+}

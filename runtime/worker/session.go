@@ -1,0 +1,260 @@
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// session is a runner under one name. Fenced, it ends, and the worker begins
+// another one.
+type session struct {
+	*Worker
+	name      string
+	log       *slog.Logger
+	streams   []string // the inbox first
+	events    []string // the event streams
+	gate      *gate
+	committer *store.Committer
+	reader    *store.Reader
+	engine    *engine.Engine
+	keyed     *keyedSlots
+
+	runCtx   context.Context // of the runs; ends with ErrInterrupted or ErrFenced
+	stopRuns context.CancelCauseFunc
+	runs     sync.WaitGroup
+	side     sync.WaitGroup // what the loops have begun besides
+
+	lease      atomic.Int64 // until when it holds, by the local monotonic clock, in ns since epoch
+	epoch      time.Time
+	skew       atomic.Int64 // server clock minus local clock, ns
+	due        atomic.Int64 // the next known timer, ms of the server clock; 0: none
+	dueChanged chan struct{}
+	recovering atomic.Bool
+	rank       atomic.Int64
+	pathsSince atomic.Int64 // when all runners know the wait paths, ms
+	paths      atomic.Pointer[[]store.WaitPath]
+	held       holding // written by beat only
+	heldAt     time.Time
+}
+
+// holding is what the shares of the concurrency limits depend on.
+type holding struct {
+	alive, rank int
+	over        bool // more is in use, or less is held, than the share
+}
+
+func newSession(w *Worker) *session {
+	var tail [4]byte
+	_, _ = rand.Read(tail[:]) // never fails
+	s := &session{Worker: w, name: w.Name + "-" + hex.EncodeToString(tail[:]), epoch: time.Now(),
+		dueChanged: make(chan struct{}, 1)}
+	s.log = w.Logger.With("runner", s.name)
+	s.runCtx, s.stopRuns = context.WithCancelCause(context.Background())
+	s.gate = newGate(w.MaxInFlight)
+	s.engine = &engine.Engine{Handlers: w.Handlers, Env: w.Env, Now: s.now}
+	s.keyed = newKeyedSlots(s)
+	return s
+}
+
+// now is the server's clock, as of the last heartbeat: due times are compared
+// with it, on whatever machine they were made.
+func (s *session) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }
+
+// fenced is asked before every write.
+func (s *session) fenced() error {
+	if time.Since(s.epoch) > time.Duration(s.lease.Load()) {
+		return store.ErrFenced
+	}
+	return nil
+}
+
+// open makes the function known, its groups, and the first heartbeat.
+func (s *session) open(ctx context.Context) error {
+	k, f := s.Store.Keys(), s.Plan.Function
+	types, waits := eventTypes(s.Plan)
+	known, err := s.Store.WaitPaths(ctx, f)
+	if err != nil {
+		return err
+	}
+	for _, p := range known {
+		types = appendNew(types, p.EventType)
+	}
+	s.streams = []string{k.Inbox(f)}
+	for _, t := range types {
+		s.events = append(s.events, k.Stream(t))
+	}
+	s.streams = append(s.streams, s.events...)
+	if err := s.Store.EnsureGroup(ctx, f, s.streams...); err != nil {
+		return err
+	}
+	spec, err := json.Marshal(s.Plan.Spec)
+	if err != nil {
+		return fmt.Errorf("encode the spec of %s: %w", f, err)
+	}
+	if err := s.Store.SavePlan(ctx, f, s.Plan.Hash, spec); err != nil {
+		return err
+	}
+	fresh, err := s.Store.RegisterWaits(ctx, f, waits)
+	if err != nil {
+		return err
+	}
+	if known, err = s.Store.WaitPaths(ctx, f); err != nil {
+		return err
+	}
+	s.paths.Store(&known)
+	beat, err := s.beat(ctx, true)
+	if err != nil {
+		return err
+	}
+	if fresh && beat.Alive > 1 {
+		// Runners of an older version learn the new paths with their next
+		// heartbeat; look-backs wait until they have.
+		s.pathsSince.Store(s.now().Add(s.interval() + time.Second).UnixMilli())
+	}
+	return nil
+}
+
+// eventTypes lists what a plan reads, and the waits among it.
+func eventTypes(p *plan.Plan) (types []string, waits []store.WaitPath) {
+	for _, t := range p.Triggers {
+		if t.Event != "" {
+			types = appendNew(types, t.Event)
+		}
+	}
+	for _, list := range [][]*plan.Step{p.Steps, p.OnFailure} {
+		for _, step := range list {
+			if w := step.Wait; w != nil {
+				types = appendNew(types, w.Event)
+				waits = append(waits, store.WaitPath{EventType: w.Event, Match: matchText(w.Match)})
+			}
+		}
+	}
+	return types, waits
+}
+
+func matchText(p *plan.Path) string {
+	if p == nil {
+		return ""
+	}
+	return p.String()
+}
+
+func appendNew(list []string, s string) []string {
+	for _, have := range list {
+		if have == s {
+			return list
+		}
+	}
+	return append(list, s)
+}
+
+func decodePlan(function string, text []byte) (*plan.Plan, error) {
+	var spec v1alpha1.WildoutFunctionSpec
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return nil, fmt.Errorf("stored version of %s: %w", function, err)
+	}
+	return plan.Compile(function, &spec, plan.Options{})
+}
+
+// run works until ctx ends or the lease has run out.
+func (s *session) run(ctx context.Context) error {
+	limits := store.HistoryLimits{Done: s.historyLimit(), Dead: 1000}
+	s.committer = s.Store.NewCommitter(s.Plan.Function, limits, s.fenced)
+	s.reader = s.Store.NewReader(s.Plan.Function, s.name)
+	loops, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	for _, loop := range []func(context.Context){s.beatLoop, s.timerLoop, s.cronLoop, s.tidyLoop} {
+		wg.Go(func() { loop(loops) })
+	}
+	reading := make(chan struct{})
+	go func() { defer close(reading); s.readLoop(loops) }()
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-s.runCtx.Done():
+		err = context.Cause(s.runCtx)
+	}
+	stop(nil)
+	_ = s.reader.Close()
+	<-reading
+	wg.Wait()
+	s.side.Wait()
+	s.drain()
+	s.committer.Close()
+	return err
+}
+
+func (s *session) historyLimit() int64 {
+	if h := s.Plan.Spec.History; h != nil && h.Limit != nil {
+		return int64(*h.Limit)
+	}
+	return 1000
+}
+
+// drain ends the runs of this runner: within the grace period by themselves,
+// after it by parking them, without costing an attempt.
+func (s *session) drain() {
+	ended := make(chan struct{})
+	go func() { s.runs.Wait(); close(ended) }()
+	keep, stop := context.WithCancel(context.Background())
+	defer stop()
+	if s.runCtx.Err() == nil {
+		go s.beatLoop(keep) // the lease must outlast the grace period
+	}
+	select {
+	case <-ended:
+	case <-time.After(s.Grace):
+	case <-s.runCtx.Done():
+	}
+	s.stopRuns(engine.ErrInterrupted)
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		s.log.Warn("runs are left to other runners: they did not stop in time")
+	}
+	if errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
+		return
+	}
+	s.leave()
+}
+
+// leave hands back what was read and not begun, and takes the runner off the
+// list.
+func (s *session) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, stream := range s.streams {
+		entries, err := s.Store.Claim(ctx, s.Plan.Function, s.name, s.name, stream, s.Lease, 10_000)
+		if err != nil {
+			s.log.Warn("could not hand back what was not begun; others take it once the lease is over", "error", err)
+			return
+		}
+		for _, e := range entries {
+			s.process(delivery{Entry: e, rated: true})
+		}
+	}
+	if err := s.keyed.releaseAll(ctx); err != nil {
+		s.log.Warn("could not give back slots; they are free once the lease is over", "error", err)
+	}
+	gone, err := s.Store.Forget(ctx, s.Plan.Function, s.name, s.streams)
+	if err == nil && !gone {
+		err = s.Store.Expire(ctx, s.Plan.Function, s.name)
+	}
+	if err != nil {
+		s.log.Warn("could not leave in order; others clean up once the lease is over", "error", err)
+	}
+}

@@ -1,0 +1,188 @@
+// Package worker is the loop of a runner: pull, admit, run, commit, heartbeat,
+// recover, wake, drain. It joins the engine, which decides, to the store, which
+// remembers. The package must not know Redis commands, nor what a handler does.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// Options describe one runner of one function.
+type Options struct {
+	Store *store.Store
+	Plan  *plan.Plan
+	// Handlers are what steps may call.
+	Handlers *wildout.Registry
+	// Env is what expressions see as `env`.
+	Env map[string]string
+	// Name begins the runner's name, which gets a random end. Default: the host name.
+	Name string
+	// MaxInFlight bounds the runs that this runner has at once. Default: 256.
+	MaxInFlight int
+	// Lease is how long a runner may be silent before others take its runs.
+	// Default: 10s.
+	Lease time.Duration
+	// Grace is how long runs may go on after the runner was asked to stop.
+	// Default: 20s.
+	Grace time.Duration
+	// MaxDeliveries bounds how often an entry is given to a runner that does
+	// not live to finish it. Default: 20.
+	MaxDeliveries int64
+	// Logger gets a line per run. Default: slog.Default().
+	Logger *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// Validate reports what is missing, and fills in the defaults.
+func (o *Options) Validate() error {
+	if o.Store == nil || o.Plan == nil || o.Handlers == nil {
+		return errors.New("worker: Store, Plan and Handlers are needed")
+	}
+	if o.Name == "" {
+		o.Name, _ = os.Hostname()
+	}
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = 256
+	}
+	if o.Lease == 0 {
+		o.Lease = 10 * time.Second
+	}
+	if o.Grace == 0 {
+		o.Grace = 20 * time.Second
+	}
+	if o.MaxDeliveries == 0 {
+		o.MaxDeliveries = 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	if o.MaxInFlight < 1 || o.Lease < 300*time.Millisecond || o.Grace < 0 || o.MaxDeliveries < 1 {
+		return fmt.Errorf("worker: MaxInFlight %d, Lease %s, Grace %s and MaxDeliveries %d must be positive, and Lease at least 300ms",
+			o.MaxInFlight, o.Lease, o.Grace, o.MaxDeliveries)
+	}
+	return nil
+}
+
+// Worker runs one function. Several workers, in one process or in many, share
+// its runs.
+type Worker struct {
+	Options
+	plans  plans
+	mu     sync.Mutex
+	health error // why the worker is not ready; nil when it is
+}
+
+// New returns a Worker. It touches nothing before Run.
+func New(o Options) (*Worker, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o.Logger = o.Logger.With("function", o.Plan.Function)
+	w := &Worker{Options: o, health: errors.New("not connected to Redis yet")}
+	w.plans = plans{store: o.Store, current: o.Plan, known: map[string]*plan.Plan{o.Plan.Hash: o.Plan}}
+	return w, nil
+}
+
+// Health says why the worker is not ready; nil means that it is.
+func (w *Worker) Health() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.health
+}
+
+func (w *Worker) setHealth(err error) {
+	w.mu.Lock()
+	was := w.health
+	w.health = err
+	w.mu.Unlock()
+	switch {
+	case err != nil && (was == nil || was.Error() != err.Error()):
+		w.Logger.Error("not ready", "error", err)
+	case err == nil && was != nil:
+		w.Logger.Info("ready")
+	}
+}
+
+// Run works until ctx ends, then drains: it stops reading at once, lets what
+// runs go on for the grace period, and parks the rest. Trouble with Redis does
+// not end it; it tries again with growing pauses.
+func (w *Worker) Run(ctx context.Context) error {
+	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
+		began := time.Now()
+		err := w.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		w.setHealth(err)
+		if time.Since(began) > time.Minute || errors.Is(err, store.ErrFenced) {
+			pause = 100 * time.Millisecond
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// session is the life of the runner under one name: until ctx ends, or its
+// lease runs out.
+func (w *Worker) session(ctx context.Context) error {
+	s := newSession(w)
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	w.setHealth(nil)
+	return s.run(ctx)
+}
+
+// plans finds the version of the function that a run began with.
+type plans struct {
+	store   *store.Store
+	current *plan.Plan
+	mu      sync.Mutex
+	known   map[string]*plan.Plan
+}
+
+// get returns a version; the current one for "" and for functions that want
+// it so.
+func (p *plans) get(ctx context.Context, version string) (*plan.Plan, error) {
+	if version == "" || version == p.current.Hash || p.current.Latest() {
+		return p.current, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.known[version]; known != nil {
+		return known, nil
+	}
+	all, err := p.store.Plans(ctx, p.current.Function)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := all[version]
+	if !ok {
+		return nil, fmt.Errorf("version %s of %s, which the run began with, is not stored any more", version, p.current.Function)
+	}
+	old, err := decodePlan(p.current.Function, []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	p.known[version] = old
+	return old, nil
+}
