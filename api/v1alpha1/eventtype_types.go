@@ -43,6 +43,7 @@ type WildoutEventTypeSpec struct {
 
 	// A JSON Schema (2020-12) of the data. Left out: any JSON object.
 	// +optional
+	// +kubebuilder:validation:Type=object
 	Schema *JSON `json:"schema,omitempty"`
 
 	// How long events are kept. What a function has not finished with is
@@ -61,7 +62,9 @@ type Retention struct {
 
 	// By size, in bytes, such as 1Gi or 500M. Left out: no limit.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=24
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('[1-9]')",message="must be more than 0"
 	MaxBytes string `json:"maxBytes,omitempty"`
 }

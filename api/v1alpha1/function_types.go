@@ -9,7 +9,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=wfn,categories=wildout
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="must be at most 52 characters: it becomes part of the names of Deployments and of Redis keys",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="metadata.name must be at most 52 characters: it becomes part of the names of Deployments and of Redis keys"
 type WildoutFunction struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -31,6 +31,8 @@ type WildoutFunctionList struct {
 }
 
 // WildoutFunctionSpec says what starts a function and which steps a run takes.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.onFailure) || self.onFailure.all(f, !self.steps.exists(s, s.name == f.name))",message="each name must differ from those in steps: expressions call both steps.<name>",fieldPath=".onFailure"
 type WildoutFunctionSpec struct {
 	// One sentence for the people who read it later.
 	// +optional
@@ -53,6 +55,7 @@ type WildoutFunctionSpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:XValidation:rule="self.filter(c, !has(c.key)).size() <= 1",message="only one limit can be without a key: both would hold for the whole function"
 	Concurrency []ConcurrencyLimit `json:"concurrency,omitempty"`
 
 	// How many runs may start in a period, over all runners.
@@ -81,6 +84,7 @@ type WildoutFunctionSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(s, !has(s.needs) || s.needs.all(n, self.exists(t, t.name == n)))",message="needs names a step that is not in this list"
 	Steps []Step `json:"steps"`
 
 	// Steps taken once a run has failed for good; they see `error`.
@@ -88,6 +92,7 @@ type WildoutFunctionSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(s, !has(s.needs) || s.needs.all(n, self.exists(t, t.name == n)))",message="needs names a step that is not in this list"
 	OnFailure []Step `json:"onFailure,omitempty"`
 
 	// What a run returns: any JSON, strings may hold ${expressions}.
@@ -137,12 +142,14 @@ type Trigger struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4}$')",message="must have five fields: minute, hour, day of month, month, day of week, such as 0 3 * * *"
 	Cron string `json:"cron,omitempty"`
 
 	// The IANA time zone of cron, such as Europe/Berlin. Default: UTC.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
 	TimeZone string `json:"timeZone,omitempty"`
 }
 

@@ -10,46 +10,57 @@ import (
 )
 
 // Duration is a length of time such as "1m30s", "72h" or "30d": decimal
-// numbers with the units ms, s, m, h and d (24 hours), largest unit first.
+// numbers with the units d (24 hours), h, m, s and ms, largest unit first.
+// It is longer than 0; a field that is left out says "none".
 //
 // +kubebuilder:validation:Type=string
+// +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=32
-// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$`
+// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?d)?([0-9]+([.][0-9]+)?h)?([0-9]+([.][0-9]+)?m)?([0-9]+([.][0-9]+)?s)?([0-9]+([.][0-9]+)?ms)?$') && self.matches('[1-9]')",message="must be a length of time of more than 0, such as 30s, 1m30s, 72h or 30d"
 type Duration string
 
-var durationPart = regexp.MustCompile(`([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)`)
-var durationWhole = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$`)
+// durationParts is the pattern of the rule above, with one group per unit.
+var durationParts = regexp.MustCompile(
+	`^(?:([0-9]+(?:\.[0-9]+)?)d)?(?:([0-9]+(?:\.[0-9]+)?)h)?(?:([0-9]+(?:\.[0-9]+)?)m)?(?:([0-9]+(?:\.[0-9]+)?)s)?(?:([0-9]+(?:\.[0-9]+)?)ms)?$`)
 
-var durationUnits = map[string]time.Duration{
-	"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
-}
+var durationUnits = [...]time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second, time.Millisecond}
+
+// maxDuration leaves room for adding two durations, and a time and one.
+const maxDuration = math.MaxInt64 / 2
 
 // Parse returns the length of time. The empty string is 0.
-// It fails for text of another form and for more than about 290 years.
+// It fails for text of another form, for 0 and for more than about 146 years.
 func (d Duration) Parse() (time.Duration, error) {
 	if d == "" {
 		return 0, nil
 	}
-	if !durationWhole.MatchString(string(d)) {
-		return 0, fmt.Errorf("%q is not a duration: write a number and a unit (ms, s, m, h, d), such as 1m30s or 72h", string(d))
+	parts := durationParts.FindStringSubmatch(string(d))
+	if parts == nil {
+		return 0, fmt.Errorf("%q is not a duration: write numbers and units (d, h, m, s, ms), largest unit first, such as 1m30s or 72h", string(d))
 	}
 	var total float64
-	for _, part := range durationPart.FindAllStringSubmatch(string(d), -1) {
-		n, err := strconv.ParseFloat(part[1], 64)
+	for i, unit := range durationUnits {
+		if parts[i+1] == "" {
+			continue
+		}
+		n, err := strconv.ParseFloat(parts[i+1], 64)
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a duration: %w", string(d), err)
 		}
-		total += n * float64(durationUnits[part[2]])
+		total += n * float64(unit)
 	}
-	if total > math.MaxInt64/2 {
+	switch {
+	case total > maxDuration:
 		return 0, fmt.Errorf("%q is too long: the limit is about 146 years", string(d))
+	case total < 1:
+		return 0, fmt.Errorf("%q is no time at all: a duration is longer than 0", string(d))
 	}
-	return time.Duration(total), nil
+	return time.Duration(math.Round(total)), nil
 }
 
 // JSON is any JSON value, kept as the bytes it was written in.
 //
-// +kubebuilder:validation:Schemaless
+// +kubebuilder:validation:Type=""
 // +kubebuilder:pruning:PreserveUnknownFields
 type JSON struct {
 	Raw json.RawMessage `json:"-"`

@@ -1,10 +1,14 @@
 package v1alpha1
 
+// The rules say dyn(self) for with and set: the type check of CEL leaves out a
+// field that may hold any JSON, its evaluation does not.
+
 // Step is one durable step: a name, exactly one action, and how it is run.
 //
-// +kubebuilder:validation:ExactlyOneOf=handler;sleep;sleepUntil;waitForEvent;sendEvent;invoke;assert;set
-// +kubebuilder:validation:XValidation:rule="!has(self.with) || has(self.handler)",message="with belongs to handler",fieldPath=".with"
+// +kubebuilder:validation:XValidation:rule="[has(self.handler), has(self.sleep), has(self.sleepUntil), has(self.waitForEvent), has(self.sendEvent), has(self.invoke), has(self.assert), has(dyn(self).set)].exists_one(x, x)",message="a step has exactly one action: handler, sleep, sleepUntil, waitForEvent, sendEvent, invoke, assert or set"
+// +kubebuilder:validation:XValidation:rule="!has(dyn(self).with) || has(self.handler)",message="with belongs to handler",fieldPath=".with"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxParallel) || has(self.forEach)",message="maxParallel belongs to forEach",fieldPath=".maxParallel"
+// +kubebuilder:validation:XValidation:rule="!has(self.needs) || !(self.name in self.needs)",message="a step cannot need itself",fieldPath=".needs"
 type Step struct {
 	// The name of the step in its function: a DNS label.
 	// +required
@@ -29,6 +33,7 @@ type Step struct {
 
 	// Until when to sleep: an RFC 3339 time or an ${expression} that gives one.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.contains('${') || self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$')",message="must be an RFC 3339 time such as 2030-01-31T08:00:00Z, or hold an ${expression} that gives one"
 	SleepUntil Template `json:"sleepUntil,omitempty"`
 
 	// The event to wait for. The output is the event, or null on time-out.
@@ -63,6 +68,7 @@ type Step struct {
 
 	// A ${list}: the action runs once per `item`, the output is the list of outputs.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('${') && self.endsWith('}')",message="must be one ${expression} that gives a list, such as ${event.data.recipients}"
 	ForEach Template `json:"forEach,omitempty"`
 
 	// How many elements of forEach are worked on at once. Default: 1.
@@ -74,7 +80,7 @@ type Step struct {
 	// The steps that must have ended before this one starts. Left out: the
 	// step before. An empty list: none.
 	// +optional
-	// +listType=atomic
+	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
 	Needs *[]string `json:"needs,omitempty"`
@@ -115,7 +121,7 @@ type WaitForEvent struct {
 	// in the event that started the run.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:Pattern=`^(id|type|source|subject|data)(\.[A-Za-z_][A-Za-z0-9_]*)*$`
+	// +kubebuilder:validation:Pattern=`^(id|type|source|subject|data(\.[A-Za-z_][A-Za-z0-9_]*)+)$`
 	Match string `json:"match,omitempty"`
 
 	// CEL over `async` (the awaited event), `event` and `steps`.
@@ -149,6 +155,7 @@ type Invoke struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=52
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	Function string `json:"function"`
 
 	// The data of the event that the child run sees: any JSON object, strings

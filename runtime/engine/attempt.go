@@ -16,7 +16,7 @@ func (x *execution) spawn(u *unit, work func() completion) {
 	u.state = running
 	x.running++
 	events := x.events
-	go func() { events <- work() }()
+	x.Routines.Go(func() { events <- work() })
 }
 
 // apply takes over what an attempt reported.
@@ -98,7 +98,7 @@ func (x *execution) attempt(u *unit, input json.RawMessage) {
 			events <- x.judge(u, prog, start, nil, err, false)
 		}
 	})
-	go func() {
+	x.Routines.Go(func() {
 		defer cancel()
 		output, err := x.call(ctx, u, prog.Attempts, deadline, input)
 		if !reported.CompareAndSwap(false, true) {
@@ -109,7 +109,7 @@ func (x *execution) attempt(u *unit, input json.RawMessage) {
 			err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", u.node.step.Timeout, err)
 		}
 		events <- x.judge(u, prog, start, output, err, final)
-	}()
+	})
 }
 
 func (x *execution) call(ctx context.Context, u *unit, attempt int, deadline time.Time, input json.RawMessage) (json.RawMessage, error) {

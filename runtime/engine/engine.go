@@ -92,6 +92,8 @@ type Engine struct {
 	Env map[string]string
 	// Now is the clock.
 	Now func() time.Time
+	// Routines runs the attempts; the zero value is ready. Its owner closes it.
+	Routines Routines
 }
 
 // Kind says how an execution ended.

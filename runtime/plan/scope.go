@@ -105,7 +105,7 @@ func (s *Scope) itemNode() (*node, error) {
 		return &node{raw: []byte("null")}, nil
 	}
 	if !sameBytes(c.itemRaw, s.Item) {
-		item, err := parseDocument(s.Item)
+		item, err := newDocument(s.Item)
 		if err != nil {
 			return nil, err
 		}

@@ -40,6 +40,8 @@ type operation struct {
 type Committer struct {
 	store    *Store
 	function string
+	runs     string   // the prefix of journal keys
+	ends     []string // the keys that every finish script names first
 	limits   HistoryLimits
 	// guard is asked before every flush whether the runner still has its lease.
 	guard func() error
@@ -64,7 +66,8 @@ type CommitStats struct {
 // NewCommitter starts the group commit of a runner of function. Close ends it.
 func (s *Store) NewCommitter(function string, limits HistoryLimits, guard func() error) *Committer {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Committer{store: s, function: function, limits: limits, guard: guard, wake: make(chan struct{}, flushers), cancel: cancel}
+	k := s.keys
+	c := &Committer{store: s, function: function, runs: k.Run(function, ""), ends: []string{k.Done(function), k.Dead(function), k.Versions(function), k.Counters(function)}, limits: limits, guard: guard, wake: make(chan struct{}, flushers), cancel: cancel}
 	for range flushers {
 		c.wg.Go(func() { c.loop(ctx) })
 	}

@@ -54,9 +54,8 @@ func (c *Committer) Finish(ctx context.Context, f Finish) (bool, error) {
 // queueFinish adds one script call that ends all these runs.
 func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder {
 	k := c.store.keys
-	keys := make([]string, 4, 4+2*len(ops))
-	keys[0], keys[1], keys[2], keys[3] = k.Done(c.function), k.Dead(c.function), k.Versions(c.function), k.Counters(c.function)
-	args := make([]any, 4, 4+6*len(ops))
+	keys := append(make([]string, 0, 4+2*len(ops)), c.ends...)
+	args := make([]any, 4, 4+4*len(ops))
 	args[0], args[1], args[2], args[3] = c.function, c.limits.Done, c.limits.Dead, len(ops)
 	for _, op := range ops {
 		f := &op.finish.Finish
@@ -64,8 +63,11 @@ func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder
 		if f.Count != "" {
 			record = []byte(f.Count)
 		}
-		keys = append(keys, f.Ref.Stream, k.Run(c.function, f.Ref.RunID))
-		args = append(args, flags, f.Ref.Entry, f.Ref.RunID, record, f.Ref.Version)
+		keys = append(keys, f.Ref.Stream, c.runs+f.Ref.RunID)
+		args = append(args, flags, f.Ref.Entry, f.Ref.RunID, record)
+		if f.Ref.Parked {
+			args = append(args, f.Ref.Version)
+		}
 		if p := f.Ref.Parent; p != nil {
 			keys = append(keys, k.Run(p.Function, p.RunID), k.Inbox(p.Function))
 			args = append(args, p.RunID, p.Path, f.Result)
@@ -74,7 +76,9 @@ func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder
 			keys = append(keys, k.Once(c.function, f.OnceKey))
 			args = append(args, f.Outcome)
 		}
-		args = append(args, len(f.Waits))
+		if len(f.Waits) > 0 {
+			args = append(args, len(f.Waits))
+		}
 		for _, w := range f.Waits {
 			keys = append(keys, k.Wait(c.function, w.EventType, w.Match, w.Value))
 			args = append(args, w.member(f.Ref.RunID))
@@ -102,6 +106,9 @@ func finishFlags(f *Finish) string {
 	}
 	if f.OnceKey != "" {
 		flags += "o"
+	}
+	if len(f.Waits) > 0 {
+		flags += "w"
 	}
 	return flags
 }

@@ -61,7 +61,7 @@ func (w WaitRef) member(runID string) string {
 // CommitResult fixes the result of a step and returns the one that holds; nil
 // means value.
 func (c *Committer) CommitResult(ctx context.Context, runID, path string, value []byte) ([]byte, error) {
-	key := c.store.keys.Run(c.function, runID)
+	key := c.runs + runID
 	op := &operation{queue: func(p redis.Pipeliner) redis.Cmder { return p.HSetNX(context.Background(), key, path, value) }}
 	if err := c.do(ctx, op); err != nil {
 		return nil, fmt.Errorf("commit step %s of run %s: %w", path, runID, err)

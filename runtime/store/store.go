@@ -46,11 +46,12 @@ func (o *Options) Validate() error {
 // Store is the connection to one Redis and one namespace in it. It is safe
 // for use by many goroutines.
 type Store struct {
-	rdb    redis.UniversalClient
-	opts   *redis.UniversalOptions
-	keys   Keys
-	log    *slog.Logger
-	scheme scripts
+	rdb     redis.UniversalClient
+	opts    *redis.UniversalOptions
+	keys    Keys
+	log     *slog.Logger
+	scheme  scripts
+	traffic *trafficHook
 }
 
 // Open returns a Store. It connects when first used; Ping says whether it can.
@@ -66,7 +67,8 @@ func Open(o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s := &Store{rdb: redis.NewUniversalClient(opts), opts: opts, keys: NewKeys(o.Namespace), log: o.Logger}
+	s := &Store{rdb: redis.NewUniversalClient(opts), opts: opts, keys: NewKeys(o.Namespace), log: o.Logger, traffic: &trafficHook{}}
+	s.rdb.AddHook(s.traffic)
 	s.scheme = loadScripts()
 	return s, nil
 }

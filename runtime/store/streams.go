@@ -104,7 +104,9 @@ type Reader struct {
 func (s *Store) NewReader(function, consumer string) *Reader {
 	opts := *s.opts
 	opts.PoolSize = 1
-	return &Reader{store: s, rdb: redis.NewUniversalClient(&opts), function: function, consumer: consumer}
+	r := &Reader{store: s, rdb: redis.NewUniversalClient(&opts), function: function, consumer: consumer}
+	r.rdb.AddHook(s.traffic)
+	return r
 }
 
 // Close ends the reader and a read that blocks.

@@ -11,11 +11,12 @@ type gate struct {
 	used    int
 	limit   int // what the runner itself can carry
 	granted int // slots held of the function's unkeyed concurrency limit; -1: there is none
+	// changed is closed when a place may have become free; nil while nobody waits.
 	changed chan struct{}
 }
 
 func newGate(limit int) *gate {
-	return &gate{limit: limit, granted: -1, changed: make(chan struct{})}
+	return &gate{limit: limit, granted: -1}
 }
 
 func (g *gate) freeLocked() int {
@@ -31,11 +32,13 @@ func (g *gate) freeLocked() int {
 func (g *gate) wait(ctx context.Context) int {
 	for {
 		g.mu.Lock()
-		n, changed := g.freeLocked(), g.changed
-		g.mu.Unlock()
+		n := g.freeLocked()
 		if n > 0 {
+			g.mu.Unlock()
 			return n
 		}
+		changed := g.waitLocked()
+		g.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -53,7 +56,7 @@ func (g *gate) enter(ctx context.Context) bool {
 			g.mu.Unlock()
 			return true
 		}
-		changed := g.changed
+		changed := g.waitLocked()
 		g.mu.Unlock()
 		select {
 		case <-changed:
@@ -84,9 +87,18 @@ func (g *gate) inUse() int {
 	return g.used
 }
 
+func (g *gate) waitLocked() chan struct{} {
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	return g.changed
+}
+
 func (g *gate) notifyLocked() {
-	close(g.changed)
-	g.changed = make(chan struct{})
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
+	}
 }
 
 // share returns the slots held of the concurrency limit, or the runner's own

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,15 +49,62 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
+// functionMetrics are the Metrics of one function, looked up once: a lookup by
+// labels costs more than the count.
+type functionMetrics struct {
+	all      *Metrics
+	function string
+	latency  prometheus.Observer
+	ok       prometheus.Counter
+	failed   prometheus.Counter
+	inFlight prometheus.Gauge
+	parked   prometheus.Counter
+	mu       sync.Mutex
+	steps    map[stepLabels]stepMetrics
+}
+
+type stepLabels struct {
+	step   string
+	status engine.Status
+}
+
+type stepMetrics struct {
+	duration prometheus.Observer
+	attempts prometheus.Counter
+}
+
+func (m *Metrics) of(function string) *functionMetrics {
+	return &functionMetrics{all: m, function: function,
+		latency: m.latency.WithLabelValues(function), inFlight: m.inFlight.WithLabelValues(function), parked: m.parked.WithLabelValues(function),
+		ok: m.runs.WithLabelValues(function, string(store.Succeeded)), failed: m.runs.WithLabelValues(function, string(store.Failed)),
+		steps: map[stepLabels]stepMetrics{}}
+}
+
+func (f *functionMetrics) step(name string, status engine.Status) stepMetrics {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := stepLabels{name, status}
+	m, known := f.steps[key]
+	if !known {
+		m = stepMetrics{f.all.steps.WithLabelValues(f.function, name, string(status)), f.all.attempts.WithLabelValues(f.function, name)}
+		f.steps[key] = m
+	}
+	return m
+}
+
 // report counts and logs a run that has ended.
 func (s *session) report(r *store.Record, out engine.Outcome, latency time.Duration) {
-	f := s.Plan.Function
-	s.Metrics.runs.WithLabelValues(f, string(r.Status)).Inc()
-	s.Metrics.latency.WithLabelValues(f).Observe(latency.Seconds())
+	ended := s.metrics.ok
+	if r.Status == store.Failed {
+		ended = s.metrics.failed
+	}
+	ended.Inc()
+	s.metrics.latency.Observe(latency.Seconds())
 	for _, step := range out.Steps {
 		if step.Status == engine.StatusOK || step.Status == engine.StatusFailed {
-			s.Metrics.steps.WithLabelValues(f, step.Name, string(step.Status)).Observe(step.Duration.Seconds())
-			s.Metrics.attempts.WithLabelValues(f, step.Name).Add(float64(step.Attempts))
+			m := s.metrics.step(step.Name, step.Status)
+			m.duration.Observe(step.Duration.Seconds())
+			m.attempts.Add(float64(step.Attempts))
 		}
 	}
 	level := slog.LevelInfo

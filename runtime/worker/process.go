@@ -216,8 +216,8 @@ func (s *session) admitAndExecute(l *load, d delivery) error {
 	}
 	defer s.keyed.release(l.keyed)
 	l.run.Journal = &journal{s: s, ref: &l.ref, entry: d.ID, typ: d.Type}
-	s.Metrics.inFlight.WithLabelValues(s.Plan.Function).Inc()
-	defer s.Metrics.inFlight.WithLabelValues(s.Plan.Function).Dec()
+	s.metrics.inFlight.Inc()
+	defer s.metrics.inFlight.Dec()
 	for {
 		out, err := s.engine.Execute(s.runCtx, &l.run)
 		if err != nil {
@@ -266,8 +266,8 @@ func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
 	}
 	if result == store.ParkOK {
 		s.noteDue(p.Due)
-		s.Metrics.parked.WithLabelValues(s.Plan.Function).Inc()
-		s.log.Debug("run parked", "run", l.ref.RunID, "until", p.Due)
+		s.metrics.parked.Inc()
+		s.log.Debug("run parked", "run", l.ref.RunID, "event", l.meta.Event.ID, "until", p.Due)
 	}
 	return result == store.ParkAgain, nil
 }

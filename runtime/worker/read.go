@@ -133,14 +133,14 @@ func (p *puller) pullRated(ctx context.Context, n int) error {
 func (s *session) dispatch(entries []store.Entry, rated bool) {
 	for _, e := range entries {
 		s.runs.Add(1)
-		go func() {
+		s.engine.Routines.Go(func() {
 			defer s.runs.Done()
 			if !s.gate.enter(s.runCtx) {
 				return // stays pending: handed back when the runner leaves
 			}
 			defer s.gate.leave()
 			s.process(delivery{Entry: e, rated: rated && e.Type != ""})
-		}()
+		})
 	}
 }
 

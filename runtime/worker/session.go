@@ -195,6 +195,7 @@ func (s *session) run(ctx context.Context) error {
 	s.side.Wait()
 	s.drain()
 	s.committer.Close()
+	s.engine.Routines.Close()
 	return err
 }
 

@@ -83,9 +83,10 @@ func (o *Options) Validate() error {
 // its runs.
 type Worker struct {
 	Options
-	plans  plans
-	mu     sync.Mutex
-	health error // why the worker is not ready; nil when it is
+	plans   plans
+	metrics *functionMetrics
+	mu      sync.Mutex
+	health  error // why the worker is not ready; nil when it is
 }
 
 // New returns a Worker. It touches nothing before Run.
@@ -95,6 +96,7 @@ func New(o Options) (*Worker, error) {
 	}
 	o.Logger = o.Logger.With("function", o.Plan.Function)
 	w := &Worker{Options: o, health: errors.New("not connected to Redis yet")}
+	w.metrics = o.Metrics.of(o.Plan.Function)
 	w.plans = plans{store: o.Store, current: o.Plan, known: map[string]*plan.Plan{o.Plan.Hash: o.Plan}}
 	return w, nil
 }

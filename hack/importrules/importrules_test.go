@@ -1,0 +1,225 @@
+package importrules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "github.com/wildout/wildout"
+	root   = "../.."
+)
+
+// What only some rooms may link, as prefixes of import paths.
+var (
+	redisClient = []string{"github.com/redis/go-redis"}
+	operator    = []string{
+		"sigs.k8s.io/controller-runtime", "k8s.io/client-go",
+		"k8s.io/apiserver", "k8s.io/apiextensions-apiserver",
+	}
+	operatorAndRedis = slices.Concat(operator, redisClient)
+)
+
+// room is a folder with everything below it, down to the next room.
+type room struct {
+	path string // below the module
+	// direct is what its code may import of this repository, besides itself;
+	// nil: anything.
+	direct []string
+	// outside is what its code may import of other modules, as prefixes;
+	// nil: anything.
+	outside []string
+	// unlinked is what must not come in at all, not even through others.
+	unlinked []string
+	// planned rooms need not exist yet.
+	planned bool
+}
+
+// none allows nothing: nil would allow everything.
+var none = []string{}
+
+var rooms = []room{
+	{path: "api", direct: none, outside: []string{"k8s.io/apimachinery"}, unlinked: operatorAndRedis},
+	{path: "runtime", direct: []string{"runtime/event"}, outside: none},
+	{path: "runtime/event", direct: none, outside: none},
+	{path: "runtime/plan", direct: []string{"api", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/engine", direct: []string{"runtime", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/store", direct: []string{"runtime/event"}, unlinked: operator, planned: true},
+	{path: "runtime/worker", direct: []string{"runtime", "runtime/engine", "runtime/store", "runtime/plan", "runtime/event", "api"}, unlinked: operator, planned: true},
+	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event"}, unlinked: operator, planned: true},
+	{path: "runtime/console", direct: []string{"runtime/store", "runtime/event"}, unlinked: operator, planned: true},
+	{path: "runtime/handlers", direct: []string{"runtime", "runtime/event"}, unlinked: operatorAndRedis, planned: true},
+	{path: "runtime/mailsink", direct: none, unlinked: operatorAndRedis, planned: true},
+	{path: "runtime/servicetest", direct: none, unlinked: operatorAndRedis},
+	{path: "controllers", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event"}, planned: true},
+	{path: "cmd", planned: true},
+	{path: "cmd/runner", unlinked: operator, planned: true},
+	{path: "hack/importrules", direct: none, outside: none},
+}
+
+// onlyStore is who may import a Redis client, in its tests too.
+const onlyStore = "runtime/store"
+
+// forTests reports whether a package of ours is there for tests, such as
+// servicetest: by its name, as with httptest. No program may carry it.
+func forTests(importPath string) bool {
+	return isOurs(importPath) && strings.HasSuffix(importPath, "test")
+}
+
+// pkg is a package as `go list` prints it.
+type pkg struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+}
+
+func (p pkg) path() string { return inModule(p.ImportPath) }
+
+// inModule returns the part of an import path below the module.
+func inModule(importPath string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
+func TestImportRules(t *testing.T) {
+	packages := listPackages(t)
+	found := map[string]int{}
+	for _, p := range packages {
+		r, ok := roomOf(p.path())
+		if !ok {
+			t.Errorf("%s is in no room: add it to the table above", p.ImportPath)
+			continue
+		}
+		found[r.path]++
+		for _, fault := range faults(r, p) {
+			t.Error(fault)
+		}
+	}
+	for _, r := range rooms {
+		exists := hasCode(t, r.path)
+		switch {
+		case !exists && !r.planned:
+			t.Errorf("there is no code in %s: remove the room from the table, or mark it as planned", r.path)
+		case exists && found[r.path] == 0:
+			t.Errorf("no package was checked as part of %s", r.path)
+		}
+	}
+}
+
+// faults returns what p does that its room must not.
+func faults(r room, p pkg) (found []string) {
+	fault := func(format string, args ...any) {
+		found = append(found, p.ImportPath+" "+fmt.Sprintf(format, args...))
+	}
+	for _, imported := range p.Imports {
+		target, _ := roomOf(inModule(imported))
+		switch {
+		case forTests(imported) && !forTests(p.ImportPath):
+			fault("imports %s, which is for tests", imported)
+		case forTests(imported):
+		case isOurs(imported) && r.direct != nil && target.path != r.path && !slices.Contains(r.direct, target.path):
+			fault("imports %s; %s may import %v of this repository", imported, r.path, r.direct)
+		case !isOurs(imported) && !isStandard(imported) && r.outside != nil && !hasPrefix(imported, r.outside):
+			fault("imports %s; %s may import %v of other modules", imported, r.path, r.outside)
+		}
+	}
+	for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+		if hasPrefix(imported, redisClient) && r.path != onlyStore {
+			fault("imports %s; only %s may, others go through it", imported, onlyStore)
+		}
+	}
+	for _, unlinked := range r.unlinked {
+		for _, linked := range p.Deps {
+			if hasPrefix(linked, []string{unlinked}) {
+				fault("links %s, by itself or through others (go mod why %s says how)", linked, linked)
+				break // the rest of the module comes along
+			}
+		}
+	}
+	return found
+}
+
+// roomOf returns the innermost room that holds the path below the module.
+func roomOf(path string) (in room, ok bool) {
+	for _, r := range rooms {
+		if hasPrefix(path, []string{r.path}) && (!ok || len(r.path) > len(in.path)) {
+			in, ok = r, true
+		}
+	}
+	return in, ok
+}
+
+// hasPrefix reports whether path is one of the folders or below one.
+func hasPrefix(path string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool {
+		return path == folder || strings.HasPrefix(path, folder+"/")
+	})
+}
+
+func isOurs(path string) bool { return hasPrefix(path, []string{module}) }
+
+// isStandard reports whether path is of the standard library, whose first
+// elements have no dot.
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func listPackages(t *testing.T) (packages []pkg) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", "./...")
+	cmd.Dir = root
+	output, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
+		}
+		t.Fatalf("go list: %v", err)
+	}
+	for dec := json.NewDecoder(bytes.NewReader(output)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// hasCode reports whether the room has Go code of its own. It looks through
+// the folders itself: `go test` reuses a result until a file that the test
+// looked at has changed, and does not see what `go list` reads.
+func hasCode(t *testing.T, path string) (found bool) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(root, path), func(file string, _ fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		below, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		r, _ := roomOf(filepath.ToSlash(filepath.Dir(below)))
+		found = found || r.path == path && strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
