@@ -93,13 +93,33 @@ func decodeInput[In any](name string, input json.RawMessage) (in In, err error) 
 	if len(input) == 0 {
 		input = json.RawMessage("{}")
 	}
-	dec := json.NewDecoder(bytes.NewReader(input))
-	dec.DisallowUnknownFields()
+	dec := decoders.Get().(*decoder)
+	dec.from.Reset(input)
 	if err := dec.Decode(&in); err != nil {
 		return in, NonRetriable(fmt.Errorf("input of handler %s does not fit: %w", name, err))
 	}
+	if dec.InputOffset()-dec.read == int64(len(input)) {
+		dec.read = dec.InputOffset()
+		decoders.Put(dec)
+	}
 	return in, nil
 }
+
+// decoder is a strict JSON decoder that is used for one input after another:
+// its buffers cost more than the decoding of a small input. After an error, or
+// with something left behind the value, it is not used again.
+type decoder struct {
+	*json.Decoder
+	from *bytes.Reader
+	read int64
+}
+
+var decoders = sync.Pool{New: func() any {
+	from := bytes.NewReader(nil)
+	dec := json.NewDecoder(from)
+	dec.DisallowUnknownFields()
+	return &decoder{Decoder: dec, from: from}
+}}
 
 func encodeOutput(out any) (json.RawMessage, error) {
 	b, err := json.Marshal(out)

@@ -30,35 +30,34 @@ type RunInfo struct {
 	TraceParent string
 }
 
-type contextKey int
+type stepKey struct{}
 
-const (
-	infoKey contextKey = iota
-	subStepsKey
-)
+// stepContext is what the context of a handler carries.
+type stepContext struct {
+	info  RunInfo
+	steps SubSteps
+}
 
 // Info returns the RunInfo of the step whose handler was called with ctx.
 // Outside a handler it is the zero RunInfo.
 func Info(ctx context.Context) RunInfo {
-	info, _ := ctx.Value(infoKey).(RunInfo)
-	return info
+	if c, ok := ctx.Value(stepKey{}).(*stepContext); ok {
+		return c.info
+	}
+	return RunInfo{}
 }
 
-// WithInfo returns a context that carries info. The engine calls it; a test of
-// a handler may.
-func WithInfo(ctx context.Context, info RunInfo) context.Context {
-	return context.WithValue(ctx, infoKey, info)
+// WithInfo returns a context that carries info, and whose Step calls are made
+// durable by steps; nil makes them fail. The engine calls it; a test of a
+// handler may.
+func WithInfo(ctx context.Context, info RunInfo, steps SubSteps) context.Context {
+	return context.WithValue(ctx, stepKey{}, &stepContext{info, steps})
 }
 
 // SubSteps makes the durable sub-steps of a handler: Do returns the stored
 // output of the sub-step of that name, or calls fn and stores what it returns.
 type SubSteps interface {
 	Do(ctx context.Context, name string, fn func(context.Context) (json.RawMessage, error)) (json.RawMessage, error)
-}
-
-// WithSubSteps returns a context whose Step calls are made durable by s.
-func WithSubSteps(ctx context.Context, s SubSteps) context.Context {
-	return context.WithValue(ctx, subStepsKey, s)
 }
 
 // Step runs fn once per run: its result is stored under name, and a later
@@ -68,11 +67,11 @@ func WithSubSteps(ctx context.Context, s SubSteps) context.Context {
 // attempt calls fn again. It fails outside a handler.
 func Step[T any](ctx context.Context, name string, fn func(context.Context) (T, error)) (T, error) {
 	var result T
-	steps, ok := ctx.Value(subStepsKey).(SubSteps)
-	if !ok {
+	c, ok := ctx.Value(stepKey{}).(*stepContext)
+	if !ok || c.steps == nil {
 		return result, errors.New("wildout.Step was called outside a handler: pass on the context that the handler was given")
 	}
-	raw, err := steps.Do(ctx, name, func(ctx context.Context) (output json.RawMessage, err error) {
+	raw, err := c.steps.Do(ctx, name, func(ctx context.Context) (output json.RawMessage, err error) {
 		defer recoverAsError(&err)
 		value, err := fn(ctx)
 		if err != nil {

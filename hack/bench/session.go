@@ -26,15 +26,15 @@ func runSession(ctx context.Context, srv *server, o options, progress io.Writer)
 	chosen := choose(o.Systems)
 	rep := newReport(srv, o, chosen)
 	for i, c := range chosen {
-		fmt.Fprintf(progress, "memory and warm-up: %s\n", c.Name())
-		var err error
-		if rep.Systems[i].Memory, err = measureMemory(ctx, srv, c, memoryRuns/min(c.share, 4)); err != nil {
-			return nil, fmt.Errorf("%s: memory: %w", c.Name(), err)
-		}
+		fmt.Fprintf(progress, "warm-up and memory: %s\n", c.Name())
 		for _, steps := range stepCounts {
 			if _, err := measureDrain(ctx, srv, c, steps, max(o.Runs/c.share/warmUpShare, 1)); err != nil {
 				return nil, fmt.Errorf("%s: warm-up with %d steps: %w", c.Name(), steps, err)
 			}
+		}
+		var err error
+		if rep.Systems[i].Memory, err = measureMemory(ctx, srv, c, memoryRuns/min(c.share, 4)); err != nil {
+			return nil, fmt.Errorf("%s: memory: %w", c.Name(), err)
 		}
 	}
 	for round := range o.Rounds {

@@ -122,9 +122,7 @@ func (x *execution) call(ctx context.Context, u *unit, attempt int, deadline tim
 		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: deadline,
 		EventID: x.run.Event.ID, TraceParent: x.run.Event.TraceParent,
 	}
-	ctx = wildout.WithInfo(ctx, info)
-	ctx = wildout.WithSubSteps(ctx, &subSteps{x: x, path: u.path})
-	return handler(ctx, input)
+	return handler(wildout.WithInfo(ctx, info, &subSteps{x: x, path: u.path}), input)
 }
 
 // judge turns the end of an attempt into what it means for the step.

@@ -44,8 +44,7 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 	info := wildout.Info(ctx)
 	info.Step, info.IdempotencyKey = path, info.RunID+"/"+path
 	start := s.x.Now()
-	inner := wildout.WithSubSteps(wildout.WithInfo(ctx, info), &subSteps{x: s.x, path: path})
-	output, err := fn(inner)
+	output, err := fn(wildout.WithInfo(ctx, info, &subSteps{x: s.x, path: path}))
 	if err != nil {
 		return nil, err
 	}

@@ -108,6 +108,10 @@ func (c *Committer) do(ctx context.Context, op *operation) error {
 	case c.wake <- struct{}{}:
 	default: // a flusher will look anyway
 	}
+	if ctx.Done() == nil { // the common case, and cheaper
+		<-op.done
+		return op.err
+	}
 	select {
 	case <-op.done:
 		return op.err

@@ -64,20 +64,27 @@ const (
 )
 
 // Delivery says how far a function that reads an event type is with an entry.
-func (s *Store) Delivery(ctx context.Context, group redis.XInfoGroup, eventType, entry string) (Delivery, error) {
-	if CompareEntries(group.LastDeliveredID, entry) < 0 {
-		return Unread, nil
-	}
-	pending, err := s.rdb.XPendingExt(ctx, &redis.XPendingExtArgs{
-		Stream: s.keys.Stream(eventType), Group: group.Name, Start: entry, End: entry, Count: 1,
-	}).Result()
+func (s *Store) Delivery(ctx context.Context, function, eventType, entry string) (Delivery, error) {
+	groups, err := s.Groups(ctx, eventType)
 	if err != nil {
-		return Unread, fmt.Errorf("look up entry %s for %s: %w", entry, group.Name, Explain(err))
+		return Unread, fmt.Errorf("look up entry %s for %s: %w", entry, function, err)
 	}
-	if len(pending) > 0 {
-		return Pending, nil
+	for _, g := range groups {
+		if g.Name != function || CompareEntries(g.LastDeliveredID, entry) < 0 {
+			continue
+		}
+		pending, err := s.rdb.XPendingExt(ctx, &redis.XPendingExtArgs{
+			Stream: s.keys.Stream(eventType), Group: function, Start: entry, End: entry, Count: 1,
+		}).Result()
+		if err != nil {
+			return Unread, fmt.Errorf("look up entry %s for %s: %w", entry, function, Explain(err))
+		}
+		if len(pending) > 0 {
+			return Pending, nil
+		}
+		return Acknowledged, nil
 	}
-	return Acknowledged, nil
+	return Unread, nil
 }
 
 // InFlight returns up to most runs of a function that its runners have now.

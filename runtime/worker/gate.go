@@ -47,6 +47,17 @@ func (g *gate) wait(ctx context.Context) int {
 	}
 }
 
+// tryEnter takes a place if there is one.
+func (g *gate) tryEnter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.freeLocked() == 0 {
+		return false
+	}
+	g.used++
+	return true
+}
+
 // enter takes a place when there is one, and waits for it otherwise.
 func (g *gate) enter(ctx context.Context) bool {
 	for {

@@ -132,10 +132,12 @@ func (p *puller) pullRated(ctx context.Context, n int) error {
 // was passed.
 func (s *session) dispatch(entries []store.Entry, rated bool) {
 	for _, e := range entries {
+		// The place is taken here, before the next read asks for free ones.
+		entered := s.gate.tryEnter()
 		s.runs.Add(1)
 		s.engine.Routines.Go(func() {
 			defer s.runs.Done()
-			if !s.gate.enter(s.runCtx) {
+			if !entered && !s.gate.enter(s.runCtx) {
 				return // stays pending: handed back when the runner leaves
 			}
 			defer s.gate.leave()

@@ -1,0 +1,131 @@
+package http
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	nethttp "net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	wildout "github.com/wildout/wildout/runtime"
+)
+
+const (
+	// maxRetryAfter keeps a run from waiting for a server's typing error.
+	maxRetryAfter = 24 * time.Hour
+	// snippetBytes is how much of a body an error shows.
+	snippetBytes = 300
+)
+
+// Response is the output of http.request.
+type Response struct {
+	Status int `json:"status"`
+	// Headers has those of Content-Type, ETag, Last-Modified, Link, Location,
+	// Retry-After and X-Request-Id that were sent, in lower case.
+	Headers map[string]string `json:"headers"`
+	// Body is the decoded JSON when the content type says so, a string when
+	// the body is text, null when it is empty.
+	Body any `json:"body"`
+	// BodyBase64 stands in for Body when the body is not UTF-8.
+	BodyBase64 []byte `json:"bodyBase64,omitempty"`
+	// DurationMs is how long the request took, redirects and body included.
+	DurationMs int64 `json:"durationMs"`
+}
+
+var keptHeaders = []string{"Content-Type", "ETag", "Last-Modified", "Link", "Location", "Retry-After", "X-Request-Id"}
+
+func newResponse(res *nethttp.Response, body []byte, took time.Duration) Response {
+	out := Response{Status: res.StatusCode, Headers: map[string]string{}, DurationMs: took.Milliseconds()}
+	for _, name := range keptHeaders {
+		if value := res.Header.Get(name); value != "" {
+			out.Headers[strings.ToLower(name)] = value
+		}
+	}
+	switch {
+	case len(body) == 0:
+	case isJSON(res.Header.Get("Content-Type")) && json.Valid(body):
+		out.Body = json.RawMessage(body) // as it came: numbers stay exact
+	case utf8.Valid(body):
+		out.Body = string(body)
+	default:
+		out.BodyBase64 = body
+	}
+	return out
+}
+
+func isJSON(contentType string) bool {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
+}
+
+var errTooLarge = errors.New("too large")
+
+// readBody reads at most limit bytes; more give errTooLarge and the first
+// part, for an error to show.
+func readBody(res *nethttp.Response, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return body, fmt.Errorf("the response broke off after %d bytes: %w", len(body), err)
+	}
+	if int64(len(body)) > limit {
+		return body, errTooLarge
+	}
+	return body, nil
+}
+
+func accepted(status int, expected []int) bool {
+	if len(expected) > 0 {
+		return slices.Contains(expected, status)
+	}
+	return status >= 200 && status <= 299
+}
+
+// classifyStatus turns a response that is no success into an error: 408, 425,
+// 429 and 5xx are tried again, when the server says so at its time; no other
+// status changes by asking again.
+func classifyStatus(status int, header nethttp.Header, now time.Time, err error) error {
+	switch {
+	case status == 408, status == 425, status == 429, status >= 500:
+		if wait, ok := parseRetryAfter(header.Get("Retry-After"), now); ok {
+			return wildout.RetryAfter(wait, err)
+		}
+		return err
+	}
+	return wildout.NonRetriable(err)
+}
+
+// parseRetryAfter reads a Retry-After header (RFC 9110, 10.2.3), clipped to a
+// day. A time that is not ahead is none: the retry policy knows better.
+func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
+	value = strings.TrimSpace(value)
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		wait = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := nethttp.ParseTime(value); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(wait, maxRetryAfter), wait > 0
+}
+
+// snippet is the beginning of a body on one line, without the secrets that the
+// server may have repeated.
+func snippet(body []byte, secrets []string) string {
+	text := strings.ToValidUTF8(string(body[:min(len(body), 4*snippetBytes)]), "")
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > snippetBytes {
+		text = strings.ToValidUTF8(text[:snippetBytes], "") + "…"
+	}
+	if text == "" {
+		return "(no body)"
+	}
+	return text
+}

@@ -1,0 +1,9 @@
+// Package sql is the handlers sql.query and sql.exec: one statement against
+// PostgreSQL or SQLite. Open and Classify are for handlers with statements of
+// their own, which get the same connections and the same view of errors.
+//
+// Values go into a statement as parameters ($1, $2, … for both databases) and
+// never as text. Delivery is at-least-once: a statement that runs twice must
+// leave what it leaves once, by an upsert or a unique key such as the step's
+// idempotency key. The package must not know what the tables mean.
+package sql
