@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 )
@@ -35,6 +36,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// As the standard runner sets it, and the same for every system: with live
+	// heaps of a few MB the default would measure the garbage collector.
+	debug.SetGCPercent(400)
 	srv, err := startServer(ctx, o.RedisServer, o.AppendFsync)
 	if err != nil {
 		return err

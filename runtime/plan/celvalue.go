@@ -24,8 +24,10 @@ func (n *node) value() ref.Val {
 func (n *node) decode() ref.Val {
 	switch n.raw[0] {
 	case '{':
-		if err := n.verify(); err != nil {
-			return types.WrapErr(err)
+		if !n.checked { // opening is the same pass as verifying
+			if _, err := n.open(); err != nil {
+				return types.WrapErr(err)
+			}
 		}
 		return (*object)(n)
 	case '[':

@@ -86,7 +86,8 @@ const DefaultStepTimeout = 5 * time.Minute
 // Step is one compiled step. Exactly one of the actions is set.
 type Step struct {
 	Name string
-	// Needs are the indexes, in the same list, of the steps it starts after.
+	// Needs are the indexes, in the same list, of the steps it starts after;
+	// in onFailure every main step is over already.
 	Needs           []int
 	If              *Expr  // nil: always
 	ForEach         *Value // nil: once

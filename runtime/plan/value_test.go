@@ -168,6 +168,10 @@ func TestBrokenDocuments(t *testing.T) {
 			t.Errorf("%s: got %s, %v", tree, got, err)
 		}
 	}
+	s.Event = &event.Event{Data: json.RawMessage(`{"n": 1e999}`)}
+	if got, err := valueOf(t, `"${event.data.n + 1.0}"`).JSON(s); err == nil || !strings.Contains(err.Error(), "the number 1e999 is too large") {
+		t.Errorf("a number that no double holds: got %s, %v", got, err)
+	}
 	if got, err := valueOf(t, `"${event.data}"`).JSON(&Scope{}); err != nil || string(got) != "null" {
 		t.Errorf("without an event: got %s, %v; want null", got, err)
 	}

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common"
@@ -90,10 +91,10 @@ func (s site) translate(source string, errs []*common.Error) []fault {
 			f.message = "has() takes a field, such as has(event.data.email)"
 		case badConstant[f.message] != "":
 			f.message = badConstant[f.message]
-		case strings.HasPrefix(f.message, "expression recursion limit exceeded"):
-			f.message = "the expression is nested too deep: name a part of it with a step that does set"
+		case strings.Contains(f.message, "recursion"):
+			f.message = "the expression is too long or nested too deep: name a part of it with a step that does set"
 		}
-		if n := len(faults); n == 0 || faults[n-1] != f {
+		if !slices.ContainsFunc(faults, func(other fault) bool { return other.message == f.message }) {
 			faults = append(faults, f)
 		}
 	}
