@@ -1,0 +1,34 @@
+-- What makes effects happen once, over retries, runs and functions.
+
+-- +goose Up
+-- A row per increment that was made: inserted in the transaction of the increment.
+CREATE TABLE IF NOT EXISTS applied_steps (
+    idempotency_key text PRIMARY KEY,
+    applied_at      timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS applied_steps_time ON applied_steps (applied_at);
+
+-- A row per alert that a rule with a window raised for a user.
+CREATE TABLE IF NOT EXISTS alert_windows (
+    rule      text NOT NULL,
+    user_id   text NOT NULL,
+    opened_at timestamptz NOT NULL,
+    PRIMARY KEY (rule, user_id, opened_at)
+);
+
+-- A row per mail that counts against its recipient's limit. send_at is the
+-- plan; occupied_at is the last moment at which the mail may have been
+-- delivered (in the future while an attempt is under way), null before.
+CREATE TABLE IF NOT EXISTS email_reservations (
+    idempotency_key text PRIMARY KEY,
+    recipient       text NOT NULL,
+    send_at         timestamptz NOT NULL,
+    occupied_at     timestamptz
+);
+CREATE INDEX IF NOT EXISTS email_reservations_plan ON email_reservations (recipient, send_at);
+CREATE INDEX IF NOT EXISTS email_reservations_use ON email_reservations (recipient, occupied_at);
+
+-- +goose Down
+DROP TABLE email_reservations;
+DROP TABLE alert_windows;
+DROP TABLE applied_steps;
