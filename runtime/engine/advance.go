@@ -126,6 +126,7 @@ func (x *execution) load(u *unit) *Failure {
 		if err != nil {
 			return &Failure{Message: err.Error(), Step: u.node.step.Name}
 		}
+		x.remember(u)
 		return x.endUnit(u, r)
 	}
 	if u.prog.Since == 0 {
@@ -170,6 +171,10 @@ func (x *execution) begin(u *unit) *Failure {
 		return x.endNow(u, v, err)
 	case step.Assert != nil:
 		return x.endNow(u, nil, x.check(step.Assert))
+	case x.replay:
+		x.remember(u)
+		u.state = waiting
+		return nil
 	case step.Sleep > 0 || step.SleepUntil != nil:
 		return x.sleep(u, now)
 	case step.Wait != nil:
@@ -190,7 +195,7 @@ func (x *execution) begin(u *unit) *Failure {
 			return x.endNow(u, nil, fmt.Errorf("with: %w", err))
 		}
 	}
-	x.attempt(u, input)
+	x.prepare(u, input)
 	return nil
 }
 
@@ -250,24 +255,45 @@ func (x *execution) wait(u *unit, now time.Time) *Failure {
 	// expression see the steps.
 	if looked := u.looked || (u.prog.Seen != "" && w.If == nil); !looked {
 		u.looked = true
+		x.sign(u)
 		wait := Wait{Path: u.path, Event: w.Event, Match: w.Match, Value: value, HasIf: w.If != nil, From: u.prog.Seen, Progress: u.prog.encode()}
 		wait.Fits = x.fits(w.If, u.item)
 		x.waits = append(x.waits, wait)
-		x.spawn(u, func() completion { return x.await(u, wait) })
+		leg, prog := x.leg, u.prog
+		x.spawn(u, func() completion { return x.await(leg, u, prog, wait) })
 		return nil
 	}
-	if !u.looked {
-		u.looked = true
-		x.waits = append(x.waits, Wait{Path: u.path, Event: w.Event, Match: w.Match, Value: value, HasIf: w.If != nil})
-	}
+	x.remember(u)
 	if u.prog.Due <= now.UnixMilli() {
 		// The time-out is committed, since an event may arrive at the same moment.
-		r := result{Attempts: 1, Start: u.prog.Since, Duration: now.UnixMilli() - u.prog.Since}
-		x.spawn(u, func() completion { return x.commit(u, r) })
+		x.spawnCommit(u, result{Attempts: 1, Start: u.prog.Since, Duration: now.UnixMilli() - u.prog.Since})
 		return nil
 	}
 	u.state = waiting
 	return nil
+}
+
+// remember notes a wait that an earlier execution has registered, so that it
+// is taken back when the run ends.
+func (x *execution) remember(u *unit) {
+	w := u.node.step.Wait
+	if _, begun := x.run.Progress[u.path]; w == nil || u.looked || !begun {
+		return
+	}
+	u.looked = true
+	value := ""
+	if w.Match != nil {
+		value, _ = w.Match.Lookup(&x.run.Event)
+	}
+	x.waits = append(x.waits, Wait{Path: u.path, Event: w.Event, Match: w.Match, Value: value, HasIf: w.If != nil})
+}
+
+// sign puts the version into a progress that may be the first field of the
+// journal: a run is finished on the version that it began with.
+func (x *execution) sign(u *unit) {
+	if !x.wrote.Load() {
+		u.prog.Version = x.run.Plan.Hash
+	}
 }
 
 // fits returns waitForEvent.if as a function that may run beside the loop: it
@@ -302,12 +328,14 @@ func (x *execution) invoke(u *unit, now time.Time) *Failure {
 		if err != nil {
 			return x.endNow(u, nil, fmt.Errorf("invoke.data: %w", err))
 		}
-		child := Child{Function: inv.Function, RunID: event.DerivedID(x.run.StartedAt, inv.Function, x.run.ID, u.path)}
+		// The id has the time of the invocation: a run looks for events from there on.
+		child := Child{Function: inv.Function, RunID: event.DerivedID(now, inv.Function, x.run.ID, u.path)}
 		child.Event = event.Event{ID: child.RunID, Type: InvokeType, Source: "wildout:" + x.run.Plan.Function, Subject: x.run.ID, Time: now, Data: data, TraceParent: x.run.Event.TraceParent}
 		u.prog.Child = child.RunID
 		if inv.Timeout > 0 {
 			u.prog.Due = now.Add(inv.Timeout).UnixMilli()
 		}
+		x.sign(u)
 		prog := u.prog
 		x.spawn(u, func() completion {
 			err := x.run.Journal.Invoke(x.durable, u.path, prog.encode(), child)
@@ -318,7 +346,7 @@ func (x *execution) invoke(u *unit, now time.Time) *Failure {
 	if u.prog.Due > 0 && u.prog.Due <= now.UnixMilli() {
 		r := result{Error: fmt.Sprintf("the invoked run %s of %s had not ended after %s (invoke.timeout); it goes on by itself", u.prog.Child, inv.Function, inv.Timeout),
 			Attempts: 1, Start: u.prog.Since, Duration: now.UnixMilli() - u.prog.Since}
-		x.spawn(u, func() completion { return x.commit(u, r) })
+		x.spawnCommit(u, r)
 		return nil
 	}
 	u.state = waiting
@@ -359,8 +387,9 @@ func (x *execution) send(u *unit) *Failure {
 	}
 	output, _ := json.Marshal(ids) // strings cannot fail
 	r := result{Output: output, Attempts: 1, Start: u.prog.Since}
+	leg := x.leg
 	x.spawn(u, func() completion {
-		return x.written(u, r, func(b []byte) ([]byte, error) { return x.run.Journal.Send(x.durable, u.path, b, events) })
+		return x.written(leg, u, r, func(b []byte) ([]byte, error) { return x.run.Journal.Send(x.durable, u.path, b, events) })
 	})
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	wildout "github.com/wildout/wildout/runtime"
@@ -15,8 +14,8 @@ import (
 func (x *execution) spawn(u *unit, work func() completion) {
 	u.state = running
 	x.running++
-	events := x.events
-	x.Routines.Go(func() { events <- work() })
+	leg := x.leg
+	x.Routines.Go(func() { leg.events <- work() })
 }
 
 // apply takes over what an attempt reported.
@@ -34,8 +33,12 @@ func (x *execution) apply(done completion) *Failure {
 	return x.endUnit(u, done.result)
 }
 
-// written writes a result with write and reports the one that holds.
-func (x *execution) written(u *unit, r result, write func([]byte) ([]byte, error)) completion {
+// written writes a result with write and reports the one that holds. An attempt
+// that was given up writes nothing: its run may have ended since.
+func (x *execution) written(leg *leg, u *unit, r result, write func([]byte) ([]byte, error)) completion {
+	if leg.left.Load() {
+		return completion{unit: u, stopped: true}
+	}
 	// Of several first commits side by side each carries the version.
 	if !x.wrote.Load() {
 		r.Version = x.run.Plan.Hash
@@ -56,13 +59,28 @@ func decodeWinner(path string, b []byte, mine result) (result, error) {
 	return decodeResult(path, b)
 }
 
-func (x *execution) commit(u *unit, r result) completion {
-	return x.written(u, r, func(b []byte) ([]byte, error) { return x.run.Journal.Commit(x.durable, u.path, b) })
+func (x *execution) commit(leg *leg, u *unit, r result) completion {
+	return x.written(leg, u, r, func(b []byte) ([]byte, error) { return x.run.Journal.Commit(x.durable, u.path, b) })
+}
+
+// spawnCommit commits a result beside the loop.
+func (x *execution) spawnCommit(u *unit, r result) {
+	leg := x.leg
+	x.spawn(u, func() completion { return x.commit(leg, u, r) })
+}
+
+// final reports whether the result of u may travel with the end of the run. It
+// may not where something can still fail that onFailure steps would see it by.
+func (x *execution) final(u *unit) bool {
+	observed := x.failure == nil && len(x.run.Plan.OnFailure) > 0
+	if observed && x.run.Plan.Output != nil {
+		return false
+	}
+	return x.machine.last(u, observed)
 }
 
 // await registers the wait of a unit and looks back.
-func (x *execution) await(u *unit, wait Wait) completion {
-	prog := u.prog
+func (x *execution) await(leg *leg, u *unit, prog progress, wait Wait) completion {
 	found, seen, err := x.run.Journal.Await(x.durable, wait)
 	if err != nil {
 		return completion{unit: u, err: err}
@@ -76,66 +94,121 @@ func (x *execution) await(u *unit, wait Wait) completion {
 		return completion{unit: u, err: fmt.Errorf("event %s of %s: %w", found.ID, found.Type, err)}
 	}
 	now := x.Now().UnixMilli()
-	return x.commit(u, result{Output: b, Attempts: 1, Start: prog.Since, Duration: now - prog.Since})
+	return x.commit(leg, u, result{Output: b, Attempts: 1, Start: prog.Since, Duration: now - prog.Since})
 }
 
-// attempt calls the handler of a unit in a goroutine of its own. A handler
-// that outlives its time-out by more than patience is given up: its step goes
-// on as failed, and only its goroutine is lost.
-func (x *execution) attempt(u *unit, input json.RawMessage) {
+// attempt is one call of a handler.
+type attempt struct {
+	x        *execution
+	leg      *leg
+	unit     *unit
+	input    json.RawMessage
+	prog     progress // with this attempt counted
+	start    time.Time
+	ctx      context.Context
+	deadline time.Time
+	final    bool
+	here     bool // called by the loop itself
+
+	// The fields below belong to the watch.
+	index int       // place in its list; -1 once it was taken out
+	ended time.Time // when ctx was first seen to have ended
+}
+
+// prepare makes a unit ready for an attempt; launch begins it.
+func (x *execution) prepare(u *unit, input json.RawMessage) {
 	u.state = running
 	x.running++
-	var reported atomic.Bool
-	events, deadline := x.events, time.Now().Add(u.node.step.Timeout)
-	final := x.machine.last(u)
-	prog := u.prog
-	prog.Attempts++
-	start := x.Now()
-	ctx, cancel := context.WithDeadline(x.ctx, deadline)
-	watchdog := time.AfterFunc(u.node.step.Timeout+patience, func() {
-		if reported.CompareAndSwap(false, true) {
-			err := fmt.Errorf("handler %s did not return within %s of its time-out of %s: it ignores its context, and its goroutine is given up", u.node.step.Handler, patience, u.node.step.Timeout)
-			events <- x.judge(u, prog, start, nil, err, false)
-		}
-	})
-	x.Routines.Go(func() {
-		defer cancel()
-		output, err := x.call(ctx, u, prog.Attempts, deadline, input)
-		if !reported.CompareAndSwap(false, true) {
-			return
-		}
-		watchdog.Stop()
-		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && x.ctx.Err() == nil {
-			err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", u.node.step.Timeout, err)
-		}
-		events <- x.judge(u, prog, start, output, err, final)
-	})
+	a := &attempt{x: x, leg: x.leg, unit: u, input: input, prog: u.prog, final: x.final(u)}
+	a.prog.Attempts++
+	x.ready = append(x.ready, a)
 }
 
-func (x *execution) call(ctx context.Context, u *unit, attempt int, deadline time.Time, input json.RawMessage) (json.RawMessage, error) {
+// launch begins the attempts that are ready. One that has nothing beside it is
+// taken here and its completion returned; mine is false when it was given up
+// meanwhile, and the run goes on elsewhere.
+func (x *execution) launch() (done completion, mine bool) {
+	ready := x.ready
+	x.ready = x.ready[:0]
+	switch {
+	case x.leg.ctx.Err() != nil:
+		for _, a := range ready {
+			a.unit.state = waiting
+			x.running--
+		}
+	case len(ready) == 1 && x.running == 1 && x.run.Elsewhere != nil:
+		ready[0].here = true
+		return ready[0].do()
+	default:
+		for _, a := range ready {
+			x.Routines.Go(func() {
+				if done, mine := a.do(); mine {
+					a.leg.events <- done
+				}
+			})
+		}
+	}
+	return completion{}, true
+}
+
+// do calls the handler; mine is false when the attempt was given up meanwhile.
+func (a *attempt) do() (done completion, mine bool) {
+	x := a.x
+	a.start = x.Now()
+	a.deadline = time.Now().Add(a.unit.node.step.Timeout)
+	ctx, cancel := context.WithDeadline(a.leg.ctx, a.deadline)
+	defer cancel()
+	a.ctx = ctx
+	x.watch.add(a)
+	output, err := a.call()
+	if !x.watch.remove(a) {
+		return completion{}, false
+	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && a.leg.ctx.Err() == nil {
+		err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", a.unit.node.step.Timeout, err)
+	}
+	return a.judge(output, err), true
+}
+
+func (a *attempt) call() (json.RawMessage, error) {
+	x, u := a.x, a.unit
 	handler, ok := x.Handlers.Lookup(u.node.step.Handler)
 	if !ok {
 		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", u.node.step.Handler, x.Handlers.Names()))
 	}
 	info := wildout.RunInfo{
-		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: attempt,
-		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: deadline,
+		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: a.prog.Attempts,
+		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: a.deadline,
 		EventID: x.run.Event.ID, TraceParent: x.run.Event.TraceParent,
 	}
-	return handler(wildout.WithInfo(ctx, info, &subSteps{x: x, path: u.path}), input)
+	return handler(wildout.WithInfo(a.ctx, info, &subSteps{x: x, leg: a.leg, path: u.path}), a.input)
+}
+
+// giveUp goes on without the handler: its step has failed, and only its
+// goroutine is lost.
+func (a *attempt) giveUp() {
+	a.final = false
+	done := a.judge(nil, fmt.Errorf("handler %s did not return within %s of its time-out of %s: it ignores its context, and its goroutine is given up",
+		a.unit.node.step.Handler, patience, a.unit.node.step.Timeout))
+	if a.here {
+		a.x.resume(done)
+		return
+	}
+	a.leg.events <- done
 }
 
 // judge turns the end of an attempt into what it means for the step.
-func (x *execution) judge(u *unit, prog progress, start time.Time, output json.RawMessage, err error, final bool) completion {
+func (a *attempt) judge(output json.RawMessage, err error) completion {
+	x, u, prog := a.x, a.unit, a.prog
 	step, now := u.node.step, x.Now()
-	r := result{Output: output, Attempts: prog.Attempts, Start: start.UnixMilli(), Duration: now.Sub(start).Milliseconds()}
+	r := result{Output: output, Attempts: prog.Attempts, Start: a.start.UnixMilli(), Duration: now.Sub(a.start).Milliseconds()}
 	if err == nil {
-		if final {
+		if a.final {
 			return completion{unit: u, result: r}
 		}
-		return x.commit(u, r)
+		return x.commit(a.leg, u, r)
 	}
-	if x.ctx.Err() != nil {
+	if a.leg.ctx.Err() != nil {
 		return completion{unit: u, stopped: true}
 	}
 	var broken *journalError
@@ -151,8 +224,8 @@ func (x *execution) judge(u *unit, prog progress, start time.Time, output json.R
 		return completion{unit: u, waits: true, prog: prog}
 	}
 	r.Output, r.Error = nil, clip(err.Error())
-	if step.ContinueOnError && !final {
-		return x.commit(u, r)
+	if step.ContinueOnError && !a.final {
+		return x.commit(a.leg, u, r)
 	}
 	return completion{unit: u, result: r}
 }

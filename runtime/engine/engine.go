@@ -25,6 +25,10 @@ var (
 	ErrFenced = errors.New("the runner lost its lease")
 )
 
+// ErrElsewhere says that a handler outlived its time and was given up. The run
+// went on in another goroutine, which tells Run.Elsewhere how it ended.
+var ErrElsewhere = errors.New("the run went on in another goroutine")
+
 // Journal is what a run writes through. Every method returns when its write is
 // durable, and may be called from several goroutines.
 type Journal interface {
@@ -83,6 +87,10 @@ type Run struct {
 	Results  map[string][]byte
 	Progress map[string][]byte
 	Journal  Journal
+	// Elsewhere is told the outcome where Execute returns ErrElsewhere. With it a
+	// handler that has nothing beside it is called in the goroutine of Execute:
+	// changing goroutines costs more than most handlers. Nil: never.
+	Elsewhere func(Outcome, error)
 }
 
 // Engine executes runs. It is safe for many runs at once.
@@ -92,8 +100,16 @@ type Engine struct {
 	Env map[string]string
 	// Now is the clock.
 	Now func() time.Time
-	// Routines runs the attempts; the zero value is ready. Its owner closes it.
+	// Routines runs what goes on side by side; the zero value is ready.
 	Routines Routines
+	watch    watch
+}
+
+// Close ends the goroutines of the engine that are idle, and each of the
+// others after what it does.
+func (e *Engine) Close() {
+	e.Routines.Close()
+	e.watch.close()
 }
 
 // Kind says how an execution ended.

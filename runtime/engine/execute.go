@@ -27,15 +27,40 @@ type execution struct {
 	machine *machine // the list of steps that is being walked
 	main    *machine // in onFailure: the steps of the run that failed
 	scope   plan.Scope
-	ctx     context.Context // ends with the run's timeout, an interruption, a failure
-	durable context.Context // for the journal: what was done is written down even when ctx has ended
-	cancel  context.CancelCauseFunc
-	events  chan completion
+	leg     *leg
+	parent  context.Context // of every leg
+	moved   atomic.Bool     // a handler was given up, and the loop runs in another goroutine
+	out     Outcome         // how the execution ended
+	err     error
+	ready   []*attempt      // may begin; launched after each advance
+	failed  *Failure        // of the leg
+	durable context.Context // for the journal: what was done is written down even when the leg's ctx has ended
 	running int
 	wrote   atomic.Bool // the journal holds a result, and with it the version
+	subs    outputs
+	replay  bool // only pure steps are taken
 	failure *Failure
 	begun   time.Time
 	waits   []Wait
+}
+
+// leg is one walk over a list of steps, as its attempts see it: they may
+// outlive it.
+type leg struct {
+	ctx    context.Context // ends with the run's timeout, an interruption, a failure
+	cancel context.CancelCauseFunc
+	timer  *time.Timer // of the run's timeout; may be nil
+	events chan completion
+	left   atomic.Bool // nobody waits for its attempts any more
+}
+
+// leave ends the leg: a handler that was given up may still run.
+func (l *leg) leave() {
+	l.left.Store(true)
+	l.cancel(nil)
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 }
 
 // completion is what an attempt reports.
@@ -52,40 +77,66 @@ type completion struct {
 var errFailed = errors.New("another step of the run failed")
 
 // Execute takes the run as far as it goes. The error is one of the journal
-// (the run is to be tried again elsewhere) or of a damaged journal.
+// (the run is to be tried again elsewhere), of a damaged journal, or
+// ErrElsewhere.
 func (e *Engine) Execute(ctx context.Context, run *Run) (Outcome, error) {
-	x := &execution{Engine: e, run: run, begun: e.Now(), durable: context.WithoutCancel(ctx)}
+	x := &execution{Engine: e, run: run, begun: e.Now(), parent: ctx, durable: context.WithoutCancel(ctx)}
 	x.wrote.Store(len(run.Results) > 0)
 	x.scope = plan.Scope{
 		Event: &run.Event, Env: e.Env,
 		Run: plan.RunVar{ID: run.ID, Function: run.Plan.Function, Attempt: run.Attempt, StartedAt: run.StartedAt},
 	}
 	x.scope.Step = x.stepVar
-	if b, ok := run.Results[failurePath]; ok {
+	x.machine = newMachine(run.Plan.Steps)
+	if b, failedBefore := run.Results[failurePath]; failedBefore {
 		r, err := decodeResult(failurePath, b)
 		if err != nil {
 			return Outcome{}, err
 		}
 		x.failure = &Failure{Message: r.Error, Step: r.stepName(), Attempts: r.Attempts}
-		x.machine = newMachine(run.Plan.Steps)
-		if err := x.recall(); err != nil {
-			return Outcome{}, err
-		}
-		return x.onFailure(ctx)
+		_ = x.recall() // why the run failed is fixed
+		x.recallFailure()
+		x.onFailure()
+	} else {
+		x.walk()
 	}
-	x.machine = newMachine(run.Plan.Steps)
-	out, err := x.walk(ctx)
-	if err != nil || out.Kind != Failed {
-		return out, err
+	if x.moved.Load() {
+		return Outcome{}, ErrElsewhere
 	}
-	return x.fail(ctx, out)
+	return x.out, x.err
+}
+
+// done notes, or tells, how the execution ended.
+func (x *execution) done(out Outcome, err error) {
+	if x.moved.Load() {
+		x.run.Elsewhere(out, err)
+		return
+	}
+	x.out, x.err = out, err
+}
+
+// end takes what a leg has come to: a failure of the steps is followed by
+// those of onFailure, everything else is the end.
+func (x *execution) end(out Outcome, err error) {
+	x.leg.leave()
+	switch {
+	case err != nil:
+		x.done(Outcome{}, err)
+	case x.main != nil:
+		x.done(x.afterFailure(out), nil)
+	case out.Kind == Failed:
+		x.fail(out)
+	default:
+		x.done(out, nil)
+	}
 }
 
 // fail fixes why the run failed and takes its onFailure steps.
-func (x *execution) fail(ctx context.Context, out Outcome) (Outcome, error) {
+func (x *execution) fail(out Outcome) {
 	x.failure = out.Failure
 	if len(x.run.Plan.OnFailure) == 0 {
-		return out, nil
+		x.done(out, nil)
+		return
 	}
 	fixed := result{Error: x.failure.Message, Attempts: x.failure.Attempts, Start: x.Now().UnixMilli()}
 	fixed.setStepName(x.failure.Step)
@@ -93,128 +144,161 @@ func (x *execution) fail(ctx context.Context, out Outcome) (Outcome, error) {
 		fixed.Version = x.run.Plan.Hash
 	}
 	b, err := x.run.Journal.Commit(x.durable, failurePath, fixed.encode())
-	if err != nil {
-		return Outcome{}, err
+	if err == nil {
+		fixed, err = decodeWinner(failurePath, b, fixed)
 	}
-	if fixed, err = decodeWinner(failurePath, b, fixed); err != nil {
-		return Outcome{}, err
+	if err != nil {
+		x.done(Outcome{}, err)
+		return
 	}
 	x.failure = &Failure{Message: fixed.Error, Step: fixed.stepName(), Attempts: fixed.Attempts}
-	return x.onFailure(ctx)
+	x.onFailure()
 }
 
-// recall takes the results of the run's steps from the journal, for the
-// expressions of onFailure and for the history.
-func (x *execution) recall() error {
-	for _, n := range x.machine.nodes {
-		b, ok := x.run.Results[n.step.Name]
-		if !ok {
-			continue
+// recall takes the machine to where the journal says it was and begins nothing,
+// for the expressions of onFailure and for the history. Pure steps are not in
+// the journal: they are computed anew. It returns the first failure.
+func (x *execution) recall() (first *Failure) {
+	x.replay = true
+	defer func() { x.replay = false }()
+	for {
+		f := x.advance() // each failure ends a step, and the next turn passes it over
+		if f == nil {
+			return first
 		}
-		r, err := decodeResult(n.step.Name, b)
-		if err != nil {
-			return err
+		if first == nil {
+			first = f
 		}
-		n.state, n.result = ended, r
 	}
-	return nil
+}
+
+// recallFailure ends the step whose failure failed the run: its own result is
+// not in the journal.
+func (x *execution) recallFailure() {
+	if n := x.machine.find(x.failure.Step); n != nil && n.state != ended {
+		n.state, n.result = ended, result{Error: x.failure.Message, Attempts: x.failure.Attempts, Start: n.since.UnixMilli()}
+	}
 }
 
 // onFailure takes the onFailure steps of a run that has failed.
-func (x *execution) onFailure(ctx context.Context) (Outcome, error) {
+func (x *execution) onFailure() {
 	x.scope.Error = &plan.ErrorVar{Message: x.failure.Message, Step: x.failure.Step, Attempts: x.failure.Attempts}
 	x.main, x.machine = x.machine, newMachine(x.run.Plan.OnFailure)
-	out, err := x.walk(ctx)
+	x.walk()
+}
+
+// afterFailure is what a run has come to whose onFailure steps were walked.
+func (x *execution) afterFailure(out Outcome) Outcome {
 	out.Steps = append(x.main.records(), out.Steps...)
-	if err != nil || out.Kind == Parked || out.Kind == Interrupted {
-		return out, err
+	if out.Kind == Parked || out.Kind == Interrupted {
+		return out
 	}
 	if out.Kind == Failed {
 		x.failure.OnFailure = out.Failure.Message
 	}
 	out.Kind, out.Failure, out.Output = Failed, x.failure, nil
-	return out, nil
+	return out
 }
 
 // walk takes the machine's steps as far as they go.
-func (x *execution) walk(parent context.Context) (Outcome, error) {
-	x.events = make(chan completion, 1)
-	ctx, stop := context.WithCancelCause(parent)
-	defer stop(nil)
-	x.ctx, x.cancel = ctx, stop
+func (x *execution) walk() {
+	ctx, stop := context.WithCancelCause(x.parent)
+	x.leg = &leg{ctx: ctx, cancel: stop, events: make(chan completion, 1)}
+	x.failed = nil
 	if left, bounded := x.timeLeft(); bounded && left <= 0 {
 		stop(errTimeout)
+		x.failed = x.recall()
 	} else if bounded {
-		defer time.AfterFunc(left, func() { stop(errTimeout) }).Stop()
+		x.leg.timer = time.AfterFunc(left, func() { stop(errTimeout) })
 	}
-	var failed *Failure
+	x.loop()
+}
+
+// loop begins what can begin and takes what is reported, until nothing runs.
+func (x *execution) loop() {
 	for {
-		if failed == nil && ctx.Err() == nil {
-			if failed = x.advance(); failed != nil {
-				stop(errFailed)
-			}
+		if x.failed == nil && x.leg.ctx.Err() == nil {
+			x.failWith(x.advance())
 		}
-		if x.running == 0 {
-			return x.settle(parent, failed)
-		}
-		done, alive := x.next(ctx)
-		if !alive {
-			return x.settle(parent, failed)
+		done, mine := x.launch()
+		if !mine {
+			return // the handler was given up; the loop runs elsewhere
 		}
 		if done.unit == nil {
-			continue
+			if x.running == 0 {
+				x.end(x.settle(x.parent, x.failed))
+				return
+			}
+			done = x.next()
 		}
-		if done.err != nil {
-			x.running--
-			x.abandon()
-			return Outcome{}, done.err
+		if !x.take(done) {
+			return
 		}
-		if f := x.apply(done); f != nil && failed == nil {
-			failed = f
-			stop(errFailed)
-		}
+	}
+}
+
+// resume goes on with a run whose handler was given up: the goroutine that is
+// in it touches the execution no more.
+func (x *execution) resume(done completion) {
+	if x.take(done) {
+		x.loop()
+	}
+}
+
+// take takes over what an attempt reported; false means that the journal
+// failed, and the execution with it.
+func (x *execution) take(done completion) bool {
+	if done.unit == nil {
+		return true
+	}
+	if done.err != nil {
+		x.running--
+		x.abandon()
+		x.end(Outcome{}, done.err)
+		return false
+	}
+	x.failWith(x.apply(done))
+	return true
+}
+
+// failWith notes the first failure of the leg, and ends its other attempts.
+func (x *execution) failWith(f *Failure) {
+	if f != nil && x.failed == nil {
+		x.failed = f
+		x.leg.cancel(errFailed)
 	}
 }
 
 // next waits for an attempt to report, or for a waiting step of another branch
-// to be due (then without a unit). Once the context has ended it waits no
-// longer than patience allows; false means that what still runs was given up.
-func (x *execution) next(ctx context.Context) (completion, bool) {
-	var wake <-chan time.Time
-	if due, _ := x.machine.due(); !due.IsZero() {
-		timer := time.NewTimer(max(0, due.Sub(x.Now())))
-		defer timer.Stop()
-		wake = timer.C
+// to be due (then without a unit). Attempts always report: those that do not
+// return in time are given up.
+func (x *execution) next() completion {
+	due, _ := x.machine.due()
+	if due.IsZero() {
+		return <-x.leg.events
 	}
-	select {
-	case done := <-x.events:
-		return done, true
-	case <-wake:
-		return completion{}, true
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(2 * patience)
+	timer := time.NewTimer(max(0, due.Sub(x.Now())))
 	defer timer.Stop()
 	select {
-	case done := <-x.events:
-		return done, true
+	case done := <-x.leg.events:
+		return done
 	case <-timer.C:
-		x.abandon()
-		return completion{}, false
+		return completion{}
 	}
 }
 
 // abandon lets the attempts under way report to nobody.
 func (x *execution) abandon() {
-	left, events := x.running, x.events
+	open, leg := x.running, x.leg
 	x.running = 0
-	x.cancel(errFailed)
-	if left == 0 {
+	leg.left.Store(true)
+	leg.cancel(errFailed)
+	if open == 0 {
 		return
 	}
 	go func() {
-		for range left {
-			<-events
+		for range open {
+			<-leg.events
 		}
 	}()
 }
@@ -237,7 +321,7 @@ func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, er
 	case parent.Err() != nil:
 		out.Kind, out.Progress = Interrupted, x.openProgress()
 		return out, nil
-	case errors.Is(context.Cause(x.ctx), errTimeout):
+	case errors.Is(context.Cause(x.leg.ctx), errTimeout):
 		out.Kind, out.Failure = Failed, x.timeoutFailure()
 		return out, nil
 	}

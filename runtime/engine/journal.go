@@ -28,6 +28,7 @@ type progress struct {
 	Due      int64  `json:"u,omitempty"` // ms, the end of the sleep, the wait or the retry interval
 	Seen     string `json:"s,omitempty"` // the wait is registered, and the stream was looked through up to here
 	Child    string `json:"c,omitempty"` // id of the child run
+	Version  string `json:"v,omitempty"` // as in result, where the first write of a run is no result
 }
 
 // encode writes the journal form by hand: encoding/json costs more than all
@@ -80,12 +81,17 @@ func (p *progress) encode() []byte {
 	return b
 }
 
-// VersionOf returns the version of the function that a run with these results
-// began with, or "" when none of them says.
-func VersionOf(results map[string][]byte) string {
-	for path, b := range results {
-		if r, err := decodeResult(path, b); err == nil && r.Version != "" {
-			return r.Version
+// VersionOf returns the version of the function that a run with these journal
+// fields began with, or "" when none of them says.
+func VersionOf(journal ...map[string][]byte) string {
+	for _, fields := range journal {
+		for _, b := range fields {
+			var f struct {
+				Version string `json:"v"`
+			}
+			if err := json.Unmarshal(b, &f); err == nil && f.Version != "" {
+				return f.Version
+			}
 		}
 	}
 	return ""

@@ -11,8 +11,8 @@ import (
 var errTimeout = errors.New("the run's time is up")
 
 // deadline returns when the run must have ended, or zero. A run that has
-// failed gets a new term of the same length for its onFailure steps: they are
-// there for just that case.
+// failed is not bounded any more: its onFailure steps are there for just that
+// case, and have time-outs of their own.
 func (x *execution) deadline() time.Time {
 	d := x.run.Plan.Deadline
 	if d == 0 || x.failure != nil {

@@ -89,8 +89,8 @@ func (m *machine) done() bool {
 
 // last reports whether u is the only thing left to do but for pure steps, so
 // that its result may travel with the end of the run and needs no commit of
-// its own.
-func (m *machine) last(u *unit) bool {
+// its own. With alone, not even a pure step may be left.
+func (m *machine) last(u *unit, alone bool) bool {
 	if u.node.step.ForEach != nil {
 		return false
 	}
@@ -99,7 +99,7 @@ func (m *machine) last(u *unit) bool {
 			continue
 		}
 		pure := n.step.ForEach == nil && (n.step.Set != nil || n.step.Assert != nil)
-		if !pure || n.state != pending {
+		if !pure || alone || n.state != pending {
 			return false
 		}
 	}

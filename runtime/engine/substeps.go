@@ -20,9 +20,31 @@ func (e *journalError) Unwrap() error { return e.err }
 // is its path of names.
 type subSteps struct {
 	x    *execution
+	leg  *leg
 	path string
+}
+
+// outputs are those of the sub-steps that this execution has committed, by
+// path: a later attempt of the same execution finds them here.
+type outputs struct {
 	mu   sync.Mutex
 	done map[string]json.RawMessage
+}
+
+func (o *outputs) get(path string) (json.RawMessage, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	output, known := o.done[path]
+	return output, known
+}
+
+func (o *outputs) put(path string, output json.RawMessage) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.done == nil {
+		o.done = map[string]json.RawMessage{}
+	}
+	o.done[path] = output
 }
 
 // Do implements wildout.SubSteps.
@@ -31,10 +53,7 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 		return nil, wildout.NonRetriable(fmt.Errorf("a durable sub-step of %s has no name", s.path))
 	}
 	path := s.path + "/" + name
-	s.mu.Lock()
-	output, known := s.done[name]
-	s.mu.Unlock()
-	if known {
+	if output, known := s.x.subs.get(path); known {
 		return output, nil
 	}
 	if b, ok := s.x.run.Results[path]; ok {
@@ -44,9 +63,12 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 	info := wildout.Info(ctx)
 	info.Step, info.IdempotencyKey = path, info.RunID+"/"+path
 	start := s.x.Now()
-	output, err := fn(wildout.WithInfo(ctx, info, &subSteps{x: s.x, path: path}))
+	output, err := fn(wildout.WithInfo(ctx, info, &subSteps{x: s.x, leg: s.leg, path: path}))
 	if err != nil {
 		return nil, err
+	}
+	if s.leg.left.Load() {
+		return nil, &journalError{fmt.Errorf("sub-step %s came too late: its attempt was given up", path)}
 	}
 	r := result{Output: output, Attempts: info.Attempt, Start: start.UnixMilli(), Duration: s.x.Now().Sub(start).Milliseconds()}
 	if !s.x.wrote.Load() {
@@ -60,11 +82,6 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 	if r, err = decodeWinner(path, b, r); err != nil {
 		return nil, &journalError{err}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.done == nil {
-		s.done = map[string]json.RawMessage{}
-	}
-	s.done[name] = r.Output
+	s.x.subs.put(path, r.Output)
 	return r.Output, nil
 }

@@ -37,8 +37,9 @@ type member struct {
 const (
 	// wideObject is the number of fields from which a hash beats a search.
 	wideObject = 24
-	// usualFields is room for the fields of most objects.
-	usualFields = 8
+	// bytesPerMember and maxGuess say how much room is made for members before
+	// they are counted: about right for events, little for small outputs.
+	bytesPerMember, maxGuess = 28, 16
 	// maxDepth bounds the nesting of JSON, as encoding/json does: deeper text
 	// would exhaust the stack.
 	maxDepth = 10000
@@ -100,7 +101,7 @@ func (n *node) open() (*members, error) {
 		return n.inside, nil
 	}
 	b, object := n.raw, n.raw[0] == '{'
-	in := &members{list: make([]member, 0, usualFields)}
+	in := &members{list: make([]member, 0, min(maxGuess, 1+len(b)/bytesPerMember))}
 	end, err := skipMembers(b, 0, 0, func(keyAt, at, end int) {
 		m := member{value: node{raw: b[at:end:end], checked: true}}
 		if object {

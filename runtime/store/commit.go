@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -226,6 +228,18 @@ func (c *Committer) settle(ctx context.Context, batch []*operation) (again []*op
 		return c.flush(ctx, again)
 	}
 	return again
+}
+
+// Temporary reports whether what failed with err may succeed later by itself:
+// Redis was away, or refused for a reason that passes.
+func Temporary(err error) bool {
+	var answered redis.Error
+	if errors.As(err, &answered) {
+		return temporary(answered)
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout)
 }
 
 // temporary reports whether the same command may succeed later, with nothing

@@ -14,35 +14,17 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 )
 
+// keepReplaced is how long a version that was replaced is kept for runs that
+// are not parked, such as those of a runner that crashed.
+const keepReplaced = time.Hour
+
 // SavePlan stores a version of a function and makes it the installed one.
-// Versions that no parked run needs are dropped, but for the newest.
+// Versions that no run needs any more are dropped.
 func (s *Store) SavePlan(ctx context.Context, function, version string, spec []byte) error {
 	k := s.keys
-	used, err := s.rdb.HKeys(ctx, k.Versions(function)).Result()
+	err := s.run(ctx, "plan", []string{k.Plans(function), k.Functions(), k.Versions(function), k.Replaced(function)},
+		function, version, spec, keepReplaced.Milliseconds()).Err()
 	if err != nil {
-		return fmt.Errorf("read versions of %s: %w", function, Explain(err))
-	}
-	known, err := s.rdb.HKeys(ctx, k.Plans(function)).Result()
-	if err != nil {
-		return fmt.Errorf("read versions of %s: %w", function, Explain(err))
-	}
-	last, err := s.rdb.HGet(ctx, k.Functions(), function).Result()
-	if err != nil && err != redis.Nil { //nolint:errorlint // go-redis returns the value itself
-		return Explain(err)
-	}
-	keep := map[string]bool{version: true, last: true}
-	for _, v := range used {
-		keep[v] = true
-	}
-	pipe := s.rdb.TxPipeline()
-	pipe.HSet(ctx, k.Plans(function), version, spec)
-	pipe.HSet(ctx, k.Functions(), function, version)
-	for _, v := range known {
-		if !keep[v] {
-			pipe.HDel(ctx, k.Plans(function), v)
-		}
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("store version %s of %s: %w", version, function, Explain(err))
 	}
 	return nil
@@ -304,7 +286,11 @@ func (s *Store) Stats(ctx context.Context, function string, eventTypes []string)
 		}
 		for _, g := range groups {
 			if g.Name == function {
-				st.Unread += max(0, g.Lag)
+				n, err := s.unread(ctx, stream, g)
+				if err != nil {
+					return st, err
+				}
+				st.Unread += n
 				st.Pending += g.Pending
 			}
 		}

@@ -81,6 +81,12 @@ func (k Keys) Plans(function string) string { return k.fn(function, "plans") }
 // Versions is a hash: version → parked runs that began with it.
 func (k Keys) Versions(function string) string { return k.fn(function, "versions") }
 
+// Replaced is a hash: version → when another one was installed, in ms.
+func (k Keys) Replaced(function string) string { return k.fn(function, "replaced") }
+
+// Reads is the set of the event types that any version of the function read.
+func (k Keys) Reads(function string) string { return k.fn(function, "reads") }
+
 // Runners is a sorted set: last heartbeat in ms → runner.
 func (k Keys) Runners(function string) string { return k.fn(function, "runners") }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -47,10 +48,16 @@ func (s *Store) Beat(ctx context.Context, function, runner string, lease time.Du
 	return b, nil
 }
 
-// Claim takes over up to most entries of a dead runner; of a living one it
-// takes none, unless it is the caller itself.
-func (s *Store) Claim(ctx context.Context, function, runner, dead, stream string, lease time.Duration, most int) ([]Entry, error) {
-	reply, err := s.run(ctx, "claim", []string{s.keys.Runners(function), stream}, function, runner, dead, lease.Milliseconds(), most).Slice()
+// Claim takes over up to most entries of a dead runner that come after the
+// entry after ("": all); of a living one it takes none, unless it is the caller
+// itself. An entry without fields was deleted from its stream; it stays pending
+// for the dead runner until it is acknowledged.
+func (s *Store) Claim(ctx context.Context, function, runner, dead, stream, after string, lease time.Duration, most int) ([]Entry, error) {
+	start := "-"
+	if after != "" {
+		start = "(" + after
+	}
+	reply, err := s.run(ctx, "claim", []string{s.keys.Runners(function), stream}, function, runner, dead, lease.Milliseconds(), most, start).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("claim entries of runner %s: %w", dead, Explain(err))
 	}
@@ -104,6 +111,9 @@ func (s *Store) Expire(ctx context.Context, function, runner string) error {
 func (s *Store) AdoptStrays(ctx context.Context, function string, streams []string) error {
 	for _, stream := range streams {
 		consumers, err := s.rdb.XInfoConsumers(ctx, stream, function).Result()
+		if err != nil && (strings.HasPrefix(err.Error(), "NOGROUP") || strings.Contains(err.Error(), "no such key")) {
+			continue // the function does not read it any more
+		}
 		if err != nil {
 			return fmt.Errorf("list consumers of %s: %w", stream, Explain(err))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -35,6 +36,8 @@ type Ref struct {
 	Parked  bool
 	Version string
 	Parent  *Parent
+	// Runner is who the entry is pending for.
+	Runner string
 }
 
 // Parent is the step that waits for a run.
@@ -71,12 +74,13 @@ func (c *Committer) CommitResult(ctx context.Context, runID, path string, value 
 	}
 	// Another execution was first, or this is the echo of a flush whose answer
 	// was lost: what is stored counts.
-	held, err := c.store.rdb.HGet(ctx, key, path).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("run %s ended elsewhere: %w", runID, ErrFenced)
+	op = &operation{queue: func(p redis.Pipeliner) redis.Cmder { return p.HGet(context.Background(), key, path) }}
+	if err := c.do(ctx, op); err != nil {
+		return nil, fmt.Errorf("read step %s of run %s: %w", path, runID, err)
 	}
+	held, err := op.cmd.(*redis.StringCmd).Bytes()
 	if err != nil {
-		return nil, fmt.Errorf("read step %s of run %s: %w", path, runID, Explain(err))
+		return nil, fmt.Errorf("run %s ended elsewhere: %w", runID, ErrFenced)
 	}
 	return held, nil
 }
@@ -86,16 +90,19 @@ func (c *Committer) script(ctx context.Context, name string, keys []string, args
 	sha := c.store.scheme[name].Hash()
 	op := &operation{queue: func(p redis.Pipeliner) redis.Cmder { return p.EvalSha(context.Background(), sha, keys, args...) }}
 	err := c.do(ctx, op)
+	if err != nil && strings.Contains(err.Error(), "FENCED") {
+		err = ErrFenced
+	}
 	cmd, _ := op.cmd.(*redis.Cmd)
 	return cmd, err
 }
 
 // Emit fixes the result of a step and, if it is new, publishes events in the
 // same write. It returns the result that holds; nil means value.
-func (c *Committer) Emit(ctx context.Context, runID, path string, value []byte, events []event.Event, dedupe []bool) ([]byte, error) {
+func (c *Committer) Emit(ctx context.Context, ref *Ref, path string, value []byte, events []event.Event, dedupe []bool) ([]byte, error) {
 	k := c.store.keys
-	keys := []string{k.Run(c.function, runID)}
-	args := []any{path, value, eventIDTTL.Milliseconds(), len(events)}
+	keys := []string{k.Run(c.function, ref.RunID), ref.Stream}
+	args := []any{path, value, eventIDTTL.Milliseconds(), len(events), c.function, ref.Entry, ref.Runner}
 	for i := range events {
 		keys = append(keys, k.Stream(events[i].Type), k.EventID(events[i].Type, events[i].ID))
 		fields := events[i].Fields()
@@ -104,7 +111,7 @@ func (c *Committer) Emit(ctx context.Context, runID, path string, value []byte, 
 	}
 	cmd, err := c.script(ctx, "emit", keys, args...)
 	if err != nil {
-		return nil, fmt.Errorf("send events of step %s of run %s: %w", path, runID, err)
+		return nil, fmt.Errorf("send events of step %s of run %s: %w", path, ref.RunID, err)
 	}
 	held, err := cmd.Text()
 	if errors.Is(err, redis.Nil) {
@@ -116,8 +123,8 @@ func (c *Committer) Emit(ctx context.Context, runID, path string, value []byte, 
 // Invoke starts a child run in another function, once.
 func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) error {
 	k := c.store.keys
-	_, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function)},
-		progressPrefix+path, progress, childID, eventJSON, parent)
+	_, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function), ref.Stream},
+		progressPrefix+path, progress, childID, eventJSON, parent, c.function, ref.Entry, ref.Runner)
 	if err != nil {
 		return fmt.Errorf("invoke %s in step %s of run %s: %w", function, path, ref.RunID, err)
 	}
@@ -140,7 +147,7 @@ func (c *Committer) Await(ctx context.Context, runID string, w WaitRef, progress
 // Park is how a run is put aside.
 type Park struct {
 	Ref  *Ref
-	Meta []byte // stored with the first park
+	Meta []byte // stored with the first park, and with Restate
 	Due  time.Time
 	Wake bool // put it back at once
 	// Awaits are journal fields that must not be there yet.
@@ -151,6 +158,8 @@ type Park struct {
 	Queue      int
 	QueueValue string
 	Front      bool // it waited before and keeps its place
+	// Restate says that Meta is not what an earlier park stored.
+	Restate bool
 }
 
 // ParkResult says what came of a Park.
@@ -177,7 +186,7 @@ func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 		member = queuedMember(p.Queue, p.QueueValue)
 	}
 	meta := p.Meta
-	if r.Parked {
+	if r.Parked && !p.Restate {
 		meta = nil
 	}
 	due := int64(0)

@@ -91,6 +91,22 @@ func (s *Store) EnsureGroup(ctx context.Context, function string, streams ...str
 	return nil
 }
 
+// NoteReads records the event types that a function reads and returns all that
+// any version of it has read: entries of those may be pending still.
+func (s *Store) NoteReads(ctx context.Context, function string, types []string) ([]string, error) {
+	key := s.keys.Reads(function)
+	if len(types) > 0 {
+		if err := s.rdb.SAdd(ctx, key, types).Err(); err != nil {
+			return nil, fmt.Errorf("record what %s reads: %w", function, Explain(err))
+		}
+	}
+	all, err := s.rdb.SMembers(ctx, key).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look up what %s has read: %w", function, Explain(err))
+	}
+	return all, nil
+}
+
 // Reader reads new entries for one runner. It has a connection of its own, so
 // that Close ends a read that blocks.
 type Reader struct {
@@ -130,6 +146,10 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 		return nil, nil
 	}
 	if err != nil {
+		if strings.HasPrefix(err.Error(), "NOGROUP") || strings.HasPrefix(err.Error(), "UNBLOCKED") {
+			// A stream was deleted under the reader: it begins anew.
+			return nil, r.store.EnsureGroup(ctx, r.function, streams...)
+		}
 		return nil, err
 	}
 	var all []Entry

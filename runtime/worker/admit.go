@@ -18,15 +18,16 @@ import (
 func (s *session) admit(l *load, d delivery) (bool, error) {
 	scope := &plan.Scope{Event: &l.meta.Event, Env: s.Env}
 	p := l.run.Plan
-	if p.Idempotency != nil && (!l.resumed || l.meta.Follows != "") {
+	if p.Idempotency != nil && (l.meta.Once == "" || l.meta.Follows != "") {
 		if goOn, err := s.admitOnce(l, scope); err != nil || !goOn {
 			return false, err
 		}
 	}
-	if p.RateLimit != nil && !l.resumed && !l.meta.Admitted {
+	if p.RateLimit != nil && !l.meta.Admitted && !l.stepped() {
 		if goOn, err := s.admitRate(l, d, scope); err != nil || !goOn {
 			return false, err
 		}
+		l.meta.Admitted = true
 	}
 	for i, c := range p.Concurrency {
 		if c.Key == nil {
@@ -49,7 +50,10 @@ func (s *session) admit(l *load, d delivery) (bool, error) {
 			return false, err
 		}
 		l.meta.Admitted = true
-		_, err = s.parkAs(l, store.Park{Ref: &l.ref, Queue: slot.limit, QueueValue: value, Front: l.resumed})
+		_, err = s.parkAs(l, store.Park{Ref: &l.ref, Queue: slot.limit, QueueValue: value, Front: l.resumed, Restate: true})
+		if err == nil {
+			s.keyed.wake(slot) // the slot may have become free before the run was in the queue
+		}
 		return false, err
 	}
 	return true, nil
@@ -67,6 +71,9 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if holder != "" && l.stepped() {
+		return true, nil // its key ran out and another has it: a run that has begun goes on
+	}
 	l.meta.Once = key
 	if holder == "" {
 		l.meta.Follows = ""
@@ -82,7 +89,7 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 	if outcome == nil {
 		// The other run tells nobody that it ended; look again, ever less often.
 		age := s.now().Sub(l.meta.StartedAt)
-		_, err := s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(min(30*time.Second, max(200*time.Millisecond, age/2)))})
+		_, err := s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(min(30*time.Second, max(200*time.Millisecond, age/2))), Restate: true})
 		return false, err
 	}
 	var o onceOutcome
@@ -125,7 +132,7 @@ func (s *session) admitRate(l *load, d delivery, scope *plan.Scope) (bool, error
 		return err == nil, err
 	}
 	l.meta.Admitted = true
-	_, err = s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(wait)})
+	_, err = s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(wait), Restate: true})
 	return false, err
 }
 
@@ -195,6 +202,14 @@ func (k *keyedSlots) acquire(ctx context.Context, slot keyedSlot, isNew bool) (b
 	}
 	c.n = n
 	return true, nil
+}
+
+// wake puts queued runs back if there is room for them. A failure costs time
+// only: each heartbeat does the same.
+func (k *keyedSlots) wake(slot keyedSlot) {
+	if err := k.s.Store.Release(background, k.question(slot, -1)); err != nil {
+		k.s.log.Warn("could not look after queued runs", "key", slot.value, "error", err)
+	}
 }
 
 // release gives slots back. While Redis is away it goes on trying: the count

@@ -92,6 +92,15 @@ func (g *gate) grant(n int) {
 	g.mu.Unlock()
 }
 
+// lower makes the slots held fewer, never more.
+func (g *gate) lower(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.granted > n {
+		g.granted = n
+	}
+}
+
 func (g *gate) inUse() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -16,8 +16,9 @@ import (
 type journal struct {
 	s     *session
 	ref   *store.Ref
-	entry string // of the first phase of the run
-	typ   string // the event type of that entry, "" for the inbox
+	entry string       // of the first phase of the run
+	typ   string       // the event type of that entry, "" for the inbox
+	event *event.Event // started the run
 }
 
 // Commit implements engine.Journal.
@@ -31,7 +32,7 @@ func (j *journal) Send(ctx context.Context, path string, value []byte, out []eng
 	for i := range out {
 		events[i], dedupe[i] = out[i].Event, out[i].Dedupe
 	}
-	return j.s.committer.Emit(ctx, j.ref.RunID, path, value, events, dedupe)
+	return j.s.committer.Emit(ctx, j.ref, path, value, events, dedupe)
 }
 
 // Invoke implements engine.Journal.
@@ -67,10 +68,22 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 		from = j.began(w.Event)
 	}
 	var found *event.Event
+	err = j.s.persist(func() error { found, err = j.lookBack(ctx, w, from, newest); return err })
+	if found != nil || err != nil {
+		return found, newest, err
+	}
+	return nil, later(newest, from), nil
+}
+
+// lookBack returns the first event in a part of the stream that fits.
+func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest string) (found *event.Event, err error) {
 	err = j.s.Store.Between(ctx, w.Event, from, newest, func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		if err != nil {
 			return false, nil //nolint:nilerr // a malformed event is no event to wait for
+		}
+		if ev.ID == j.event.ID && ev.Type == j.event.Type {
+			return false, nil
 		}
 		if w.Match != nil {
 			if value, ok := w.Match.Lookup(&ev); !ok || value != w.Value {
@@ -87,10 +100,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 		}
 		return fits, nil
 	})
-	if found != nil || err != nil {
-		return found, newest, err
-	}
-	return nil, later(newest, from), nil
+	return found, err
 }
 
 // began is the position in the stream of an event type at which the run began.
@@ -109,8 +119,9 @@ func later(a, b string) string {
 	return b
 }
 
-// deliver gives an event to the runs that wait for it.
-func (s *session) deliver(e *event.Event, entry string) error {
+// deliver gives an event to the runs that wait for it, but not to the run that
+// it starts itself.
+func (s *session) deliver(e *event.Event, entry, starts string) error {
 	for _, p := range s.waitPaths() {
 		if p.EventType != e.Type {
 			continue
@@ -131,12 +142,22 @@ func (s *session) deliver(e *event.Event, entry string) error {
 			return err
 		}
 		for _, w := range waiters {
+			if w.RunID == starts || before(entry, w.RunID) {
+				continue
+			}
 			if err := s.deliverTo(w, p, value, e, entry); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// before reports whether an entry is older than a run: a backlog that is read
+// late holds events from before the run began, and those do not count.
+func before(entry, runID string) bool {
+	began, ok := event.IDTime(runID)
+	return ok && event.EntryTime(entry).Before(began)
 }
 
 func (s *session) waitPaths() []store.WaitPath {

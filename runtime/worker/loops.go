@@ -17,9 +17,13 @@ func (s *session) interval() time.Duration { return s.Lease * 3 / 10 }
 
 // beat says that the runner lives and takes in what it is told.
 func (s *session) beat(ctx context.Context, first bool) (store.Beat, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Lease/2)
-	defer cancel()
 	sent := time.Now()
+	patience := s.Lease / 2
+	if !first { // whoever hangs here must notice the end of its own lease
+		patience = min(patience, max(time.Millisecond, time.Duration(s.lease.Load())-sent.Sub(s.epoch)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	b, err := s.Store.Beat(ctx, s.Plan.Function, s.name, s.Lease, first)
 	if err != nil {
 		return b, err
@@ -30,11 +34,23 @@ func (s *session) beat(ctx context.Context, first bool) (store.Beat, error) {
 	// The lease is counted from before the question: it must not outlast the
 	// server's idea of it. A tenth is kept back for writes on their way.
 	s.lease.Store(int64(sent.Sub(s.epoch) + s.Lease*9/10))
-	// Half the round trip is the best guess of when the server read its clock.
-	s.skew.Store(int64(b.Now.Sub(sent.Add(time.Since(sent) / 2))))
+	s.setClock(b.Now, sent, first)
 	s.rank.Store(int64(b.Rank))
 	s.noteDue(b.NextDue)
 	return b, s.hold(ctx, b)
+}
+
+// setClock compares the server's clock with the own one. Half the round trip is
+// the best guess of when the server read it; a slow answer is a bad guess, and
+// counts only when no better one comes for a while.
+func (s *session) setClock(server, sent time.Time, first bool) {
+	took := time.Since(sent)
+	if !first && took > s.tripTime {
+		s.tripTime *= 2
+		return
+	}
+	s.tripTime = max(took, time.Millisecond)
+	s.skew.Store(int64(server.Sub(sent.Add(took / 2))))
 }
 
 // hold states the slots of the unkeyed concurrency limits: each runner has its
@@ -50,13 +66,15 @@ func (s *session) hold(ctx context.Context, b store.Beat) error {
 			continue
 		}
 		share := (l.Limit + b.Alive - 1 - b.Rank) / max(1, b.Alive)
+		// First no run may begin beyond the share, then what is in use is stated.
+		s.gate.lower(share)
 		n, err := s.Store.Hold(ctx, store.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name,
 			Want: max(share, s.gate.inUse()), Max: l.Limit, Lease: s.Lease})
 		if err != nil {
 			return err
 		}
-		if n < share {
-			state.over = true // others still hold what is ours: ask again
+		if n != share {
+			state.over = true // others still hold what is ours, or we what is theirs: ask again
 		}
 		n = min(n, share)
 		if granted < 0 || n < granted {
@@ -87,6 +105,9 @@ func (s *session) beatLoop(ctx context.Context) {
 			s.stopRuns(engine.ErrFenced)
 			return
 		}
+		if err == nil {
+			err = s.committer.Stats().LastError
+		}
 		s.setHealth(err)
 		if err != nil {
 			wait = s.interval() / 4
@@ -97,6 +118,9 @@ func (s *session) beatLoop(ctx context.Context) {
 }
 
 func (s *session) afterBeat(ctx context.Context, b store.Beat) {
+	if s.begins.Err() != nil {
+		return // it is leaving: nothing new is begun
+	}
 	if len(b.Dead) > 0 && !s.Plan.Spec.Suspend && s.recovering.CompareAndSwap(false, true) {
 		s.side.Go(func() {
 			defer s.recovering.Store(false)
@@ -137,31 +161,41 @@ func (s *session) kick(ctx context.Context) {
 func (s *session) recover(ctx context.Context, dead []string) {
 	for _, name := range dead {
 		taken := 0
-		for _, stream := range s.streams {
-			for {
-				n := s.gate.wait(ctx)
-				if n == 0 {
-					return
-				}
-				entries, err := s.Store.Claim(ctx, s.Plan.Function, s.name, name, stream, s.Lease, min(n, 64))
-				if err != nil {
-					s.log.Warn("could not take over the runs of a dead runner; trying again", "dead", name, "error", err)
-					return
-				}
-				if len(entries) == 0 {
-					break
-				}
-				taken += len(entries)
-				s.dispatch(entries, true)
+		for _, stream := range s.claims {
+			n, err := s.takeOver(ctx, name, stream)
+			if err != nil {
+				s.log.Warn("could not take over the runs of a dead runner; trying again", "dead", name, "error", err)
+				return
 			}
+			taken += n
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		s.Metrics.recovered.WithLabelValues(s.Plan.Function).Add(float64(taken))
 		if taken > 0 {
 			s.log.Info("took over the runs of a dead runner", "dead", name, "runs", taken)
 		}
-		if _, err := s.Store.Forget(ctx, s.Plan.Function, name, s.streams); err != nil {
+		if _, err := s.Store.Forget(ctx, s.Plan.Function, name, s.claims); err != nil {
 			s.log.Warn("could not remove a dead runner", "dead", name, "error", err)
 		}
+	}
+}
+
+// takeOver claims what a dead runner has pending in a stream.
+func (s *session) takeOver(ctx context.Context, dead, stream string) (taken int, err error) {
+	for after := ""; ; {
+		n := s.gate.wait(ctx)
+		if n == 0 {
+			return taken, nil
+		}
+		entries, err := s.Store.Claim(ctx, s.Plan.Function, s.name, dead, stream, after, s.Lease, min(n, 64))
+		if err != nil || len(entries) == 0 {
+			return taken, err
+		}
+		after = entries[len(entries)-1].ID
+		taken += len(entries)
+		s.dispatch(entries, true)
 	}
 }
 
@@ -273,7 +307,7 @@ func (s *session) schedule(ctx context.Context, t plan.Trigger) {
 
 func (s *session) tick(ctx context.Context, t plan.Trigger, at time.Time) error {
 	id := event.DerivedID(at, s.Plan.Function, t.Cron)
-	data, err := json.Marshal(map[string]string{"cron": t.Cron, "tick": at.Format(time.RFC3339)})
+	data, err := json.Marshal(map[string]string{"cron": t.Cron, "tick": at.UTC().Format(time.RFC3339)})
 	if err != nil {
 		return fmt.Errorf("cron event: %w", err)
 	}
@@ -293,7 +327,7 @@ func (s *session) tidyLoop(ctx context.Context) {
 		if s.rank.Load() != 0 {
 			continue
 		}
-		if err := s.Store.AdoptStrays(ctx, s.Plan.Function, s.streams); err != nil {
+		if err := s.Store.AdoptStrays(ctx, s.Plan.Function, s.claims); err != nil {
 			s.log.Warn("could not look for consumers without a heartbeat", "error", err)
 		}
 		if err := s.Store.TrimHistory(ctx, s.Plan.Function, maxHistoryBytes); err != nil {

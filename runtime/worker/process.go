@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
@@ -17,6 +18,12 @@ import (
 type delivery struct {
 	store.Entry
 	rated bool // the unkeyed rate limit was passed, or does not apply
+	again bool // this runner has tried before
+	back  bool // nothing is to be begun: the run goes back for another runner
+	// poison says why the run must not be executed any more.
+	poison error
+	// release gives back the entry's place, once it is dealt with.
+	release func()
 }
 
 // load is a run, ready to be executed, with what the store needs to know of it.
@@ -24,10 +31,13 @@ type load struct {
 	run  engine.Run
 	ref  store.Ref
 	meta store.Meta
-	// resumed: the run was admitted before, and keeps its place in a queue.
+	// resumed: the run began before, and keeps its place in a queue.
 	resumed bool
 	keyed   []keyedSlot
 }
+
+// stepped reports whether the run has taken a step: its limits were passed then.
+func (l *load) stepped() bool { return len(l.run.Results)+len(l.run.Progress) > 0 }
 
 // background is for writes that must not be cut short by what ends a run: the
 // committer itself ends them.
@@ -35,9 +45,24 @@ var background = context.Background()
 
 // process takes an entry as far as it goes.
 func (s *session) process(d delivery) {
-	err := s.processEntry(d)
+	if d.Deliveries > s.MaxDeliveries {
+		d.poison = fmt.Errorf("delivered %d times and never finished: the runner dies each time, look at its restarts (memory limit, crash)", d.Deliveries-1)
+	}
+	err := s.persist(func() error {
+		err := s.processEntry(d)
+		d.again = true
+		return err
+	})
+	if !errors.Is(err, engine.ErrElsewhere) {
+		d.release()
+	}
+	s.note(d, err)
+}
+
+// note tells what became of an entry that could not be taken to its end.
+func (s *session) note(d delivery, err error) {
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, engine.ErrElsewhere):
 	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
 		s.log.Debug("left to another runner", "entry", d.ID, "reason", err)
 	default:
@@ -46,10 +71,24 @@ func (s *session) process(d delivery) {
 	}
 }
 
-func (s *session) processEntry(d delivery) error {
-	if d.Deliveries > s.MaxDeliveries {
-		return s.reject(d, fmt.Sprintf("delivered %d times and never finished: the runner dies each time, look at its restarts (memory limit, crash)", d.Deliveries-1))
+// persist repeats what fails only because Redis is away or refuses for a while.
+func (s *session) persist(attempt func() error) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		err := attempt()
+		if err == nil || !store.Temporary(err) {
+			return err
+		}
+		s.log.Warn("Redis does not do what it is asked; trying again", "error", err)
+		if fenced := s.fenced(); fenced != nil {
+			return fenced
+		}
+		if !sleep(s.runCtx, pause) {
+			return err
+		}
 	}
+}
+
+func (s *session) processEntry(d delivery) error {
 	if d.Type != "" {
 		return s.processEvent(d)
 	}
@@ -91,11 +130,18 @@ func (s *session) processEvent(d delivery) error {
 	if err != nil {
 		return s.reject(d, err.Error())
 	}
-	if err := s.deliver(&e, d.ID); err != nil {
+	l := &load{meta: store.Meta{Event: e, StartedAt: e.Time}}
+	l.ref = store.Ref{Function: s.Plan.Function, RunID: store.RunID(s.Plan.Function, e.Type, d.ID), Stream: d.Stream, Entry: d.ID, Runner: s.name}
+	if err := s.deliver(&e, d.ID, l.ref.RunID); err != nil {
 		return err
 	}
-	l := &load{meta: store.Meta{Event: e, StartedAt: e.Time}}
-	l.ref = store.Ref{Function: s.Plan.Function, RunID: event.DerivedID(e.Time, s.Plan.Function, e.Type, d.ID), Stream: d.Stream, Entry: d.ID}
+	version, err := s.recall(l, d)
+	if err != nil {
+		return err
+	}
+	if version != "" { // it has begun, whatever the triggers are by now
+		return s.begin(l, d, version)
+	}
 	fits, err := s.triggered(&e)
 	if err != nil {
 		return s.finishUnstarted(l, err)
@@ -103,7 +149,23 @@ func (s *session) processEvent(d delivery) error {
 	if !fits {
 		return s.committer.Ack(background, d.Stream, d.ID)
 	}
-	return s.begin(l, d)
+	return s.begin(l, d, "")
+}
+
+// recall loads what an earlier delivery of the entry left in the journal, and
+// returns the version that the run began with, "" when it has not begun.
+func (s *session) recall(l *load, d delivery) (version string, err error) {
+	if d.Deliveries <= 1 && !d.again {
+		return "", nil
+	}
+	j, err := s.Store.Load(background, s.Plan.Function, l.ref.RunID)
+	if err != nil || j == nil {
+		return "", err
+	}
+	l.run.Results, l.run.Progress = j.Results, j.Progress
+	version = engine.VersionOf(j.Results, j.Progress)
+	l.resumed = version != ""
+	return version, nil
 }
 
 // triggered reports whether an event starts a run.
@@ -130,7 +192,9 @@ func (s *session) triggered(e *event.Event) (bool, error) {
 // finishUnstarted fails a run before its first step.
 func (s *session) finishUnstarted(l *load, cause error) error {
 	l.run = engine.Run{ID: l.ref.RunID, Plan: s.Plan, Event: l.meta.Event, StartedAt: l.meta.StartedAt}
-	l.ref.Version = s.Plan.Hash
+	if l.ref.Version == "" {
+		l.ref.Version = s.Plan.Hash
+	}
 	return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: cause.Error()}})
 }
 
@@ -138,7 +202,7 @@ func (s *session) finishUnstarted(l *load, cause error) error {
 // one, or one of a cron tick.
 func (s *session) processStart(d delivery, id string) error {
 	l := &load{}
-	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true}
+	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Runner: s.name}
 	if err := json.Unmarshal([]byte(d.Field("event")), &l.meta.Event); err != nil {
 		return s.reject(d, "field event: "+err.Error())
 	}
@@ -149,26 +213,17 @@ func (s *session) processStart(d delivery, id string) error {
 		}
 	}
 	l.ref.Parent = l.meta.Parent
-	l.meta.StartedAt = event.EntryTime(d.ID)
-	return s.begin(l, d)
+	version, err := s.recall(l, d)
+	if err != nil {
+		return err
+	}
+	return s.begin(l, d, version)
 }
 
 // begin starts a run, or starts again one whose runner died.
-func (s *session) begin(l *load, d delivery) error {
+func (s *session) begin(l *load, d delivery, version string) error {
 	l.meta.StartedAt = s.now()
-	l.run = engine.Run{ID: l.ref.RunID, Event: l.meta.Event, Attempt: int(d.Deliveries)}
-	version := ""
-	if d.Deliveries > 1 {
-		j, err := s.Store.Load(background, s.Plan.Function, l.ref.RunID)
-		if err != nil {
-			return err
-		}
-		if j != nil {
-			l.run.Results, l.run.Progress = j.Results, j.Progress
-			version = engine.VersionOf(j.Results)
-			l.resumed = version != ""
-		}
-	}
+	l.run.ID, l.run.Event, l.run.Attempt = l.ref.RunID, l.meta.Event, int(d.Deliveries)
 	if err := s.setPlan(l, version); err != nil {
 		return s.finishUnstarted(l, err)
 	}
@@ -192,7 +247,7 @@ func (s *session) processResume(d delivery, id string) error {
 		return err // nil: somebody else has it, or it has ended
 	}
 	l := &load{resumed: true}
-	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Parked: j.Meta != nil}
+	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Parked: j.Meta != nil, Runner: s.name}
 	if err := json.Unmarshal(j.Meta, &l.meta); err != nil {
 		return s.reject(d, "the journal of run "+id+" has no readable description of the run: "+err.Error())
 	}
@@ -210,38 +265,88 @@ func (s *session) processResume(d delivery, id string) error {
 
 // admitAndExecute runs a run once its limits let it.
 func (s *session) admitAndExecute(l *load, d delivery) error {
+	if d.poison != nil {
+		return s.finishUnstarted(l, d.poison)
+	}
+	if d.back {
+		l.meta.Admitted = l.meta.Admitted || d.rated
+		_, err := s.parkAs(l, store.Park{Ref: &l.ref, Wake: true, Restate: true})
+		return err
+	}
 	admitted, err := s.admit(l, d)
 	if err != nil || !admitted {
 		return err
 	}
-	defer s.keyed.release(l.keyed)
-	l.run.Journal = &journal{s: s, ref: &l.ref, entry: d.ID, typ: d.Type}
+	l.run.Journal = &journal{s: s, ref: &l.ref, entry: d.ID, typ: d.Type, event: &l.run.Event}
+	l.run.Elsewhere = func(out engine.Outcome, err error) { s.goOn(l, d, out, err) }
 	s.metrics.inFlight.Inc()
-	defer s.metrics.inFlight.Dec()
+	err = s.execute(l)
+	if !errors.Is(err, engine.ErrElsewhere) {
+		s.leaveRun(l)
+	}
+	return err
+}
+
+// leaveRun gives back what an admitted run holds.
+func (s *session) leaveRun(l *load) {
+	s.keyed.release(l.keyed)
+	s.metrics.inFlight.Dec()
+}
+
+// goOn ends the processing of an entry whose handler was given up: the
+// goroutine that began it is still in the handler.
+func (s *session) goOn(l *load, d delivery, out engine.Outcome, err error) {
+	err = s.persist(func() error {
+		again, err := s.settle(l, out, err)
+		if again {
+			err = s.execute(l)
+		}
+		return err
+	})
+	if errors.Is(err, engine.ErrElsewhere) {
+		return
+	}
+	s.leaveRun(l)
+	d.release()
+	s.note(d, err)
+}
+
+// execute runs an admitted run to its end, or until it is parked.
+func (s *session) execute(l *load) error {
 	for {
 		out, err := s.engine.Execute(s.runCtx, &l.run)
-		if err != nil {
-			if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) {
-				return err
-			}
-			return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: err.Error()}})
-		}
-		if out.Kind == engine.Finished || out.Kind == engine.Failed {
-			return s.finish(l, out)
-		}
-		again, err := s.park(l, out)
-		if err != nil || !again {
+		if errors.Is(err, engine.ErrElsewhere) {
 			return err
 		}
-		j, err := s.Store.Load(background, s.Plan.Function, l.run.ID)
-		if err != nil {
+		if again, err := s.settle(l, out, err); err != nil || !again {
 			return err
 		}
-		if j == nil {
-			return nil
-		}
-		l.run.Results, l.run.Progress, l.run.Active = j.Results, j.Progress, out.Active
 	}
+}
+
+// settle writes down what an execution has come to. again means that the run
+// can go on at once: what it would have waited for is there.
+func (s *session) settle(l *load, out engine.Outcome, err error) (again bool, _ error) {
+	if err != nil {
+		if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) || store.Temporary(err) {
+			return false, err
+		}
+		return false, s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: err.Error()}})
+	}
+	if out.Kind == engine.Finished || out.Kind == engine.Failed {
+		return false, s.finish(l, out)
+	}
+	if again, err := s.park(l, out); err != nil || !again {
+		return false, err
+	}
+	j, err := s.Store.Load(background, s.Plan.Function, l.run.ID)
+	if err != nil || j == nil {
+		return false, err
+	}
+	l.run.Results, l.run.Progress, l.run.Active = j.Results, j.Progress, out.Active
+	// The park wrote nothing: the open steps are as this execution left them.
+	maps.Copy(l.run.Progress, out.Progress)
+	return true, nil
 }
 
 // park puts a run aside. again means that something it waits for has come.

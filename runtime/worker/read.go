@@ -136,14 +136,34 @@ func (s *session) dispatch(entries []store.Entry, rated bool) {
 		entered := s.gate.tryEnter()
 		s.runs.Add(1)
 		s.engine.Routines.Go(func() {
-			defer s.runs.Done()
-			if !entered && !s.gate.enter(s.runCtx) {
-				return // stays pending: handed back when the runner leaves
+			d := delivery{Entry: e, rated: rated && e.Type != ""}
+			if !entered && !s.enterSoon() {
+				d.back = true // another runner may have a place for it
+				d.release = s.runs.Done
+			} else {
+				d.release = s.releaseRun
 			}
-			defer s.gate.leave()
-			s.process(delivery{Entry: e, rated: rated && e.Type != ""})
+			s.process(d)
 		})
 	}
+}
+
+// handBackAfter is how long an entry that was read beyond the free places waits
+// for one: the share of this runner may have become smaller during the read.
+const handBackAfter = 100 * time.Millisecond
+
+// enterSoon takes a place if there is one soon; false when the entry is to be
+// handed back.
+func (s *session) enterSoon() bool {
+	ctx, cancel := context.WithTimeout(s.begins, handBackAfter)
+	defer cancel()
+	return s.gate.enter(ctx)
+}
+
+// releaseRun gives back the place of a run.
+func (s *session) releaseRun() {
+	s.gate.leave()
+	s.runs.Done()
 }
 
 func (s *session) rateOf(l *plan.RateLimit, value string) *store.Rate {

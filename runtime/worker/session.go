@@ -26,6 +26,7 @@ type session struct {
 	log       *slog.Logger
 	streams   []string // the inbox first
 	events    []string // the event streams
+	claims    []string // streams, and those that other versions of the function read
 	gate      *gate
 	committer *store.Committer
 	reader    *store.Reader
@@ -34,6 +35,8 @@ type session struct {
 
 	runCtx   context.Context // of the runs; ends with ErrInterrupted or ErrFenced
 	stopRuns context.CancelCauseFunc
+	begins   context.Context // ends, with runCtx at the latest, when no run may begin any more
+	noMore   context.CancelFunc
 	runs     sync.WaitGroup
 	side     sync.WaitGroup // what the loops have begun besides
 
@@ -48,6 +51,7 @@ type session struct {
 	paths      atomic.Pointer[[]store.WaitPath]
 	held       holding // written by beat only
 	heldAt     time.Time
+	tripTime   time.Duration // of the heartbeat that skew comes from, doubled with each slower one; beat only
 }
 
 // holding is what the shares of the concurrency limits depend on.
@@ -63,6 +67,7 @@ func newSession(w *Worker) *session {
 		dueChanged: make(chan struct{}, 1)}
 	s.log = w.Logger.With("runner", s.name)
 	s.runCtx, s.stopRuns = context.WithCancelCause(context.Background())
+	s.begins, s.noMore = context.WithCancel(s.runCtx)
 	s.gate = newGate(w.MaxInFlight)
 	s.engine = &engine.Engine{Handlers: w.Handlers, Env: w.Env, Now: s.now}
 	s.keyed = newKeyedSlots(s)
@@ -99,6 +104,14 @@ func (s *session) open(ctx context.Context) error {
 	s.streams = append(s.streams, s.events...)
 	if err := s.Store.EnsureGroup(ctx, f, s.streams...); err != nil {
 		return err
+	}
+	ever, err := s.Store.NoteReads(ctx, f, types)
+	if err != nil {
+		return err
+	}
+	s.claims = s.streams[:len(s.streams):len(s.streams)]
+	for _, t := range ever {
+		s.claims = appendNew(s.claims, k.Stream(t))
 	}
 	spec, err := json.Marshal(s.Plan.Spec)
 	if err != nil {
@@ -195,7 +208,7 @@ func (s *session) run(ctx context.Context) error {
 	s.side.Wait()
 	s.drain()
 	s.committer.Close()
-	s.engine.Routines.Close()
+	s.engine.Close()
 	return err
 }
 
@@ -209,12 +222,14 @@ func (s *session) historyLimit() int64 {
 // drain ends the runs of this runner: within the grace period by themselves,
 // after it by parking them, without costing an attempt.
 func (s *session) drain() {
+	s.noMore()
 	ended := make(chan struct{})
 	go func() { s.runs.Wait(); close(ended) }()
 	keep, stop := context.WithCancel(context.Background())
 	defer stop()
+	var beats sync.WaitGroup
 	if s.runCtx.Err() == nil {
-		go s.beatLoop(keep) // the lease must outlast the grace period
+		beats.Go(func() { s.beatLoop(keep) }) // the lease must outlast the grace period
 	}
 	select {
 	case <-ended:
@@ -227,10 +242,11 @@ func (s *session) drain() {
 	case <-time.After(5 * time.Second):
 		s.log.Warn("runs are left to other runners: they did not stop in time")
 	}
-	if errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
-		return
+	stop()
+	beats.Wait()
+	if !errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
+		s.leave()
 	}
-	s.leave()
 }
 
 // leave hands back what was read and not begun, and takes the runner off the
@@ -238,20 +254,20 @@ func (s *session) drain() {
 func (s *session) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, stream := range s.streams {
-		entries, err := s.Store.Claim(ctx, s.Plan.Function, s.name, s.name, stream, s.Lease, 10_000)
+	for _, stream := range s.claims {
+		entries, err := s.Store.Claim(ctx, s.Plan.Function, s.name, s.name, stream, "", s.Lease, 10_000)
 		if err != nil {
 			s.log.Warn("could not hand back what was not begun; others take it once the lease is over", "error", err)
 			return
 		}
 		for _, e := range entries {
-			s.process(delivery{Entry: e, rated: true})
+			s.process(delivery{Entry: e, rated: e.Type != "", back: true, release: func() {}})
 		}
 	}
 	if err := s.keyed.releaseAll(ctx); err != nil {
 		s.log.Warn("could not give back slots; they are free once the lease is over", "error", err)
 	}
-	gone, err := s.Store.Forget(ctx, s.Plan.Function, s.name, s.streams)
+	gone, err := s.Store.Forget(ctx, s.Plan.Function, s.name, s.claims)
 	if err == nil && !gone {
 		err = s.Store.Expire(ctx, s.Plan.Function, s.name)
 	}

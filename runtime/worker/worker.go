@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -132,7 +133,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return nil
 		}
 		w.setHealth(err)
-		if time.Since(began) > time.Minute || errors.Is(err, store.ErrFenced) {
+		if time.Since(began) > time.Minute || errors.Is(err, engine.ErrFenced) {
 			pause = 100 * time.Millisecond
 		}
 		select {

@@ -10,6 +10,9 @@ local fenced = 0
 if ARGV[3] ~= '1' and (not last or tonumber(last) < limit) then
   fenced = 1
 else
+  -- Removing is allowed when the memory is full, and then so is what follows in
+  -- the script: a runner does not lose its lease because Redis is full.
+  redis.call('ZREM', KEYS[1], ARGV[1])
   redis.call('ZADD', KEYS[1], string.format('%d', now), ARGV[1])
 end
 local head = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')

@@ -5,6 +5,11 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('SREM', KEYS[2], ARGV[2])
   return 0
 end
+if redis.call('HEXISTS', KEYS[1], ARGV[3]) == 1 then
+  -- The wait is over, the run goes on: it is not woken for this any more.
+  redis.call('SREM', KEYS[2], ARGV[2])
+  return 0
+end
 if ARGV[4] == '' then
   redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
 else

@@ -1,7 +1,7 @@
 -- Park a run: its state, its wake-up and its acknowledgement are one write.
 -- KEYS: source stream, journal, timers, inbox, versions [, queue, queued]
 -- ARGV: group, entry id, run id, due ms (0: none), wake ('1': put it back at once), inbox ('1': the source is one),
---       meta ('' when stored before), version, queued member ('' when none), front ('1': at the head of the queue),
+--       meta ('' when stored before and the same), version, queued member ('' when none), front ('1': at the head of the queue),
 --       n awaited fields..., field, value, ...
 -- Returns 'ok', 'again' (something it awaits is already there) or 'lost' (it is no longer ours).
 local ai = 11
@@ -11,10 +11,13 @@ for _ = 1, tonumber(ARGV[11]) do
 end
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 'lost' end
 if ARGV[6] == '1' then redis.call('XDEL', KEYS[1], ARGV[2]) end
-if ARGV[7] ~= '' and redis.call('HSETNX', KEYS[2], '@', ARGV[7]) == 1 then
+if ARGV[7] ~= '' and redis.call('HSET', KEYS[2], '@', ARGV[7]) == 1 then
   redis.call('HINCRBY', KEYS[5], ARGV[8], 1)
 end
-redis.call('HSET', KEYS[2], '@o', '', unpack(ARGV, ai + 1))
+redis.call('HSET', KEYS[2], '@o', '')
+for i = ai + 1, #ARGV, 1000 do -- Lua takes some thousand arguments at most
+  redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
 if ARGV[9] ~= '' then
   redis.call(ARGV[10] == '1' and 'LPUSH' or 'RPUSH', KEYS[6], ARGV[3])
   redis.call('SADD', KEYS[7], ARGV[9])

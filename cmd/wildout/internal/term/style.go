@@ -1,0 +1,42 @@
+// Package term writes for people at a terminal: colours, tables, runs with
+// their steps, and log lines. It must not know where what it shows comes from.
+package term
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// Style colours text, or leaves it as it is.
+type Style struct{ colour bool }
+
+// StyleFor returns the Style for w: colours on a terminal, unless NO_COLOR
+// (no-color.org) is set.
+func StyleFor(w io.Writer) Style {
+	file, ok := w.(*os.File)
+	return Style{ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))}
+}
+
+func (s Style) wrap(code, text string) string {
+	if !s.colour || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// Bold is for headings.
+func (s Style) Bold(text string) string { return s.wrap("1", text) }
+
+// Dim is for what is there to be looked up.
+func (s Style) Dim(text string) string { return s.wrap("2", text) }
+
+// Good is for success.
+func (s Style) Good(text string) string { return s.wrap("32", text) }
+
+// Bad is for failure.
+func (s Style) Bad(text string) string { return s.wrap("31", text) }
+
+// Busy is for what goes on or waits.
+func (s Style) Busy(text string) string { return s.wrap("33", text) }

@@ -1,0 +1,46 @@
+package crashtest_test
+
+import (
+	"io/fs"
+	"os"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/wildout/wildout/runtime/crashtest"
+	"github.com/wildout/wildout/runtime/servicetest"
+)
+
+func TestMain(m *testing.M) {
+	crashtest.Child(runner)
+	os.Exit(m.Run())
+}
+
+func TestCrash(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "crash")
+}
+
+var (
+	shared  *servicetest.Redis
+	scripts crashtest.Scripts
+)
+
+var _ = BeforeSuite(func() {
+	shared = servicetest.StartRedis(GinkgoTB())
+	folder := os.DirFS("../store/scripts")
+	var err error
+	scripts, err = crashtest.ReadScripts(folder)
+	Expect(err).NotTo(HaveOccurred())
+	// Redis knows the scripts beforehand: a point is the command, and not the
+	// refusal of one that is unknown.
+	redis, err := crashtest.Dial(shared.Addr)
+	Expect(err).NotTo(HaveOccurred())
+	defer redis.Close()
+	for _, name := range scripts {
+		source, err := fs.ReadFile(folder, name+".lua")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(redis.Do("SCRIPT", "LOAD", string(source))).NotTo(BeNil())
+	}
+})

@@ -1,0 +1,121 @@
+package scenarios_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/wildout/wildout/runtime/crashtest"
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// orphan is a run whose runner died.
+type orphan struct{ function, run string }
+
+// orphans lists the runs that the runner of that name has, as Redis says.
+func (s *site) orphans(name string) []orphan {
+	GinkgoHelper()
+	conn, err := crashtest.Dial(redis.Addr)
+	Expect(err).NotTo(HaveOccurred())
+	defer conn.Close() //nolint:errcheck // only read from
+	keys := store.NewKeys(s.namespace)
+	var all []orphan
+	for function, eventType := range triggers {
+		for _, stream := range []string{keys.Inbox(function), keys.Stream(eventType)} {
+			answer, err := conn.Do("XPENDING", stream, function, "-", "+", 1000)
+			if err != nil {
+				continue // nobody has made the group yet
+			}
+			list, _ := answer.([]any)
+			for _, row := range list {
+				entry, consumer := fmt.Sprint(row.([]any)[0]), fmt.Sprint(row.([]any)[1])
+				if !strings.HasPrefix(consumer, name+"-") {
+					continue
+				}
+				if stream == keys.Stream(eventType) {
+					all = append(all, orphan{function, event.DerivedID(event.EntryTime(entry), function, eventType, entry)})
+				} else if run := inboxRun(conn, stream, entry); run != "" {
+					all = append(all, orphan{function, run})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// inboxRun is the run that an inbox entry is about.
+func inboxRun(conn *crashtest.Conn, stream, entry string) string {
+	answer, err := conn.Do("XRANGE", stream, entry, entry)
+	rows, _ := answer.([]any)
+	if err != nil || len(rows) == 0 {
+		return ""
+	}
+	fields, _ := rows[0].([]any)[1].([]any)
+	for i := 0; i+1 < len(fields); i += 2 {
+		if name := fmt.Sprint(fields[i]); name == "run" || name == "start" {
+			return fmt.Sprint(fields[i+1])
+		}
+	}
+	return ""
+}
+
+// recovery is how long the runs of the dead took, from the kill to their end.
+type recovery struct {
+	orphaned     int
+	slowest      time.Duration
+	slowestRun   string
+	withinLeases int // ended within three leases
+}
+
+// recovery looks the orphans up. Runs that sleep or wait for others by design
+// count as orphaned, and their time does not.
+func (s *site) recovery() (r recovery) {
+	GinkgoHelper()
+	ended := map[string]time.Time{}
+	recs := map[string]store.Record{}
+	for function := range triggers {
+		if function == "user-registration-workflow" || function == "batch-email-processor" {
+			continue
+		}
+		for _, run := range s.history(function) {
+			ended[run.ID] = *run.EndedAt
+			recs[run.ID]=run
+		}
+	}
+	for _, k := range s.fleet.kills {
+		r.orphaned += len(k.runs)
+		for _, o := range k.runs {
+			at, ok := ended[o.run]
+			if !ok {
+				continue
+			}
+			took := at.Sub(k.at)
+			if took <= 3*lease {
+				r.withinLeases++
+			}else { x,_ := json.Marshal(recs[o.run]); fmt.Println("SLOW", o, took, k.at, string(x)) }
+			if took > r.slowest {
+				r.slowest, r.slowestRun = took, o.function+" "+o.run
+			}
+		}
+	}
+	return r
+}
+
+// settleCrashed is settle after kills. SMTP has no way to send exactly once: a
+// kill between the server's answer and the commit sends the mail again, with
+// the same Message-ID. A run has one mail under way at a time.
+func (s *site) settleCrashed() {
+	GinkgoHelper()
+	s.settle(30 * time.Second)
+	r := s.recovery()
+	AddReportEntry("crashes", fmt.Sprintf("%d kills, %d runs orphaned, %d of them ended within %s of the kill, the slowest after %s (%s), %d mails sent again",
+		len(s.fleet.kills), r.orphaned, r.withinLeases, 3*lease, r.slowest.Round(time.Millisecond), r.slowestRun, s.resent()))
+	Expect(len(s.fleet.kills)).To(BeNumerically(">=", 3))
+	Expect(r.orphaned).To(BeNumerically(">", 0), "no kill hit a run")
+	Expect(s.resent()).To(BeNumerically("<=", r.orphaned))
+}

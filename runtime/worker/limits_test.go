@@ -1,0 +1,300 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	wildout "github.com/wildout/wildout/runtime"
+)
+
+var _ = Describe("concurrency", func() {
+	for _, limit := range []int{1, 2, 5} {
+		It(fmt.Sprintf("lets no more than %d runs of a function run at once, on three workers", limit), func() {
+			r, g := newRig(), newGauge()
+			r.busy("work", g, 10*time.Millisecond)
+			p := compile("f", fmt.Sprintf(`
+				triggers: [{event: a}]
+				concurrency: [{limit: %d}]
+				steps: [{name: one, handler: work, with: {key: all}}]`, limit))
+			for _, name := range []string{"a", "b", "c"} {
+				r.start(p, named(name), leased(time.Second))
+			}
+			const n = 60
+			r.sendMany("a", n, func(int) string { return `{}` })
+			r.finishes("f", n, 20*time.Second)
+			Expect(g.peak("all")).To(BeNumerically("<=", limit))
+			Expect(g.started("all")).To(HaveLen(n))
+		})
+	}
+
+	It("holds while workers come and go", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 15*time.Millisecond)
+		p := compile("f", `
+			triggers: [{event: a}]
+			concurrency: [{limit: 3}]
+			steps: [{name: one, handler: work, with: {key: all}}]`)
+		first := r.start(p, named("a"), leased(400*time.Millisecond))
+		const n = 150
+		r.sendMany("a", n, func(int) string { return `{}` })
+		second := r.start(p, named("b"), leased(400*time.Millisecond))
+		time.Sleep(300 * time.Millisecond)
+		first.stop()
+		r.start(p, named("c"), leased(400*time.Millisecond))
+		time.Sleep(300 * time.Millisecond)
+		second.stop()
+		r.finishes("f", n, 20*time.Second)
+		Expect(g.peak("all")).To(BeNumerically("<=", 3))
+	})
+
+	It("takes the slots of a worker that died", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 5*time.Millisecond)
+		p := compile("f", `
+			triggers: [{event: a}]
+			concurrency: [{limit: 2}, {limit: 1, key: event.data.user}]
+			steps: [{name: one, handler: work, with: {key: all}}]`)
+		// A runner that held everything and was last heard of long ago.
+		c, k := dial(shared), r.store.Keys()
+		do(c, "ZADD", k.Runners("f"), 1000, "dead")
+		do(c, "HSET", k.Slots("f", 1, ""), "dead", 2)
+		do(c, "HSET", k.Slots("f", 2, "u"), "dead", 1)
+		r.start(p, leased(time.Second))
+		r.sendMany("a", 5, func(int) string { return `{"user":"u"}` })
+		r.finishes("f", 5, 10*time.Second)
+		Eventually(func() any { return do(c, "ZSCORE", k.Runners("f"), "dead") }, "3s").Should(BeNil())
+	})
+
+	It("gives each value of a key one run at a time and starves none", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 3*time.Millisecond)
+		p := compile("f", `
+			triggers: [{event: a}]
+			concurrency: [{limit: 1, key: event.data.user}]
+			steps: [{name: one, handler: work, with: {key: "${event.data.user}"}}]`)
+		r.sendMany("a", 200, func(int) string { return `{"user":"busy"}` })
+		r.sendMany("a", 3, func(int) string { return `{"user":"rare"}` })
+		r.start(p, named("a"))
+		r.start(p, named("b"))
+		r.finishes("f", 203, 25*time.Second)
+		Expect(g.peak("busy")).To(Equal(1))
+		Expect(g.peak("rare")).To(Equal(1))
+		busy, rare := g.started("busy"), g.started("rare")
+		Expect(busy).To(HaveLen(200))
+		Expect(rare).To(HaveLen(3))
+		Expect(rare[2]).To(BeTemporally("<", busy[150]), "the rare value waited for the busy one")
+		Expect(dialKeys(r, "*:queue*")).To(BeEmpty())
+		Expect(dialKeys(r, "*:slots:1:busy")).To(BeEmpty(), "a slot has leaked")
+	})
+
+	It("wakes a queued run at once when its slot becomes free", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 20*time.Millisecond)
+		p := compile("f", `
+			triggers: [{event: a}]
+			concurrency: [{limit: 1, key: event.data.user}]
+			steps: [{name: one, handler: work, with: {key: "${event.data.user}"}}]`)
+		// Heartbeats are far apart, so that none of them helps.
+		r.start(p, named("a"), leased(time.Minute))
+		r.start(p, named("b"), leased(time.Minute))
+		const users = 20
+		r.sendMany("a", 3*users, func(i int) string { return fmt.Sprintf(`{"user":"u%d"}`, i%users) })
+		r.finishes("f", 3*users, 10*time.Second)
+		for i := range users {
+			Expect(g.peak(fmt.Sprint("u", i))).To(Equal(1))
+		}
+	})
+
+	It("holds two limits at once", func() {
+		r, all, each := newRig(), newGauge(), newGauge()
+		wildout.Add(r.handlers, "work", func(_ context.Context, in struct{ User string }) (int, error) {
+			all.enter("all")
+			each.enter(in.User)
+			time.Sleep(5 * time.Millisecond)
+			each.leave(in.User)
+			all.leave("all")
+			return 0, nil
+		})
+		p := compile("f", `
+			triggers: [{event: a}]
+			concurrency: [{limit: 3}, {limit: 1, key: event.data.user}]
+			steps: [{name: one, handler: work, with: {user: "${event.data.user}"}}]`)
+		r.start(p, named("a"), leased(time.Second))
+		r.start(p, named("b"), leased(time.Second))
+		const n = 80
+		r.sendMany("a", n, func(i int) string { return fmt.Sprintf(`{"user":"u%d"}`, i%4) })
+		r.finishes("f", n, 20*time.Second)
+		Expect(all.peak("all")).To(BeNumerically("<=", 3))
+		for i := range 4 {
+			Expect(each.peak(fmt.Sprint("u", i))).To(Equal(1))
+		}
+	})
+
+	It("holds for runs that come back from a sleep and from a retry", func() {
+		for _, limit := range []string{"{limit: 2}", "{limit: 2, key: event.data.user}"} {
+			r, g := newRig(), newGauge()
+			r.busy("work", g, 10*time.Millisecond)
+			var failures atomic.Int32
+			wildout.Add(r.handlers, "flaky", func(ctx context.Context, _ struct{}) (int, error) {
+				g.enter("all")
+				defer g.leave("all")
+				time.Sleep(5 * time.Millisecond)
+				if wildout.Info(ctx).Attempt == 1 {
+					failures.Add(1)
+					return 0, errors.New("once more")
+				}
+				return 1, nil
+			})
+			p := compile("f", `
+				triggers: [{event: a}]
+				concurrency: [`+limit+`]
+				steps:
+				- {name: one, handler: work, with: {key: all}}
+				- {name: nap, sleep: 50ms}
+				- {name: two, handler: flaky, retryPolicy: {initialInterval: 20ms}}`)
+			r.start(p, named("a"), leased(time.Second))
+			r.start(p, named("b"), leased(time.Second))
+			const n = 30
+			r.sendMany("a", n, func(int) string { return `{"user":"u"}` })
+			r.finishes("f", n, 20*time.Second)
+			Expect(g.peak("all")).To(BeNumerically("<=", 2), limit)
+			Expect(failures.Load()).To(Equal(int32(n)), limit)
+			Expect(r.history("f")).To(HaveEach(HaveField("Status", BeEquivalentTo("succeeded"))))
+		}
+	})
+})
+
+var _ = Describe("rateLimit", func() {
+	// within says how many starts are in the fullest window of that length.
+	within := func(starts []time.Time, window time.Duration) int {
+		most := 0
+		for i := range starts {
+			n := 0
+			for _, at := range starts[i:] {
+				if at.Sub(starts[i]) < window {
+					n++
+				}
+			}
+			most = max(most, n)
+		}
+		return most
+	}
+
+	It("spreads the runs of a function over time and loses none", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 0)
+		p := compile("f", `
+			triggers: [{event: a}]
+			rateLimit: {limit: 10, period: 1s}
+			steps: [{name: one, handler: work, with: {key: all}}]`)
+		const n = 25
+		r.sendMany("a", n, func(int) string { return `{}` })
+		r.start(p, named("a"))
+		r.start(p, named("b"))
+		r.finishes("f", n, 15*time.Second)
+		starts := g.started("all")
+		Expect(starts).To(HaveLen(n))
+		// One interval less than the period: a start may be late, and the next one not.
+		Expect(within(starts, 900*time.Millisecond)).To(BeNumerically("<=", 10))
+		Expect(starts[n-1].Sub(starts[0])).To(BeNumerically("~", 2400*time.Millisecond, 600*time.Millisecond))
+	})
+
+	It("counts for each value of its key", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 0)
+		p := compile("f", `
+			triggers: [{event: a}]
+			rateLimit: {limit: 10, period: 1s, key: event.data.user}
+			steps: [{name: one, handler: work, with: {key: "${event.data.user}"}}]`)
+		r.start(p, named("a"))
+		r.start(p, named("b"))
+		r.sendMany("a", 36, func(i int) string { return fmt.Sprintf(`{"user":"u%d"}`, i%3) })
+		r.finishes("f", 36, 15*time.Second)
+		for i := range 3 {
+			starts := g.started(fmt.Sprint("u", i))
+			Expect(starts).To(HaveLen(12))
+			Expect(within(starts, 900*time.Millisecond)).To(BeNumerically("<=", 10))
+			Expect(starts[11].Sub(starts[0])).To(BeNumerically("~", 1100*time.Millisecond, 500*time.Millisecond))
+		}
+	})
+
+	It("lets a burst through at once", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 0)
+		r.start(compile("f", `
+			triggers: [{event: a}]
+			rateLimit: {limit: 5, period: 1s, burst: 5}
+			steps: [{name: one, handler: work, with: {key: all}}]`))
+		r.sendMany("a", 7, func(int) string { return `{}` })
+		r.finishes("f", 7, 10*time.Second)
+		starts := g.started("all")
+		Expect(starts[4].Sub(starts[0])).To(BeNumerically("<", 150*time.Millisecond))
+		Expect(starts[6].Sub(starts[0])).To(BeNumerically("~", 400*time.Millisecond, 250*time.Millisecond))
+	})
+
+	It("drops what is too much and counts it", func() {
+		for _, key := range []string{"", ", key: event.data.user"} {
+			r, g := newRig(), newGauge()
+			r.busy("work", g, 0)
+			r.start(compile("f", `
+				triggers: [{event: a}]
+				rateLimit: {limit: 2, burst: 2, period: 1h, onLimit: Drop`+key+`}
+				steps: [{name: one, handler: work, with: {key: all}}]`))
+			r.sendMany("a", 10, func(int) string { return `{"user":"u"}` })
+			Eventually(func() int64 { return r.stats("f").Dropped }, "5s").Should(Equal(int64(8)), key)
+			Expect(g.started("all")).To(HaveLen(2), key)
+			Expect(r.history("f")).To(HaveLen(2), key)
+			Eventually(func() int64 { return r.stats("f", "a").Pending }).Should(BeZero())
+		}
+	})
+
+	It("counts the runs of an invocation and those of events together", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 0)
+		r.start(compile("child", `
+			triggers: [{event: b}]
+			rateLimit: {limit: 10, period: 1s}
+			steps: [{name: one, handler: work, with: {key: all}}]`))
+		r.start(compile("parent", `
+			triggers: [{event: a}]
+			steps: [{name: one, invoke: {function: child}}]`))
+		r.sendMany("a", 6, func(int) string { return `{}` })
+		r.sendMany("b", 6, func(int) string { return `{}` })
+		r.finishes("child", 12, 10*time.Second)
+		r.finishes("parent", 6, 5*time.Second)
+		starts := g.started("all")
+		Expect(within(starts, 900*time.Millisecond)).To(BeNumerically("<=", 10))
+		Expect(starts[11].Sub(starts[0])).To(BeNumerically(">=", 1000*time.Millisecond))
+	})
+})
+
+var _ = Describe("an idle worker", func() {
+	It("costs Redis less than one command a second", func() {
+		r := newRig()
+		r.start(compile("f", `
+			triggers: [{event: a}, {event: b}, {cron: "0 3 * * *"}]
+			concurrency: [{limit: 5}]
+			rateLimit: {limit: 5, period: 1m}
+			steps: [{name: one, handler: echo, with: {name: one}}]`), leased(10*time.Second))
+		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(1)))
+		time.Sleep(time.Second)
+		before := r.store.Traffic().Commands
+		time.Sleep(8 * time.Second)
+		Expect(r.store.Traffic().Commands - before).To(BeNumerically("<", 8))
+	})
+})
+
+// dialKeys lists the keys of the namespace that match.
+func dialKeys(r *rig, pattern string) []string {
+	GinkgoHelper()
+	all, err := dial(shared).Strings("KEYS", "wo:{"+r.namespace+".*"+strings.TrimPrefix(pattern, "*"))
+	Expect(err).NotTo(HaveOccurred())
+	return all
+}

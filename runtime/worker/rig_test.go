@@ -1,0 +1,127 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/crashtest"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/worker"
+)
+
+// dial opens a connection past the code under test.
+func dial(redis *servicetest.Redis) *crashtest.Conn {
+	GinkgoHelper()
+	c, err := crashtest.Dial(redis.Addr)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(c.Close)
+	return c
+}
+
+// do sends a command past the code under test.
+func do(c *crashtest.Conn, args ...any) any {
+	GinkgoHelper()
+	answer, err := c.Do(args...)
+	Expect(err).NotTo(HaveOccurred())
+	return answer
+}
+
+// sendMany publishes n events in one pipeline; data makes the data of each.
+func (r *rig) sendMany(eventType string, n int, data func(i int) string) {
+	GinkgoHelper()
+	for i := range n {
+		r.send(eventType, data(i))
+	}
+}
+
+// finishes waits until that many runs of a function have ended.
+func (r *rig) finishes(function string, n int, within time.Duration) {
+	GinkgoHelper()
+	Eventually(func() int64 {
+		st := r.stats(function)
+		return st.Succeeded + st.Failed
+	}, within, 10*time.Millisecond).Should(BeNumerically(">=", int64(n)), "not all runs of %s have ended", function)
+	Expect(r.history(function)).To(HaveLen(n))
+}
+
+// gauge counts who is inside, by key.
+type gauge struct {
+	mu     sync.Mutex
+	inside map[string]int
+	most   map[string]int
+	starts map[string][]time.Time
+}
+
+func newGauge() *gauge {
+	return &gauge{inside: map[string]int{}, most: map[string]int{}, starts: map[string][]time.Time{}}
+}
+
+func (g *gauge) enter(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside[key]++
+	g.most[key] = max(g.most[key], g.inside[key])
+	g.starts[key] = append(g.starts[key], time.Now())
+}
+
+func (g *gauge) leave(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside[key]--
+}
+
+// peak is the most that were inside at once.
+func (g *gauge) peak(key string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.most[key]
+}
+
+func (g *gauge) started(key string) []time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := slices.Clone(g.starts[key])
+	slices.SortFunc(all, time.Time.Compare)
+	return all
+}
+
+// busy registers a handler that stays inside the gauge for a while.
+func (r *rig) busy(name string, g *gauge, stay time.Duration) {
+	wildout.Add(r.handlers, name, func(ctx context.Context, in struct{ Key any }) (int, error) {
+		key := fmt.Sprint(in.Key)
+		g.enter(key)
+		defer g.leave(key)
+		select {
+		case <-time.After(stay):
+			return 1, nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	})
+}
+
+// install lets a worker start and leave.
+func (r *rig) install(p *plan.Plan) {
+	GinkgoHelper()
+	w := r.start(p)
+	Eventually(w.Health, "5s").Should(Succeed())
+	w.stop()
+}
+
+// named sets the beginning of a worker's name, by which shares are ordered.
+func named(name string) func(*worker.Options) {
+	return func(o *worker.Options) { o.Name = name }
+}
+
+// leased sets how long a worker may be silent.
+func leased(d time.Duration) func(*worker.Options) {
+	return func(o *worker.Options) { o.Lease = d }
+}
