@@ -235,6 +235,10 @@ func TestReload(t *testing.T) {
 
 	write(t, file, strings.ReplaceAll(small, "HELLO", "Good day,"))
 	eventually(t, "the change is picked up", greeting("Good day,"))
+	eventually(t, "the worker before has left", func() bool {
+		all, err := s.client.Functions(t.Context())
+		return err == nil && len(all) == 1 && all[0].Runners == 1
+	})
 
 	write(t, file, strings.ReplaceAll(small, "event.data.name}", "event.dota.name}"))
 	eventually(t, "the fault is shown", func() bool { return strings.Contains(s.log.String(), "spec.steps[1].set") })
@@ -262,6 +266,20 @@ spec:
   triggers: [{event: nap}]
   steps: [{name: rest, sleep: 72h}]
 `)
+	write(t, filepath.Join(dir, "parent.yaml"), `apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: parent}
+spec:
+  triggers: [{event: family}]
+  steps: [{name: call, invoke: {function: child}}]
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: child}
+spec:
+  triggers: [{event: orphan}]
+  steps: [{name: rest, sleep: 300ms}, {name: word, set: "here I am"}]
+`)
 	write(t, filepath.Join(dir, "type.yaml"), `apiVersion: wildout.dev/v1alpha1
 kind: WildoutEventType
 metadata: {name: hello}
@@ -279,6 +297,7 @@ spec: {type: hello, schema: {type: object, properties: {name: {type: string}}}, 
 		"data of a file":      {[]string{"hello", "--file", data, "--wait"}, []string{`"HELLO Fay"`}, ""},
 		"a run that fails":    {[]string{"hello", "--wait"}, []string{"✗ greet  failed in", "check: assertion failed: nobody to greet"}, "shown"},
 		"a run that sleeps":   {[]string{"nap", "--wait"}, []string{"… sleeper  waiting until", "(in 3d)", "rest  waiting"}, ""},
+		"a run that invokes":  {[]string{"family", "--wait"}, []string{"✓ parent  succeeded in", `output "here I am"`}, ""},
 		"a filtered event":    {[]string{"hello", "--data", `{"skip":true}`, "--wait"}, []string{"– greet  not started"}, ""},
 		"no listener":         {[]string{"unheard-of", "--wait"}, []string{"no function listens to unheard-of"}, ""},
 		"no wait":             {[]string{"hello", "--id", "mine"}, []string{"mine\n"}, ""},

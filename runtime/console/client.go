@@ -32,7 +32,8 @@ type Query struct {
 // Functions returns the installed functions by name.
 func (c *Client) Functions(ctx context.Context) ([]Function, error) {
 	var all []Function
-	return all, c.get(ctx, "/v1/functions", nil, &all)
+	err := c.get(ctx, "/v1/functions", nil, &all)
+	return all, err
 }
 
 // Runs returns runs, the newest first.
@@ -47,19 +48,20 @@ func (c *Client) Runs(ctx context.Context, q Query) ([]store.Record, error) {
 		values.Set("limit", strconv.Itoa(q.Limit))
 	}
 	var all []store.Record
-	return all, c.get(ctx, "/v1/runs", values, &all)
+	err := c.get(ctx, "/v1/runs", values, &all)
+	return all, err
 }
 
 // Run returns one run.
 func (c *Client) Run(ctx context.Context, id string) (*store.Record, error) {
-	var run store.Record
-	return &run, c.get(ctx, "/v1/runs/"+url.PathEscape(id), nil, &run)
+	run := &store.Record{}
+	return run, c.get(ctx, "/v1/runs/"+url.PathEscape(id), nil, run)
 }
 
 // EventRuns returns the runs that an event started.
 func (c *Client) EventRuns(ctx context.Context, eventType, id string) (*EventRuns, error) {
-	var runs EventRuns
-	return &runs, c.get(ctx, "/v1/events/"+url.PathEscape(id)+"/runs", url.Values{"type": {eventType}}, &runs)
+	runs := &EventRuns{}
+	return runs, c.get(ctx, "/v1/events/"+url.PathEscape(id)+"/runs", url.Values{"type": {eventType}}, runs)
 }
 
 // Send posts events in the wire form of the gateway and returns their ids.

@@ -47,7 +47,7 @@ var places = []place{
 	at("first heartbeat", "beat", "fn:order:"),
 	{name: "a later heartbeat", command: "beat", args: []string{"fn:order:"}, nth: 3},
 	at("reading an event", "xreadgroup", "ev:order/placed"),
-	{name: "reading the inbox", command: "xreadgroup", args: []string{"fn:shipping:in"}, nth: 2},
+	{name: "reading the inbox", command: "xreadgroup", args: []string{"fn:shipping:in"}},
 	at("taking an idempotency key", "once", "fn:order:"),
 	at("taking the key of an invoked run", "once", "fn:shared:"),
 	step("order", "reserve", 1),
@@ -166,13 +166,14 @@ func (a *ahead) result(i int) (string, error) {
 
 // try lets one thing go wrong at one place and checks what comes of it.
 func try(p place, fault crashtest.Fault) (report string, err error) {
-	db := <-databases
-	defer func() { databases <- db }()
-	s, err := newScene(shared.Addr, db)
+	s, err := newScene(shared.Addr, <-databases)
 	if err != nil {
 		return "", err
 	}
-	defer s.close()
+	defer func() {
+		s.close()
+		databases <- s.db
+	}()
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%s: %w\n%s", p.point(fault), err, s.logs())

@@ -26,6 +26,7 @@ type Proxy struct {
 	reached  chan struct{}
 	released chan struct{}
 	answered chan struct{}
+	answer   any
 }
 
 // NewProxy listens on a free local port and passes what comes on to the Redis
@@ -63,6 +64,14 @@ func (p *Proxy) Release() { close(p.released) }
 
 // Answered is closed when Redis has answered the command of a Late point.
 func (p *Proxy) Answered() <-chan struct{} { return p.answered }
+
+// Answer is the answer, once Answered is closed: a string, an int64, nil, a
+// ServerError or a []any of these.
+func (p *Proxy) Answer() any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.answer
+}
 
 // Freeze holds back everything in both directions, like a network that has
 // come apart: connections stay open and no byte gets through.
@@ -141,6 +150,13 @@ func (p *Proxy) pass() {
 	if frozen != nil {
 		<-frozen
 	}
+}
+
+func (p *Proxy) report(answer any) {
+	p.mu.Lock()
+	p.answer = answer
+	p.mu.Unlock()
+	close(p.answered)
 }
 
 // judge counts a command and reports whether it is the one of the point.
@@ -236,7 +252,7 @@ func (l *link) answers() {
 				close(l.proxy.reached)
 				return
 			case report:
-				close(l.proxy.answered)
+				l.proxy.report(value)
 			case forward:
 			}
 		}

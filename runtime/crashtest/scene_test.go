@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,15 +45,15 @@ type scene struct {
 	processes []*crashtest.Process
 	proxies   []*crashtest.Proxy
 	crashes   int
-	// committed has the idempotency keys of effects whose step was committed
-	// before a crash.
-	committed map[string]bool
+	// committed has, of effects whose step was committed before a crash, how
+	// often they were there by then, by idempotency key.
+	committed map[string]int
 }
 
 // newScene makes a scene in a database of the server, which it has for itself.
 func newScene(server string, db int) (*scene, error) {
 	s := &scene{ns: fmt.Sprintf("c%d", namespaces.Add(1)), server: server, db: db, doze: 100 * time.Millisecond, grace: time.Second,
-		want: map[string]int{}, unpaid: map[string]string{}, committed: map[string]bool{}}
+		want: map[string]int{}, unpaid: map[string]string{}, committed: map[string]int{}}
 	var err error
 	if s.redis, err = crashtest.Dial(server); err != nil {
 		return nil, err
@@ -105,13 +106,10 @@ func (s *scene) start(name string, proxied bool) (*crashtest.Process, *crashtest
 // tickIn sets the one tick of the cron function. The schedule is known from
 // now on, so that a runner which starts later catches up.
 func (s *scene) tickIn(d time.Duration) error {
-	s.tick = time.Now().Add(d)
+	now := time.Now()
+	s.tick = now.Add(d)
 	s.want["nightly"]++
-	plans, err := compileAll(s.tick)
-	if err != nil {
-		return err
-	}
-	return s.store.NoteTick(context.Background(), "nightly", plans["nightly"].Triggers[0].Cron, time.Now())
+	return s.store.NoteTick(context.Background(), "nightly", schedule, now)
 }
 
 // publish publishes an event and counts the runs that must come of it.
@@ -221,14 +219,25 @@ func (s *scene) untilEnded(most time.Duration) error {
 
 // openRuns says what has not ended, for people.
 func (s *scene) openRuns() string {
-	text := "missing:"
+	now, _ := s.redis.Strings("TIME")
+	text := fmt.Sprintf("now %s, tick %d, missing:", now, s.tick.UnixMilli())
 	for function, want := range s.want {
 		n, err := s.count(function)
 		if err != nil {
 			return err.Error()
 		}
 		if n != want {
-			text += fmt.Sprintf(" %s has %d of %d;", function, n, want)
+			text += fmt.Sprintf("\n  %s has %d runs of %d", function, n, want)
+			for what, command := range map[string][]any{
+				"runners": {"ZRANGE", s.key("fn:" + function + ":runners"), 0, -1, "WITHSCORES"},
+				"timers":  {"ZRANGE", s.key("fn:" + function + ":timers"), 0, -1, "WITHSCORES"},
+				"inbox":   {"XRANGE", s.key("fn:" + function + ":in"), "-", "+"},
+				"readers": {"XINFO", "CONSUMERS", s.key("fn:" + function + ":in"), function},
+				"cron":    {"HGETALL", s.key("fn:" + function + ":cron")},
+			} {
+				state, err := s.redis.Strings(command...)
+				text += fmt.Sprintf("\n    %s: %q %v", what, state, err)
+			}
 		}
 	}
 	keys, _ := s.redis.Strings("KEYS", s.key("fn:*:run:*"))
@@ -242,6 +251,15 @@ func (s *scene) openRuns() string {
 // snapshot notes which effects are committed: a crash has just happened.
 func (s *scene) snapshot() error {
 	s.crashes++
+	counts, err := s.effects()
+	if err != nil {
+		return err
+	}
+	note := func(key string) {
+		if _, known := s.committed[key]; !known {
+			s.committed[key] = max(1, counts[key])
+		}
+	}
 	keys, err := s.redis.Strings("KEYS", s.key("fn:*:run:*"))
 	if err != nil {
 		return err
@@ -252,11 +270,9 @@ func (s *scene) snapshot() error {
 		if err != nil {
 			return err
 		}
-		for _, field := range fields {
-			for _, step := range effects[function] {
-				if step == field {
-					s.committed[id+"/"+step] = true
-				}
+		for _, step := range effects[function] {
+			if slices.Contains(fields, step) {
+				note(id + "/" + step)
 			}
 		}
 	}
@@ -267,7 +283,7 @@ func (s *scene) snapshot() error {
 		}
 		for _, r := range records {
 			for _, key := range expectedEffects(r) {
-				s.committed[key] = true
+				note(key)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -25,6 +26,8 @@ func TestCrash(t *testing.T) {
 var (
 	shared  *servicetest.Redis
 	scripts crashtest.Scripts
+	// schedule is what the store calls the schedule of the cron function.
+	schedule string
 )
 
 var _ = BeforeSuite(func() {
@@ -33,6 +36,9 @@ var _ = BeforeSuite(func() {
 	var err error
 	scripts, err = crashtest.ReadScripts(folder)
 	Expect(err).NotTo(HaveOccurred())
+	plans, err := compileAll(time.Now())
+	Expect(err).NotTo(HaveOccurred())
+	schedule = plans["nightly"].Triggers[0].Cron
 	// Redis knows the scripts beforehand: a point is the command, and not the
 	// refusal of one that is unknown.
 	redis, err := crashtest.Dial(shared.Addr)

@@ -75,8 +75,8 @@ func (s *scene) verifyHistory(counts map[string]int) error {
 				switch n := counts[key]; {
 				case n == 0:
 					fault("%s: the effect of %s is missing", function, key)
-				case n > 1 && s.committed[key]:
-					fault("%s: the effect of %s is there %d times, though it was committed before the crash", function, key, n)
+				case s.committed[key] > 0 && n > s.committed[key]:
+					fault("%s: the effect of %s is there %d times, %d of them when its step was committed before the crash", function, key, n, s.committed[key])
 				case n > 1+s.crashes:
 					fault("%s: the effect of %s is there %d times after %d crashes", function, key, n, s.crashes)
 				}

@@ -122,7 +122,7 @@ func TestRefusedEvents(t *testing.T) {
 		"an empty array":         {`[]`, "0 events, want 1 to 5000"},
 		"too many":               {"[" + strings.Repeat("{},", 5000) + "{}]", "5001 events, want 1 to 5000"},
 		"two without an array":   {good + good, "send several as an array"},
-		"a field misspelt":       {`{"nmae":"user/registered"}`, `unknown field "nmae"`},
+		"a field misspelt":       {`{"nam":"user/registered"}`, `unknown field "nam"`},
 		"no name":                {`{"data":{}}`, "event 0: name is missing"},
 		"a name with braces":     {`{"name":"a{b}"}`, "is no event type"},
 		"a name with a space":    {`{"name":"user registered"}`, "is no event type"},

@@ -104,11 +104,11 @@ func (t *Types) check(events []*event.Event) error {
 // leaves returns the faults at the ends of a tree of them, without repetitions.
 func leaves(n int, e *jsonschema.ValidationError) (found []Fault) {
 	// What did not match of a choice would only confuse: the choice is the fault.
-	switch e.ErrorKind.(type) {
+	switch k := e.ErrorKind.(type) {
 	case *kind.OneOf, *kind.AnyOf:
 		return []Fault{{n, path(e.InstanceLocation), choice(e)}}
 	case *kind.Required:
-		for _, name := range e.ErrorKind.(*kind.Required).Missing {
+		for _, name := range k.Missing {
 			found = append(found, Fault{n, path(append(slices.Clone(e.InstanceLocation), name)), "is missing"})
 		}
 		return found

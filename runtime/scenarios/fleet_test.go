@@ -99,7 +99,7 @@ func (f *fleet) killOne() {
 }
 
 // harass kills a runner about every interval until the returned function is
-// called.
+// called, or the scenario fails.
 func (f *fleet) harass(interval time.Duration) (stop func()) {
 	done, over := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -115,7 +115,9 @@ func (f *fleet) harass(interval time.Duration) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(done); <-over }
+	stop = sync.OnceFunc(func() { close(done); <-over })
+	DeferCleanup(stop)
+	return stop
 }
 
 // logs are the ends of the logs of the living, for a person to see what is wrong.

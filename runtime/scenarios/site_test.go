@@ -221,17 +221,28 @@ func (s *site) history(function string) []store.Record {
 	return all
 }
 
-// expectEachRunOnce: no run ended twice, and no event started two of a function.
+// expectEachRunOnce: the history has each ended run, once; no event started
+// two of a function; and no journal is left behind.
 func (s *site) expectEachRunOnce() {
 	GinkgoHelper()
-	for function := range triggers {
-		runs := map[string]int{}
+	for function, eventType := range triggers {
+		runs, events := counts{}, counts{}
 		for _, r := range s.history(function) {
-			if runs[r.ID]++; runs[r.ID] > 1 {
-				Fail(fmt.Sprintf("run %s of %s ended twice", r.ID, function))
+			runs[r.ID]++
+			if r.EventType == eventType {
+				events[r.EventID]++
 			}
 		}
+		for what, all := range map[string]counts{"run": runs, "event": events} {
+			for id, n := range all {
+				Expect(n).To(Equal(1), "%s %s has as many entries in the history of %s", what, id, function)
+			}
+		}
+		st, err := s.store.Stats(context.Background(), function, []string{eventType})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(runs).To(HaveLen(int(st.Succeeded+st.Failed)), "the history of %s", function)
 	}
+	Expect(s.journals()).To(BeEmpty(), "journals of runs that have ended")
 }
 
 // runOf returns the ended run that an event started.

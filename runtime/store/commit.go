@@ -55,6 +55,7 @@ type Committer struct {
 	wg      sync.WaitGroup
 	cancel  context.CancelFunc
 	stats   CommitStats
+	trouble [flushers]error // what each flusher repeats its writes for
 }
 
 // CommitStats counts the work of a Committer.
@@ -62,7 +63,8 @@ type CommitStats struct {
 	Flushes    int64
 	Operations int64
 	Retries    int64
-	LastError  error
+	// Trouble is what writes are being repeated for; nil when none are.
+	Trouble error
 }
 
 // NewCommitter starts the group commit of a runner of function. Close ends it.
@@ -70,8 +72,8 @@ func (s *Store) NewCommitter(function string, limits HistoryLimits, guard func()
 	ctx, cancel := context.WithCancel(context.Background())
 	k := s.keys
 	c := &Committer{store: s, function: function, runs: k.Run(function, ""), ends: []string{k.Done(function), k.Dead(function), k.Versions(function), k.Counters(function)}, limits: limits, guard: guard, wake: make(chan struct{}, flushers), cancel: cancel}
-	for range flushers {
-		c.wg.Go(func() { c.loop(ctx) })
+	for i := range flushers {
+		c.wg.Go(func() { c.loop(ctx, &c.trouble[i]) })
 	}
 	return c
 }
@@ -93,7 +95,13 @@ func (c *Committer) Close() {
 func (c *Committer) Stats() CommitStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stats
+	stats := c.stats
+	for _, err := range c.trouble {
+		if err != nil {
+			stats.Trouble = err
+		}
+	}
+	return stats
 }
 
 // do waits until op was flushed.
@@ -134,7 +142,7 @@ func (c *Committer) take() []*operation {
 	return batch
 }
 
-func (c *Committer) loop(ctx context.Context) {
+func (c *Committer) loop(ctx context.Context, trouble *error) {
 	for {
 		batch := c.take()
 		if len(batch) == 0 {
@@ -146,12 +154,15 @@ func (c *Committer) loop(ctx context.Context) {
 			}
 		}
 		for wait := 20 * time.Millisecond; len(batch) > 0; wait = min(2*wait, 2*time.Second) {
-			batch = c.flush(ctx, batch)
+			batch = c.flush(ctx, batch, trouble)
 			if len(batch) == 0 {
 				break
 			}
 			select {
 			case <-time.After(wait):
+				// A full Redis refuses what needs memory and takes what frees it, such
+				// as the end of a run: that must not wait for the others.
+				batch = append(batch, c.take()...)
 			case <-ctx.Done():
 				fail(batch, ErrClosed)
 				return
@@ -168,7 +179,7 @@ func fail(batch []*operation, err error) {
 }
 
 // flush sends a batch and returns what must be sent again.
-func (c *Committer) flush(ctx context.Context, batch []*operation) (again []*operation) {
+func (c *Committer) flush(ctx context.Context, batch []*operation, trouble *error) (again []*operation) {
 	if c.guard != nil {
 		if err := c.guard(); err != nil {
 			fail(batch, err)
@@ -193,13 +204,12 @@ func (c *Committer) flush(ctx context.Context, batch []*operation) (again []*ope
 		rest = rest[n:]
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	again = c.settle(ctx, batch)
-	return again
+	return c.settle(ctx, batch, trouble)
 }
 
 // settle answers those who wait and returns what must be sent again.
-func (c *Committer) settle(ctx context.Context, batch []*operation) (again []*operation) {
-	var trouble error
+func (c *Committer) settle(ctx context.Context, batch []*operation, trouble *error) (again []*operation) {
+	var refused error
 	reload := false
 	for _, op := range batch {
 		err := op.cmd.Err()
@@ -207,7 +217,7 @@ func (c *Committer) settle(ctx context.Context, batch []*operation) (again []*op
 			err = nil
 		}
 		if err != nil && temporary(err) {
-			trouble = err
+			refused = err
 			reload = reload || strings.HasPrefix(err.Error(), "NOSCRIPT")
 			again = append(again, op)
 			continue
@@ -222,10 +232,10 @@ func (c *Committer) settle(ctx context.Context, batch []*operation) (again []*op
 	c.stats.Flushes++
 	c.stats.Operations += int64(len(batch) - len(again))
 	c.stats.Retries += int64(len(again))
-	c.stats.LastError = Explain(trouble)
+	*trouble = Explain(refused)
 	c.mu.Unlock()
 	if reload && c.store.load(ctx) == nil {
-		return c.flush(ctx, again)
+		return c.flush(ctx, again, trouble)
 	}
 	return again
 }

@@ -46,7 +46,7 @@ func (c *Committer) Finish(ctx context.Context, f Finish) (bool, error) {
 		return false, fmt.Errorf("finish run %s: %w", f.Ref.RunID, err)
 	}
 	if !op.finish.counted {
-		return false, c.sweep(ctx, f.Ref)
+		return false, c.Sweep(ctx, f.Ref.Stream, f.Ref.Entry, f.Ref.RunID)
 	}
 	return true, nil
 }
@@ -113,14 +113,14 @@ func finishFlags(f *Finish) string {
 	return flags
 }
 
-// sweep drops the journal that a zombie wrote into after the run had ended:
+// Sweep drops the journal that a zombie wrote into after the run had ended:
 // nobody has the entry any more, and the run is not parked.
-func (c *Committer) sweep(ctx context.Context, r *Ref) error {
-	pending, err := c.store.rdb.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: r.Stream, Group: c.function, Start: r.Entry, End: r.Entry, Count: 1}).Result()
+func (c *Committer) Sweep(ctx context.Context, stream, entry, runID string) error {
+	pending, err := c.store.rdb.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: stream, Group: c.function, Start: entry, End: entry, Count: 1}).Result()
 	if err != nil || len(pending) > 0 {
 		return Explain(err)
 	}
-	key := c.store.keys.Run(r.Function, r.RunID)
+	key := c.runs + runID
 	parked, err := c.store.rdb.HExists(ctx, key, metaField).Result()
 	if err != nil || parked {
 		return Explain(err)
@@ -148,10 +148,11 @@ func (s *Store) Load(ctx context.Context, function, runID string) (*Journal, err
 	return journalOf(fields), nil
 }
 
-// Take takes over a parked run for an inbox entry; nil when the entry is stale.
-func (c *Committer) Take(ctx context.Context, runID, entry string) (*Journal, error) {
+// Take takes over a parked run for an inbox entry that the runner has; nil when
+// the entry is stale.
+func (c *Committer) Take(ctx context.Context, runID, entry, runner string) (*Journal, error) {
 	k := c.store.keys
-	cmd, err := c.script(ctx, "take", []string{k.Inbox(c.function), k.Run(c.function, runID), k.Timers(c.function)}, c.function, entry, runID)
+	cmd, err := c.script(ctx, "take", []string{k.Inbox(c.function), k.Run(c.function, runID), k.Timers(c.function)}, c.function, entry, runID, runner)
 	if err != nil {
 		return nil, fmt.Errorf("take over run %s: %w", runID, err)
 	}

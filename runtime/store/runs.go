@@ -133,13 +133,13 @@ func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress 
 
 // Await registers a wait and returns the newest entry of the stream at that
 // moment: what came before it is for the caller to look through.
-func (c *Committer) Await(ctx context.Context, runID string, w WaitRef, progress []byte, candidate string) (newest string, err error) {
+func (c *Committer) Await(ctx context.Context, ref *Ref, w WaitRef, progress []byte, candidate string) (newest string, err error) {
 	k := c.store.keys
 	cmd, err := c.script(ctx, "await",
-		[]string{k.Run(c.function, runID), k.Wait(c.function, w.EventType, w.Match, w.Value), k.Stream(w.EventType)},
-		progressPrefix+w.Path, progress, candidate, w.member(runID))
+		[]string{k.Run(c.function, ref.RunID), k.Wait(c.function, w.EventType, w.Match, w.Value), k.Stream(w.EventType), ref.Stream},
+		progressPrefix+w.Path, progress, candidate, w.member(ref.RunID), c.function, ref.Entry, ref.Runner)
 	if err != nil {
-		return "", fmt.Errorf("wait for %s in step %s of run %s: %w", w.EventType, w.Path, runID, err)
+		return "", fmt.Errorf("wait for %s in step %s of run %s: %w", w.EventType, w.Path, ref.RunID, err)
 	}
 	return cmd.Text()
 }
@@ -193,7 +193,7 @@ func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 	if !p.Due.IsZero() {
 		due = p.Due.UnixMilli()
 	}
-	args := []any{c.function, r.Entry, r.RunID, due, flag(p.Wake), flag(r.Inbox), meta, r.Version, member, flag(p.Front), len(p.Awaits)}
+	args := []any{c.function, r.Entry, r.RunID, due, flag(p.Wake), flag(r.Inbox), meta, r.Version, member, flag(p.Front), r.Runner, len(p.Awaits)}
 	for _, path := range p.Awaits {
 		args = append(args, path)
 	}

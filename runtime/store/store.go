@@ -84,7 +84,7 @@ func parseURL(raw string) (*redis.UniversalOptions, error) {
 		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		DialTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		// The group commit retries by itself and knows what is safe to repeat.
-		MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true,
+		MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true,
 	}
 	if o.Network == "unix" {
 		return nil, errors.New("the Redis URL names a Unix socket, which is not supported; use redis://host:port")

@@ -51,7 +51,7 @@ func (j *journal) Invoke(ctx context.Context, path string, progress []byte, chil
 // Await implements engine.Journal.
 func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, string, error) {
 	ref := store.WaitRef{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
-	newest, err := j.s.committer.Await(ctx, j.ref.RunID, ref, w.Progress, engine.CandidateField(w.Path))
+	newest, err := j.s.committer.Await(ctx, j.ref, ref, w.Progress, engine.CandidateField(w.Path))
 	if err != nil {
 		return nil, "", err
 	}
@@ -59,7 +59,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 		// Runners of the version before do not know the wait yet: what they
 		// read meanwhile is found by a look-back after they do.
 		sleep(j.s.runCtx, since.Sub(j.s.now()))
-		if newest, err = j.s.committer.Await(ctx, j.ref.RunID, ref, w.Progress, engine.CandidateField(w.Path)); err != nil {
+		if newest, err = j.s.committer.Await(ctx, j.ref, ref, w.Progress, engine.CandidateField(w.Path)); err != nil {
 			return nil, "", err
 		}
 	}

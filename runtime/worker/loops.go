@@ -106,7 +106,7 @@ func (s *session) beatLoop(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			err = s.committer.Stats().LastError
+			err = s.committer.Stats().Trouble
 		}
 		s.setHealth(err)
 		if err != nil {
@@ -126,6 +126,9 @@ func (s *session) afterBeat(ctx context.Context, b store.Beat) {
 			defer s.recovering.Store(false)
 			s.recover(ctx, b.Dead)
 		})
+	}
+	if s.missed.Swap(false) {
+		s.side.Go(func() { s.reread(ctx) })
 	}
 	if b.Queues > 0 {
 		s.kick(ctx)
@@ -190,8 +193,12 @@ func (s *session) takeOver(ctx context.Context, dead, stream string) (taken int,
 			return taken, nil
 		}
 		entries, err := s.Store.Claim(ctx, s.Plan.Function, s.name, dead, stream, after, s.Lease, min(n, 64))
-		if err != nil || len(entries) == 0 {
+		if err != nil {
+			s.missed.Store(true)
 			return taken, err
+		}
+		if len(entries) == 0 {
+			return taken, nil
 		}
 		after = entries[len(entries)-1].ID
 		taken += len(entries)

@@ -65,9 +65,23 @@ func (s *session) note(d delivery, err error) {
 	case err == nil, errors.Is(err, engine.ErrElsewhere):
 	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
 		s.log.Debug("left to another runner", "entry", d.ID, "reason", err)
+		s.sweep(d)
 	default:
 		// The entry stays pending and comes back when this runner ends.
 		s.log.Error("entry could not be processed; it stays pending and is taken up by the next runner", "stream", d.Stream, "entry", d.ID, "error", err)
+	}
+}
+
+// sweep removes what a write that came too late left of a run that has ended.
+func (s *session) sweep(d delivery) {
+	id := d.Field("run") + d.Field("start") // an inbox entry has one of them
+	if d.Type != "" {
+		id = store.RunID(s.Plan.Function, d.Type, d.ID)
+	}
+	ctx, cancel := context.WithTimeout(background, s.Lease)
+	defer cancel()
+	if err := s.committer.Sweep(ctx, d.Stream, d.ID, id); err != nil {
+		s.log.Warn("could not look whether a late write left anything", "run", id, "error", err)
 	}
 }
 
@@ -195,6 +209,10 @@ func (s *session) finishUnstarted(l *load, cause error) error {
 	if l.ref.Version == "" {
 		l.ref.Version = s.Plan.Hash
 	}
+	if i := s.Plan.Idempotency; i != nil && l.meta.Once == "" {
+		// An earlier delivery may have taken the key: who meets it must be told.
+		l.meta.Once, _ = i.Key.Text(&plan.Scope{Event: &l.meta.Event, Env: s.Env})
+	}
 	return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: cause.Error()}})
 }
 
@@ -242,7 +260,7 @@ func (s *session) setPlan(l *load, version string) error {
 
 // processResume goes on with a parked run.
 func (s *session) processResume(d delivery, id string) error {
-	j, err := s.committer.Take(background, id, d.ID)
+	j, err := s.committer.Take(background, id, d.ID, s.name)
 	if err != nil || j == nil {
 		return err // nil: somebody else has it, or it has ended
 	}

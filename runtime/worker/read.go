@@ -8,8 +8,10 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// block is how long a read waits for the first entry.
-const block = 5 * time.Second
+// block is how long a read waits for the first entry. It ends well before the
+// lease: a read of a runner that is frozen must not be given anything when
+// others have seen to what it left and do not look there again.
+func (s *session) block() time.Duration { return min(5*time.Second, s.Lease/2) }
 
 // readLoop pulls entries: never more than there are free places for.
 func (s *session) readLoop(ctx context.Context) {
@@ -31,6 +33,7 @@ func (s *session) readLoop(ctx context.Context) {
 			pause = 50 * time.Millisecond
 			continue
 		}
+		s.missed.Store(true)
 		s.setHealth(store.Explain(err))
 		select {
 		case <-time.After(pause):
@@ -64,7 +67,7 @@ func (p *puller) pull(ctx context.Context) error {
 			return err
 		}
 	}
-	entries, err := p.reader.Read(ctx, p.streams, max(1, n/len(p.streams)), block)
+	entries, err := p.reader.Read(ctx, p.streams, max(1, n/len(p.streams)), p.block())
 	p.dispatch(entries, true)
 	return err
 }
@@ -90,7 +93,7 @@ func (p *puller) pullFew(ctx context.Context, n int) (found bool, err error) {
 // in advance: it reads one entry and takes its start then.
 func (p *puller) pullRated(ctx context.Context, n int) error {
 	if !p.busy {
-		entries, err := p.reader.Read(ctx, p.streams, 1, block)
+		entries, err := p.reader.Read(ctx, p.streams, 1, p.block())
 		p.busy = len(entries) > 0
 		p.dispatch(entries, false)
 		return err
@@ -104,7 +107,7 @@ func (p *puller) pullRated(ctx context.Context, n int) error {
 		return err
 	}
 	if got == 0 {
-		entries, err := p.reader.Read(ctx, p.streams[:1], n, min(max(wait, time.Millisecond), block))
+		entries, err := p.reader.Read(ctx, p.streams[:1], n, min(max(wait, time.Millisecond), p.block()))
 		p.dispatch(entries, false)
 		return err
 	}
@@ -128,21 +131,23 @@ func (p *puller) pullRated(ctx context.Context, n int) error {
 	return nil
 }
 
-// dispatch begins the runs of entries. rated says that the unkeyed rate limit
-// was passed.
-func (s *session) dispatch(entries []store.Entry, rated bool) {
+// dispatch begins the runs of new entries. rated says that the unkeyed rate
+// limit was passed.
+func (s *session) dispatch(entries []store.Entry, rated bool) { s.dispatchAs(entries, rated, false) }
+
+// dispatchAs is dispatch; again says that the runs may have begun before.
+func (s *session) dispatchAs(entries []store.Entry, rated, again bool) {
 	for _, e := range entries {
+		if !s.begun.add(e) {
+			continue
+		}
 		// The place is taken here, before the next read asks for free ones.
 		entered := s.gate.tryEnter()
 		s.runs.Add(1)
 		s.engine.Routines.Go(func() {
-			d := delivery{Entry: e, rated: rated && e.Type != ""}
-			if !entered && !s.enterSoon() {
-				d.back = true // another runner may have a place for it
-				d.release = s.runs.Done
-			} else {
-				d.release = s.releaseRun
-			}
+			d := delivery{Entry: e, rated: rated && e.Type != "", again: again}
+			d.back = !entered && !s.enterSoon() // another runner may have a place for it
+			d.release = func() { s.release(d) }
 			s.process(d)
 		})
 	}
@@ -160,9 +165,12 @@ func (s *session) enterSoon() bool {
 	return s.gate.enter(ctx)
 }
 
-// releaseRun gives back the place of a run.
-func (s *session) releaseRun() {
-	s.gate.leave()
+// release forgets an entry that is dealt with and gives back its place.
+func (s *session) release(d delivery) {
+	s.begun.remove(d.Entry)
+	if !d.back {
+		s.gate.leave()
+	}
 	s.runs.Done()
 }
 

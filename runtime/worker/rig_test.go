@@ -45,9 +45,9 @@ func (r *rig) sendMany(eventType string, n int, data func(i int) string) {
 // finishes waits until that many runs of a function have ended.
 func (r *rig) finishes(function string, n int, within time.Duration) {
 	GinkgoHelper()
-	Eventually(func() int64 {
-		st := r.stats(function)
-		return st.Succeeded + st.Failed
+	Eventually(func() (int64, error) {
+		st, err := r.store.Stats(context.Background(), function, nil)
+		return st.Succeeded + st.Failed, err
 	}, within, 10*time.Millisecond).Should(BeNumerically(">=", int64(n)), "not all runs of %s have ended", function)
 	Expect(r.history(function)).To(HaveLen(n))
 }

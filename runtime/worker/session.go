@@ -46,6 +46,9 @@ type session struct {
 	due        atomic.Int64 // the next known timer, ms of the server clock; 0: none
 	dueChanged chan struct{}
 	recovering atomic.Bool
+	begun      begun
+	missed     atomic.Bool // entries may have been given to this runner that it does not know of
+	over       atomic.Bool // the lease was found to have run out: no later heartbeat brings it back
 	rank       atomic.Int64
 	pathsSince atomic.Int64 // when all runners know the wait paths, ms
 	paths      atomic.Pointer[[]store.WaitPath]
@@ -80,7 +83,9 @@ func (s *session) now() time.Time { return time.Now().Add(time.Duration(s.skew.L
 
 // fenced is asked before every write.
 func (s *session) fenced() error {
-	if time.Since(s.epoch) > time.Duration(s.lease.Load()) {
+	if s.over.Load() || time.Since(s.epoch) > time.Duration(s.lease.Load()) {
+		// Runs were refused a write: they are only taken up again elsewhere.
+		s.over.Store(true)
 		return store.ErrFenced
 	}
 	return nil
@@ -244,8 +249,20 @@ func (s *session) drain() {
 	}
 	stop()
 	beats.Wait()
-	if !errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
-		s.leave()
+	if errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
+		s.abandon()
+		return
+	}
+	s.leave()
+}
+
+// abandon makes the runner known as dead, though others may have forgotten it
+// already: a late read may have brought it entries since.
+func (s *session) abandon() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.Lease)
+	defer cancel()
+	if err := s.Store.Expire(ctx, s.Plan.Function, s.name); err != nil {
+		s.log.Warn("could not leave in order; others clean up in a minute", "error", err)
 	}
 }
 

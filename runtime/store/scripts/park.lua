@@ -2,14 +2,16 @@
 -- KEYS: source stream, journal, timers, inbox, versions [, queue, queued]
 -- ARGV: group, entry id, run id, due ms (0: none), wake ('1': put it back at once), inbox ('1': the source is one),
 --       meta ('' when stored before and the same), version, queued member ('' when none), front ('1': at the head of the queue),
---       n awaited fields..., field, value, ...
--- Returns 'ok', 'again' (something it awaits is already there) or 'lost' (it is no longer ours).
-local ai = 11
-for _ = 1, tonumber(ARGV[11]) do
+--       runner, n awaited fields..., field, value, ...
+-- Returns 'ok', 'again' (something it awaits is already there) or 'lost' (it is no longer ours:
+-- then nothing that it awaits concerns us).
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1, ARGV[11]) == 0 then return 'lost' end
+local ai = 12
+for _ = 1, tonumber(ARGV[12]) do
   ai = ai + 1
   if redis.call('HEXISTS', KEYS[2], ARGV[ai]) == 1 then return 'again' end
 end
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 'lost' end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[6] == '1' then redis.call('XDEL', KEYS[1], ARGV[2]) end
 if ARGV[7] ~= '' and redis.call('HSET', KEYS[2], '@', ARGV[7]) == 1 then
   redis.call('HINCRBY', KEYS[5], ARGV[8], 1)

@@ -4,7 +4,9 @@
 local t = redis.call('TIME')
 local oldest = t[1] * 1000 + math.floor(t[2] / 1000) - tonumber(ARGV[4])
 if ARGV[2] ~= '' then
-  if ARGV[2] == '0' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+  -- Removing comes first: it is allowed when the memory is full, and then the rest is.
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  if ARGV[2] ~= '0' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 end
 local used = 0
 local all = redis.call('HGETALL', KEYS[1])

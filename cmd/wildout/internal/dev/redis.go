@@ -52,8 +52,7 @@ func freeAddr(listen string) (string, error) {
 	for _, addr := range addrs {
 		listener, err := net.Listen("tcp", addr)
 		if err == nil {
-			defer listener.Close()
-			return listener.Addr().String(), nil
+			return listener.Addr().String(), listener.Close()
 		}
 		failure = err
 	}
@@ -132,7 +131,8 @@ func startChild(ctx context.Context, program, version string, o *Options) (*redi
 			return nil, err
 		}
 		_, port, _ := net.SplitHostPort(addr)
-		cmd := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
+		// stop ends it, not ctx: the workers have something to write at the end.
+		cmd := exec.CommandContext(context.WithoutCancel(ctx), program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
 			"--appendfsync", "everysec", "--dir", folder, "--logfile", logFile, "--daemonize", "no")
 		c, err := startProcess(cmd)
 		if err != nil {

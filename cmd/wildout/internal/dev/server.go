@@ -15,7 +15,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -308,24 +307,4 @@ func (s *Server) getMail(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(mails) // the client may be gone
-}
-
-// lockFolder makes the folder and keeps other processes from it. Its content
-// is nothing for version control.
-func lockFolder(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("folder for the data: %w; --data takes another one", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("folder for the data: %w", err)
-	}
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("folder for the data: %w", err)
-	}
-	if err := lockFile(file); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("another `wildout dev` uses the folder %s: stop it, or give this one another folder with --data", dir)
-	}
-	return func() { file.Close() }, nil
 }
