@@ -32,12 +32,6 @@ type RunInfo struct {
 
 type stepKey struct{}
 
-// stepContext is what the context of a handler carries.
-type stepContext struct {
-	info  RunInfo
-	steps SubSteps
-}
-
 // Info returns the RunInfo of the step whose handler was called with ctx.
 // Outside a handler it is the zero RunInfo.
 func Info(ctx context.Context) RunInfo {
@@ -45,13 +39,6 @@ func Info(ctx context.Context) RunInfo {
 		return c.info
 	}
 	return RunInfo{}
-}
-
-// WithInfo returns a context that carries info, and whose Step calls are made
-// durable by steps; nil makes them fail. The engine calls it; a test of a
-// handler may.
-func WithInfo(ctx context.Context, info RunInfo, steps SubSteps) context.Context {
-	return context.WithValue(ctx, stepKey{}, &stepContext{info, steps})
 }
 
 // SubSteps makes the durable sub-steps of a handler: Do returns the stored

@@ -17,6 +17,7 @@ import (
 const (
 	randomEvents  = 1500
 	randomRunners = 3
+	burst         = 75 // events at once: there is work under way when a runner dies
 	publishFor    = 18 * time.Second
 	killEvery     = 700 * time.Millisecond
 )
@@ -27,7 +28,7 @@ var _ = Describe("runners that are killed at random", func() {
 		s, err := newScene(redis.Addr, 0)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(s.close)
-		s.doze = 50 * time.Millisecond
+		s.doze, s.linger = 50*time.Millisecond, 50*time.Millisecond
 		c := &carnage{scene: s, dying: map[string]time.Time{}}
 		Expect(c.run()).To(Succeed())
 		Expect(s.verify(randomRunners)).To(Succeed())
@@ -65,14 +66,13 @@ func (c *carnage) run() error {
 	nextKill, nextLook := began.Add(killEvery), began
 	for {
 		now := time.Now()
-		for c.published < int(randomEvents*min(1, now.Sub(began).Seconds()/publishFor.Seconds())) {
-			if err := c.publishOne(c.published); err != nil {
+		if due := float64(randomEvents) * now.Sub(began).Seconds() / publishFor.Seconds(); c.published < min(randomEvents, int(due)) {
+			if err := c.publishBurst(); err != nil {
 				return err
 			}
-			c.published++
 		}
 		if c.published < randomEvents && now.After(nextKill) {
-			nextKill = now.Add(killEvery)
+			nextKill = now.Add(killEvery/2 + rand.N(killEvery))
 			if err := c.kill(); err != nil {
 				return err
 			}
@@ -93,6 +93,16 @@ func (c *carnage) run() error {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+func (c *carnage) publishBurst() error {
+	for range burst {
+		if err := c.publishOne(c.published); err != nil {
+			return err
+		}
+		c.published++
+	}
+	return nil
 }
 
 // publishOne publishes one or two events of a kind that i chooses.
@@ -116,6 +126,13 @@ func (c *carnage) publishOne(i int) error {
 
 // kill kills a runner at random and starts another in its place.
 func (c *carnage) kill() error {
+	committed, err := c.journaled()
+	if err == nil {
+		err = c.note(committed)
+	}
+	if err != nil {
+		return err
+	}
 	i := rand.IntN(len(c.alive))
 	c.alive[i].process.Kill()
 	c.dying[c.alive[i].name] = time.Now()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"time"
@@ -23,8 +24,9 @@ type runnerConfig struct {
 	Direct    string // host:port of the server itself, for what handlers record
 	DB        int
 	Namespace string
-	Tick      time.Time // of the cron function
-	Doze      time.Duration
+	Tick      time.Time     // of the cron function
+	Doze      time.Duration // of the slow step
+	Linger    time.Duration // how long at most a handler goes on after its effect
 	Grace     time.Duration
 }
 
@@ -75,9 +77,10 @@ func runner(ctx context.Context, config []byte, begin <-chan struct{}) error {
 
 // recorder writes the effects of handlers straight to Redis, one by one.
 type recorder struct {
-	redis *crashtest.Conn
-	name  string
-	ns    string
+	redis  *crashtest.Conn
+	name   string
+	ns     string
+	linger time.Duration
 }
 
 func newRecorder(c runnerConfig) (*recorder, error) {
@@ -85,7 +88,7 @@ func newRecorder(c runnerConfig) (*recorder, error) {
 	if err == nil {
 		_, err = conn.Do("SELECT", c.DB)
 	}
-	return &recorder{redis: conn, name: c.Name, ns: c.Namespace}, err
+	return &recorder{redis: conn, name: c.Name, ns: c.Namespace, linger: c.Linger}, err
 }
 
 // Keys of what handlers record.
@@ -99,6 +102,9 @@ func lockKey(ns, value string) string {
 // effect counts that a step's handler did what it is there for.
 func (r *recorder) effect(ctx context.Context) error {
 	_, err := r.redis.Do("HINCRBY", effectsKey(r.ns), wildout.Info(ctx).IdempotencyKey, 1)
+	if r.linger > 0 {
+		time.Sleep(rand.N(r.linger))
+	}
 	return err
 }
 

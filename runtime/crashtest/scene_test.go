@@ -38,9 +38,10 @@ type scene struct {
 	store     *store.Store
 	tick      time.Time
 	doze      time.Duration
+	linger    time.Duration
 	grace     time.Duration
-	want      map[string]int // runs in the history, by function
-	twins     int            // events that are duplicates of others
+	want      map[string]int    // runs in the history, by function
+	twins     int               // events that are duplicates of others
 	unpaid    map[string]string // orders, and the value by which their waits are found
 	processes []*crashtest.Process
 	proxies   []*crashtest.Proxy
@@ -81,7 +82,7 @@ func (s *scene) close() {
 // start starts a runner process, on standby. With a point it talks to Redis
 // through a proxy, which is armed by the caller.
 func (s *scene) start(name string, proxied bool) (*crashtest.Process, *crashtest.Proxy, error) {
-	c := runnerConfig{Name: name, Redis: s.server, Direct: s.server, DB: s.db, Namespace: s.ns, Tick: s.tick, Doze: s.doze, Grace: s.grace}
+	c := runnerConfig{Name: name, Redis: s.server, Direct: s.server, DB: s.db, Namespace: s.ns, Tick: s.tick, Doze: s.doze, Linger: s.linger, Grace: s.grace}
 	var proxy *crashtest.Proxy
 	if proxied {
 		var err error
@@ -251,41 +252,63 @@ func (s *scene) openRuns() string {
 // snapshot notes which effects are committed: a crash has just happened.
 func (s *scene) snapshot() error {
 	s.crashes++
+	journaled, err := s.journaled()
+	if err != nil {
+		return err
+	}
+	finished, err := s.finished()
+	if err != nil {
+		return err
+	}
+	return s.note(append(journaled, finished...))
+}
+
+// note notes how often the effects of committed steps are there.
+func (s *scene) note(keys []string) error {
+	// The counts are read last: an effect comes before its commit.
 	counts, err := s.effects()
 	if err != nil {
 		return err
 	}
-	note := func(key string) {
+	for _, key := range keys {
 		if _, known := s.committed[key]; !known {
 			s.committed[key] = max(1, counts[key])
 		}
 	}
+	return nil
+}
+
+// journaled returns the idempotency keys of the effects of steps that journals have.
+func (s *scene) journaled() (committed []string, err error) {
 	keys, err := s.redis.Strings("KEYS", s.key("fn:*:run:*"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, key := range keys {
 		function, id := splitRunKey(key[len(s.key("")):])
 		fields, err := s.redis.Strings("HKEYS", key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, step := range effects[function] {
 			if slices.Contains(fields, step) {
-				note(id + "/" + step)
+				committed = append(committed, id+"/"+step)
 			}
 		}
 	}
+	return committed, nil
+}
+
+// finished returns the idempotency keys of the effects of runs that have ended.
+func (s *scene) finished() (committed []string, err error) {
 	for function := range effects {
 		records, err := s.store.History(context.Background(), function, 100_000)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, r := range records {
-			for _, key := range expectedEffects(r) {
-				note(key)
-			}
+			committed = append(committed, expectedEffects(r)...)
 		}
 	}
-	return nil
+	return committed, nil
 }

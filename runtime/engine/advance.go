@@ -17,6 +17,7 @@ const MaxElements = 10_000
 // advance begins everything that can begin, until only attempts and waits are
 // left. It returns a failure that fails the run.
 func (x *execution) advance() *Failure {
+	x.clock = x.Now()
 	for again := true; again; {
 		again = false
 		for _, n := range x.machine.nodes {
@@ -40,7 +41,7 @@ func (x *execution) advance() *Failure {
 
 // start evaluates if and forEach and makes the units of a step.
 func (x *execution) start(n *node) *Failure {
-	n.since, n.state = x.Now(), active
+	n.since, n.state = x.clock, active
 	step := n.step
 	if step.If != nil {
 		yes, err := step.If.Bool(&x.scope)
@@ -53,7 +54,9 @@ func (x *execution) start(n *node) *Failure {
 		}
 	}
 	if step.ForEach == nil {
-		n.units = []*unit{{node: n, path: step.Name}}
+		n.only = unit{node: n, path: step.Name}
+		n.list[0] = &n.only
+		n.units = n.list[:]
 		return nil
 	}
 	items, err := step.ForEach.List(&x.scope)
@@ -89,7 +92,7 @@ func (x *execution) endNode(n *node, r result) *Failure {
 // and looks again at those that wait.
 func (x *execution) feed(n *node) (moved bool, f *Failure) {
 	for _, u := range n.units[:n.next] {
-		if u.state == waiting && u.prog.Due > 0 && u.prog.Due <= x.Now().UnixMilli() {
+		if u.state == waiting && u.prog.Due > 0 && u.prog.Due <= x.clock.UnixMilli() {
 			if f = x.begin(u); f != nil {
 				return moved, f
 			}
@@ -130,7 +133,7 @@ func (x *execution) load(u *unit) *Failure {
 		return x.endUnit(u, r)
 	}
 	if u.prog.Since == 0 {
-		u.prog.Since = x.Now().UnixMilli()
+		u.prog.Since = x.clock.UnixMilli()
 	} else {
 		u.node.since = millis(u.prog.Since)
 	}
@@ -162,7 +165,7 @@ func (x *execution) endNow(u *unit, output json.RawMessage, err error) *Failure 
 
 // begin takes the action of a unit, or goes on with it.
 func (x *execution) begin(u *unit) *Failure {
-	step, now := u.node.step, x.Now()
+	step, now := u.node.step, x.clock
 	x.scope.Item = u.item
 	defer func() { x.scope.Item = nil }()
 	switch {

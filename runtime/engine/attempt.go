@@ -99,16 +99,15 @@ func (x *execution) await(leg *leg, u *unit, prog progress, wait Wait) completio
 
 // attempt is one call of a handler.
 type attempt struct {
-	x        *execution
-	leg      *leg
-	unit     *unit
-	input    json.RawMessage
-	prog     progress // with this attempt counted
-	start    time.Time
-	ctx      context.Context
-	deadline time.Time
-	final    bool
-	here     bool // called by the loop itself
+	x     *execution
+	leg   *leg
+	unit  *unit
+	input json.RawMessage
+	prog  progress // with this attempt counted
+	start time.Time
+	ctx   context.Context
+	final bool
+	here  bool // called by the loop itself
 
 	// The fields below belong to the watch.
 	index int       // place in its list; -1 once it was taken out
@@ -153,10 +152,14 @@ func (x *execution) launch() (done completion, mine bool) {
 
 // do calls the handler; mine is false when the attempt was given up meanwhile.
 func (a *attempt) do() (done completion, mine bool) {
-	x := a.x
+	x, u := a.x, a.unit
 	a.start = x.Now()
-	a.deadline = time.Now().Add(a.unit.node.step.Timeout)
-	ctx, cancel := context.WithDeadline(a.leg.ctx, a.deadline)
+	info := wildout.RunInfo{
+		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: a.prog.Attempts,
+		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: time.Now().Add(u.node.step.Timeout),
+		EventID: x.run.Event.ID, TraceParent: x.run.Event.TraceParent,
+	}
+	ctx, cancel := wildout.NewStepContext(a.leg.ctx, info, &subSteps{x: x, leg: a.leg, path: u.path})
 	defer cancel()
 	a.ctx = ctx
 	x.watch.add(a)
@@ -165,23 +168,17 @@ func (a *attempt) do() (done completion, mine bool) {
 		return completion{}, false
 	}
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && a.leg.ctx.Err() == nil {
-		err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", a.unit.node.step.Timeout, err)
+		err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", u.node.step.Timeout, err)
 	}
 	return a.judge(output, err), true
 }
 
 func (a *attempt) call() (json.RawMessage, error) {
-	x, u := a.x, a.unit
-	handler, ok := x.Handlers.Lookup(u.node.step.Handler)
+	handler, ok := a.x.Handlers.Lookup(a.unit.node.step.Handler)
 	if !ok {
-		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", u.node.step.Handler, x.Handlers.Names()))
+		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.unit.node.step.Handler, a.x.Handlers.Names()))
 	}
-	info := wildout.RunInfo{
-		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: a.prog.Attempts,
-		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: a.deadline,
-		EventID: x.run.Event.ID, TraceParent: x.run.Event.TraceParent,
-	}
-	return handler(wildout.WithInfo(a.ctx, info, &subSteps{x: x, leg: a.leg, path: u.path}), a.input)
+	return handler(a.ctx, a.input)
 }
 
 // giveUp goes on without the handler: its step has failed, and only its

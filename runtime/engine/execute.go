@@ -27,6 +27,7 @@ type execution struct {
 	machine *machine // the list of steps that is being walked
 	main    *machine // in onFailure: the steps of the run that failed
 	scope   plan.Scope
+	clock   time.Time // of this advance
 	leg     *leg
 	parent  context.Context // of every leg
 	moved   atomic.Bool     // a handler was given up, and the loop runs in another goroutine

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -64,7 +65,7 @@ func appendInt(b []byte, name string, n int64) []byte {
 		return b
 	}
 	b = append(b, name...)
-	b = fmt.Appendf(b, "%d", n)
+	b = strconv.AppendInt(b, n, 10)
 	return append(b, ',')
 }
 

@@ -27,6 +27,9 @@ type node struct {
 	next   int // first unit that has not begun
 	open   int // units begun and not ended
 	since  time.Time
+	// only and list spare a step without forEach two allocations.
+	only unit
+	list [1]*unit
 }
 
 // unit is what is done once: a step, or one element of its forEach.

@@ -63,7 +63,9 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 	info := wildout.Info(ctx)
 	info.Step, info.IdempotencyKey = path, info.RunID+"/"+path
 	start := s.x.Now()
-	output, err := fn(wildout.WithInfo(ctx, info, &subSteps{x: s.x, leg: s.leg, path: path}))
+	inner, cancel := wildout.NewStepContext(ctx, info, &subSteps{x: s.x, leg: s.leg, path: path})
+	defer cancel()
+	output, err := fn(inner)
 	if err != nil {
 		return nil, err
 	}

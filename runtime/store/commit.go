@@ -32,8 +32,11 @@ type operation struct {
 	finish *finishOp
 	cmd    redis.Cmder
 	err    error
-	done   chan struct{}
+	done   chan struct{} // from signals; gets one value
 }
+
+// signals are channels for one value, used again and again.
+var signals = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 
 // Committer is the group commit of one runner: what waits goes out in one
 // pipeline, so that durability costs a round trip per batch and not per step.
@@ -87,7 +90,7 @@ func (c *Committer) Close() {
 	c.wg.Wait()
 	for _, op := range c.take() {
 		op.err = ErrClosed
-		close(op.done)
+		op.done <- struct{}{}
 	}
 }
 
@@ -106,7 +109,7 @@ func (c *Committer) Stats() CommitStats {
 
 // do waits until op was flushed.
 func (c *Committer) do(ctx context.Context, op *operation) error {
-	op.done = make(chan struct{})
+	op.done = signals.Get().(chan struct{})
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -120,10 +123,12 @@ func (c *Committer) do(ctx context.Context, op *operation) error {
 	}
 	if ctx.Done() == nil { // the common case, and cheaper
 		<-op.done
+		signals.Put(op.done)
 		return op.err
 	}
 	select {
 	case <-op.done:
+		signals.Put(op.done)
 		return op.err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -174,7 +179,7 @@ func (c *Committer) loop(ctx context.Context, trouble *error) {
 func fail(batch []*operation, err error) {
 	for _, op := range batch {
 		op.err = err
-		close(op.done)
+		op.done <- struct{}{}
 	}
 }
 
@@ -226,7 +231,7 @@ func (c *Committer) settle(ctx context.Context, batch []*operation, trouble *err
 		if err == nil && op.finish != nil {
 			op.finish.read(op.cmd)
 		}
-		close(op.done)
+		op.done <- struct{}{}
 	}
 	c.mu.Lock()
 	c.stats.Flushes++

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -77,8 +78,11 @@ func parseURL(raw string) (*redis.UniversalOptions, error) {
 	first, rest, several := strings.Cut(raw, ",")
 	o, err := redis.ParseURL(first)
 	if err != nil {
-		// The URL may hold a password: it is not repeated.
-		return nil, fmt.Errorf("the Redis URL cannot be used: %w; it looks like redis://user:password@host:6379/0", errors.New(strings.ReplaceAll(err.Error(), raw, "…")))
+		var wrong *url.Error
+		if errors.As(err, &wrong) {
+			err = wrong.Err // without the URL, which may hold a password
+		}
+		return nil, fmt.Errorf("the Redis URL cannot be used: %w; it looks like redis://user:password@host:6379/0", err)
 	}
 	u := &redis.UniversalOptions{
 		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,

@@ -1,0 +1,211 @@
+package store_test
+
+import (
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/store"
+)
+
+var _ = Describe("a heartbeat", func() {
+	It("tells who lives, who is dead and what is due", func() {
+		b := newBench()
+		b.alive("r1")
+		b.alive("r2")
+		b.dies("r0")
+		due := time.Now().Add(time.Minute).Truncate(time.Millisecond)
+		Expect(b.rdb.ZAdd(ctx, b.keys.Timers("f"), redis.Z{Score: float64(due.UnixMilli()), Member: "run"}).Err()).To(Succeed())
+		beat, err := b.Beat(ctx, "f", "r2", lease, false)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(beat.Fenced).To(BeFalse())
+		Expect(beat.Alive).To(Equal(2))
+		Expect(beat.Rank).To(Equal(1))
+		Expect(beat.Dead).To(Equal([]string{"r0"}))
+		Expect(beat.NextDue).To(Equal(due))
+		Expect(beat.Now).To(BeTemporally("~", time.Now(), time.Second))
+	})
+
+	It("does not bring a runner back whose lease ran out, or that was removed", func() {
+		b := newBench()
+		b.alive("r1")
+		b.dies("r1")
+		beat, err := b.Beat(ctx, "f", "r1", lease, false)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(beat.Fenced).To(BeTrue())
+		Expect(b.rdb.ZScore(ctx, b.keys.Runners("f"), "r1").Val()).To(Equal(1000.0), "others must find it")
+		Expect(b.Forget(ctx, "f", "r1", []string{b.keys.Stream("a")})).To(BeTrue())
+		beat, err = b.Beat(ctx, "f", "r1", lease, false)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(beat.Fenced).To(BeTrue())
+	})
+})
+
+var _ = Describe("a dead runner", func() {
+	It("loses its entries to others, page by page, and then its consumer", func() {
+		b := newBench()
+		stream := b.keys.Stream("a")
+		for range 100 {
+			b.publish(`{}`)
+		}
+		Expect(b.read("r1", stream, 100)).To(HaveLen(100))
+		b.dies("r1")
+		b.alive("r2")
+		Expect(b.Forget(ctx, "f", "r1", []string{stream})).To(BeFalse(), "removing a consumer drops what is pending for it")
+		taken, after := map[string]bool{}, ""
+		for {
+			entries, err := b.Claim(ctx, "f", "r2", "r1", stream, after, lease, 7)
+			Expect(err).NotTo(HaveOccurred())
+			if len(entries) == 0 {
+				break
+			}
+			Expect(len(entries)).To(BeNumerically("<=", 7))
+			for _, e := range entries {
+				taken[e.ID] = true
+				Expect(e.Type).To(Equal("a"))
+				Expect(e.Fields).To(HaveKeyWithValue("data", "{}"))
+			}
+			after = entries[len(entries)-1].ID
+		}
+		Expect(taken).To(HaveLen(100))
+		Expect(b.pending(stream)).To(Equal(int64(100)), "nothing is dropped")
+		Expect(b.Forget(ctx, "f", "r1", []string{stream, b.keys.Stream("nothing here")})).To(BeTrue())
+		consumers, err := b.rdb.XInfoConsumers(ctx, stream, "f").Result()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(consumers).To(HaveLen(1))
+	})
+
+	It("keeps its entries while it lives", func() {
+		b := newBench()
+		ref := b.begin("r1")
+		b.alive("r2")
+		entries, err := b.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(BeEmpty())
+	})
+
+	It("is found when it never had a heartbeat", func() {
+		b := newBench()
+		b.publish(`{}`)
+		b.alive("r2")
+		b.read("stray", b.keys.Stream("a"), 1)
+		b.read("r2", b.keys.Stream("a"), 1)
+		Expect(b.AdoptStrays(ctx, "f", []string{b.keys.Stream("a"), b.keys.Stream("not there")})).To(Succeed())
+		beat, err := b.Beat(ctx, "f", "r2", lease, false)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(beat.Dead).To(Equal([]string{"stray"}))
+		Expect(beat.Alive).To(Equal(1))
+		entries, err := b.Claim(ctx, "f", "r2", "stray", b.keys.Stream("a"), "", lease, 7)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(HaveLen(1))
+	})
+
+	It("leaves entries that were deleted until that is recorded", func() {
+		b := newBench()
+		ref := b.begin("r1")
+		b.dies("r1")
+		b.alive("r2")
+		Expect(b.rdb.XDel(ctx, ref.Stream, ref.Entry).Err()).To(Succeed())
+		entries, err := b.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(HaveLen(1))
+		Expect(entries[0].Fields).To(BeNil())
+		_, err = entries[0].Event()
+		Expect(err).To(MatchError(ContainSubstring("deleted from its stream")))
+		Expect(b.Forget(ctx, "f", "r1", []string{ref.Stream})).To(BeFalse())
+		Expect(b.committer().Finish(ctx, store.Finish{Ref: ref, Failed: true, Record: record("x")})).To(BeTrue())
+		Expect(b.Forget(ctx, "f", "r1", []string{ref.Stream})).To(BeTrue())
+	})
+})
+
+var _ = Describe("slots", func() {
+	hold := func(b *bench, runner string, want int, change ...func(*store.Slots)) int {
+		GinkgoHelper()
+		s := store.Slots{Function: "f", Limit: 1, Value: "v", Runner: runner, Want: want, Max: 3, Lease: lease}
+		for _, c := range change {
+			c(&s)
+		}
+		n, err := b.Hold(ctx, s)
+		Expect(err).NotTo(HaveOccurred())
+		return n
+	}
+
+	It("are never more than the limit, and those of the dead count for nobody", func() {
+		b := newBench()
+		b.alive("r1")
+		b.alive("r2")
+		Expect(hold(b, "r1", 2)).To(Equal(2))
+		Expect(hold(b, "r1", 2)).To(Equal(2), "an answer that was lost is asked for again")
+		Expect(hold(b, "r2", 2)).To(Equal(1))
+		Expect(hold(b, "r2", 3)).To(Equal(1))
+		b.dies("r1")
+		Expect(hold(b, "r2", 3)).To(Equal(3))
+		Expect(hold(b, "r2", 0)).To(BeZero())
+		Expect(b.rdb.Exists(ctx, b.keys.Slots("f", 1, "v")).Val()).To(BeZero())
+	})
+
+	It("go to runs in the queue before new ones", func() {
+		b := newBench()
+		c := b.committer()
+		b.alive("r1")
+		Expect(hold(b, "r1", 1, func(s *store.Slots) { s.Max = 1 })).To(Equal(1))
+		var ids []string
+		for range 3 {
+			ref := b.begin("r1")
+			ids = append(ids, ref.RunID)
+			Expect(c.Park(ctx, store.Park{Ref: ref, Meta: []byte(`{}`), Queue: 1, QueueValue: "v"})).To(Equal(store.ParkOK))
+		}
+		Expect(hold(b, "r1", 2, func(s *store.Slots) { s.New = true })).To(Equal(1))
+		queued, err := b.Queued(ctx, "f", 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(queued).To(HaveLen(1))
+		Expect(queued[0].Value).To(Equal("v"))
+		Expect(queued[0].Limit).To(Equal(1))
+		for i := range 3 {
+			Expect(b.Release(ctx, store.Slots{Function: "f", Limit: 1, Value: "v", Runner: "r1", Want: 0, Max: 1, Lease: lease})).To(Succeed())
+			entries := b.read("r1", b.keys.Inbox("f"), 10)
+			Expect(entries).To(HaveLen(1))
+			Expect(entries[0].Field("run")).To(Equal(ids[i]), "first come, first served")
+		}
+		Expect(b.rdb.Exists(ctx, b.keys.Queued("f"), b.keys.Queue("f", 1, "v")).Val()).To(BeZero())
+	})
+})
+
+var _ = Describe("a rate", func() {
+	It("gives its burst at once and then one start per interval", func() {
+		b := newBench()
+		r := store.Rate{Function: "f", Limit: 10, Burst: 3, Period: 10 * time.Second}
+		got, wait, err := b.TakeRate(ctx, r, 5)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got).To(Equal(3))
+		Expect(wait).To(BeNumerically("~", time.Second, 100*time.Millisecond))
+		Expect(b.ReturnRate(ctx, r, 1)).To(Succeed())
+		got, _, err = b.TakeRate(ctx, r, 5)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got).To(Equal(1))
+		for i := range 3 {
+			wait, err := b.ReserveRate(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(wait).To(BeNumerically("~", time.Duration(i+1)*time.Second, 200*time.Millisecond), "each later than the one before")
+		}
+		Expect(b.rdb.TTL(ctx, b.keys.Rate("f", "")).Val()).To(BeNumerically("<", 10*time.Second), "memory is bounded")
+	})
+})
+
+var _ = Describe("a cron tick", func() {
+	It("starts one run, in order", func() {
+		b := newBench()
+		at := time.UnixMilli(1_700_000_000_000)
+		for i, want := range []bool{true, false} {
+			Expect(b.Tick(ctx, "f", "* * * * *", at, "id", []byte(`{}`))).To(Equal(want), fmt.Sprint(i))
+		}
+		Expect(b.Tick(ctx, "f", "* * * * *", at.Add(-time.Minute), "id", []byte(`{}`))).To(BeFalse(), "an older one")
+		Expect(b.Tick(ctx, "f", "5 * * * *", at, "id", []byte(`{}`))).To(BeTrue(), "another schedule")
+		Expect(b.LastTick(ctx, "f", "* * * * *")).To(Equal(at))
+		Expect(b.NoteTick(ctx, "f", "* * * * *", at.Add(time.Hour))).To(Succeed())
+		Expect(b.LastTick(ctx, "f", "* * * * *")).To(Equal(at), "a note changes nothing that is known")
+	})
+})

@@ -1,0 +1,211 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+var _ = Describe("publishing", func() {
+	It("keeps one event of those with the same id", func() {
+		b := newBench()
+		first := &event.Event{ID: "x", Type: "a", Data: []byte(`1`)}
+		second := &event.Event{ID: "x", Type: "a", Data: []byte(`2`)}
+		other := &event.Event{ID: "x", Type: "b", Data: []byte(`3`)}
+		Expect(b.Publish(ctx, first)).To(Succeed())
+		time.Sleep(5 * time.Millisecond)
+		Expect(b.Publish(ctx, second, other)).To(Succeed())
+		Expect(second.ID).To(Equal("x"))
+		Expect(second.Time).To(Equal(first.Time), "the time of the one that was kept")
+		Expect(b.rdb.XLen(ctx, b.keys.Stream("a")).Val()).To(Equal(int64(1)))
+		Expect(b.rdb.XLen(ctx, b.keys.Stream("b")).Val()).To(Equal(int64(1)))
+		Expect(b.rdb.TTL(ctx, b.keys.EventID("a", "x")).Val()).To(BeNumerically("~", 24*time.Hour, time.Minute))
+	})
+
+	It("derives an id from the place of an event without one", func() {
+		b := newBench()
+		e, f := b.publish(`{}`), b.publish(`{}`)
+		Expect(e.ID).To(HaveLen(26))
+		Expect(e.ID).NotTo(Equal(f.ID))
+		at, ok := event.IDTime(e.ID)
+		Expect(ok).To(BeTrue())
+		Expect(at).To(Equal(e.Time))
+		entry := b.read("r1", b.keys.Stream("a"), 1)[0]
+		read, err := entry.Event()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(read.ID).To(Equal(e.ID), "who reads it derives the same")
+	})
+
+	It("says when it did not happen", func() {
+		s, err := store.Open(store.Options{URL: "redis://127.0.0.1:1", Namespace: "x"})
+		Expect(err).NotTo(HaveOccurred())
+		defer s.Close()
+		err = s.Publish(ctx, &event.Event{Type: "a", Data: []byte(`{}`)})
+		Expect(err).To(MatchError(ContainSubstring("nothing listens at the address in the Redis URL")))
+		Expect(store.Temporary(err)).To(BeTrue())
+	})
+})
+
+var _ = Describe("trimming", func() {
+	old := func(b *bench, n int) {
+		for i := range n {
+			Expect(b.rdb.XAdd(ctx, &redis.XAddArgs{Stream: b.keys.Stream("a"), ID: fmt.Sprintf("1000-%d", i+1), Values: []any{"data", "{}"}}).Err()).To(Succeed())
+		}
+	}
+	length := func(b *bench) int64 { return b.rdb.XLen(ctx, b.keys.Stream("a")).Val() }
+
+	It("removes what is older than the retention and done with", func() {
+		b := newBench()
+		old(b, 500)
+		b.publish(`{}`)
+		for _, e := range b.read("r1", b.keys.Stream("a"), 1000) {
+			Expect(b.rdb.XAck(ctx, b.keys.Stream("a"), "f", e.ID).Err()).To(Succeed())
+		}
+		Expect(b.Trim(ctx, "a", time.Hour, 0)).To(Succeed())
+		Expect(length(b)).To(BeNumerically("<", 110), "whole nodes of up to 100 entries are kept")
+	})
+
+	It("never removes what a group has not read", func() {
+		b := newBench()
+		old(b, 500)
+		Expect(b.EnsureGroup(ctx, "g", b.keys.Stream("a"))).To(Succeed())
+		for _, e := range b.read("r1", b.keys.Stream("a"), 1000) {
+			Expect(b.rdb.XAck(ctx, b.keys.Stream("a"), "f", e.ID).Err()).To(Succeed())
+		}
+		Expect(b.Trim(ctx, "a", time.Hour, 1)).To(Succeed())
+		Expect(length(b)).To(Equal(int64(500)))
+	})
+
+	It("never removes what a group has pending", func() {
+		b := newBench()
+		old(b, 500)
+		entries := b.read("r1", b.keys.Stream("a"), 1000)
+		for _, e := range entries[250:] {
+			Expect(b.rdb.XAck(ctx, b.keys.Stream("a"), "f", e.ID).Err()).To(Succeed())
+		}
+		for _, e := range entries[:240] {
+			Expect(b.rdb.XAck(ctx, b.keys.Stream("a"), "f", e.ID).Err()).To(Succeed())
+		}
+		Expect(b.Trim(ctx, "a", time.Hour, 1)).To(Succeed())
+		left, err := b.rdb.XRange(ctx, b.keys.Stream("a"), "-", "+").Result()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(left[0].ID).To(BeElementOf("1000-201", "1000-240", "1000-241"))
+		Expect(b.rdb.XRange(ctx, b.keys.Stream("a"), entries[240].ID, entries[249].ID).Val()).To(HaveLen(10))
+	})
+
+	It("keeps what is young and small enough", func() {
+		b := newBench()
+		for range 300 {
+			b.publish(`{}`)
+		}
+		Expect(b.Trim(ctx, "a", time.Hour, 1<<20)).To(Succeed())
+		Expect(length(b)).To(Equal(int64(300)))
+		Expect(b.Trim(ctx, "none", time.Hour, 1<<20)).To(Succeed())
+	})
+
+	It("bounds the bytes of the history", func() {
+		b := newBench()
+		for range 100 {
+			Expect(b.rdb.XAdd(ctx, &redis.XAddArgs{Stream: b.keys.Done("f"), Values: []any{"r", strings.Repeat("x", 1000)}}).Err()).To(Succeed())
+		}
+		Expect(b.TrimHistory(ctx, "f", 1<<20)).To(Succeed())
+		Expect(b.rdb.XLen(ctx, b.keys.Done("f")).Val()).To(Equal(int64(100)))
+		Expect(b.TrimHistory(ctx, "f", 50_000)).To(Succeed())
+		Expect(b.rdb.XLen(ctx, b.keys.Done("f")).Val()).To(Equal(int64(75)))
+	})
+
+	It("reads back the retention, and takes the default where there is none", func() {
+		b := newBench()
+		Expect(b.SetRetention(ctx, "a", time.Hour, 12)).To(Succeed())
+		period, bytes, err := b.Retention(ctx, "a")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(period).To(Equal(time.Hour))
+		Expect(bytes).To(Equal(int64(12)))
+		Expect(b.rdb.HSet(ctx, b.keys.Types(), "b", "junk").Err()).To(Succeed())
+		for _, t := range []string{"b", "c"} {
+			period, bytes, err = b.Retention(ctx, t)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(period).To(Equal(72 * time.Hour))
+			Expect(bytes).To(BeZero())
+		}
+	})
+})
+
+var _ = Describe("keys", func() {
+	It("share a hash tag, stay short, and differ where their values do", func() {
+		k := store.NewKeys("team")
+		long := strings.Repeat("x", 500)
+		all := []string{
+			k.Stream("a"), k.EventID("a", "x"), k.EventID("a", long), k.Types(), k.Functions(), k.Inbox("f"), k.Run("f", "r"), k.Timers("f"),
+			k.Wait("f", "a", "data.id", "x"), k.Wait("f", "a", "data.id", long), k.Wait("f", "a", "data.i", "dx"), k.Waits("f"), k.Rate("f", ""), k.Rate("f", long),
+			k.Slots("f", 1, "x"), k.Slots("f", 2, "x"), k.Slots("f", 1, long), k.Queue("f", 1, "x"), k.Queued("f"), k.Once("f", "x"), k.Once("f", long), k.Once("f", long+"y"),
+			k.Done("f"), k.Dead("f"), k.Plans("f"), k.Versions("f"), k.Replaced("f"), k.Reads("f"), k.Runners("f"), k.Cron("f"), k.Counters("f"), k.Fallback("x"),
+		}
+		seen := map[string]bool{}
+		for _, key := range all {
+			Expect(key).To(HavePrefix("wo:{team.0}:"))
+			Expect(len(key)).To(BeNumerically("<", 128))
+			Expect(seen[key]).To(BeFalse(), key)
+			seen[key] = true
+		}
+		Expect(k.Once("f", long)).To(Equal(k.Once("f", long)))
+		Expect(k.StreamType(k.Stream("user/registered"))).To(Equal("user/registered"))
+		Expect(k.StreamType(k.Inbox("f"))).To(BeEmpty())
+	})
+})
+
+var _ = Describe("errors of Redis", func() {
+	DescribeTable("say what to do", func(text, advice string, temporary bool) {
+		err := store.Explain(serverError(text))
+		Expect(err).To(MatchError(ContainSubstring(advice)))
+		Expect(err).To(MatchError(ContainSubstring(text)), "and what Redis said")
+		Expect(store.Temporary(fmt.Errorf("somewhere: %w", err))).To(Equal(temporary))
+	},
+		Entry("password", "WRONGPASS invalid username-password pair", "key `url` of the Secret", true),
+		Entry("no password", "NOAUTH Authentication required.", "redis://:password@host:port", true),
+		Entry("rights", "NOPERM this user has no permissions", "give it access", true),
+		Entry("memory", "OOM command not allowed when used memory > 'maxmemory'.", "raise it", true),
+		Entry("disk", "MISCONF Redis is configured to save RDB snapshots", "its disk may be full", true),
+		Entry("replica", "READONLY You can't write against a read only replica.", "point the Redis URL at the primary", true),
+		Entry("loading", "LOADING Redis is loading the dataset in memory", "passes by itself", true),
+		Entry("a mistake of ours", "WRONGTYPE Operation against a key", "redis: WRONGTYPE", false),
+	)
+
+	It("are left alone where there is none", func() {
+		Expect(store.Explain(nil)).To(Succeed())
+		Expect(store.Temporary(errors.New("of another kind"))).To(BeFalse())
+	})
+
+	It("do not tell the password", func() {
+		for _, url := range []string{"redis://user:secret@host:port", "redis://user:secret@host:port,other:1", `redis://user:sec"secret@host:port`, "redis://user:secret%zz@host"} {
+			_, err := store.Open(store.Options{URL: url, Namespace: "x"})
+			Expect(err).To(HaveOccurred())
+			Expect(err.Error()).NotTo(ContainSubstring("secret"))
+			Expect(err.Error()).To(ContainSubstring("it looks like redis://"))
+		}
+	})
+})
+
+// serverError is an error as a Redis server answers it.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+func (serverError) RedisError()     {}
+
+var _ = Describe("ids", func() {
+	It("are the same for the same parts, for ever", func() {
+		at := time.UnixMilli(1_700_000_000_000)
+		// Golden: ids are in journals and in the databases of handlers.
+		Expect(event.DerivedID(at, "f", "a", "1700000000000-0")).To(Equal("01HF7YAT001G94PRG6XX3XPPVM"))
+		Expect(store.RunID("f", "a", "1700000000000-0")).To(Equal("01HF7YAT001G94PRG6XX3XPPVM"))
+		Expect(event.DerivedID(at, "a", "bc")).NotTo(Equal(event.DerivedID(at, "ab", "c")))
+	})
+})

@@ -1,0 +1,111 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+func TestStore(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "store")
+}
+
+var (
+	shared     *servicetest.Redis
+	namespaces atomic.Int64
+	ctx        = context.Background()
+)
+
+var _ = BeforeSuite(func() { shared = servicetest.StartRedis(GinkgoTB()) })
+
+// lease of the runners in these tests.
+const lease = time.Minute
+
+// bench is a namespace with a function f that reads event type a.
+type bench struct {
+	*store.Store
+	keys store.Keys
+	rdb  *redis.Client
+}
+
+func newBench() *bench {
+	GinkgoHelper()
+	s, err := store.Open(store.Options{URL: shared.URL(), Namespace: fmt.Sprint("s", namespaces.Add(1))})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(s.Close)
+	rdb := redis.NewClient(&redis.Options{Addr: shared.Addr})
+	DeferCleanup(rdb.Close)
+	b := &bench{Store: s, keys: s.Keys(), rdb: rdb}
+	Expect(s.EnsureGroup(ctx, "f", b.keys.Stream("a"), b.keys.Inbox("f"))).To(Succeed())
+	return b
+}
+
+// committer starts the group commit of a runner that is never fenced.
+func (b *bench) committer() *store.Committer {
+	c := b.NewCommitter("f", store.HistoryLimits{Done: 100, Dead: 100}, nil)
+	DeferCleanup(c.Close)
+	return c
+}
+
+// publish appends an event of type a.
+func (b *bench) publish(data string) *event.Event {
+	GinkgoHelper()
+	e := &event.Event{Type: "a", Data: []byte(data)}
+	Expect(b.Publish(ctx, e)).To(Succeed())
+	return e
+}
+
+// read gives up to n new entries of a stream to a runner.
+func (b *bench) read(runner, stream string, n int) []store.Entry {
+	GinkgoHelper()
+	r := b.NewReader("f", runner)
+	defer r.Close()
+	entries, err := r.Read(ctx, []string{stream}, n, 0)
+	Expect(err).NotTo(HaveOccurred())
+	return entries
+}
+
+// begin publishes an event and gives it to a runner, which lives.
+func (b *bench) begin(runner string) *store.Ref {
+	GinkgoHelper()
+	b.publish(`{}`)
+	b.alive(runner)
+	e := b.read(runner, b.keys.Stream("a"), 1)[0]
+	return &store.Ref{Function: "f", RunID: store.RunID("f", "a", e.ID), Stream: e.Stream, Entry: e.ID, Runner: runner, Version: "v1"}
+}
+
+func (b *bench) alive(runner string) {
+	GinkgoHelper()
+	beat, err := b.Beat(ctx, "f", runner, lease, true)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(beat.Fenced).To(BeFalse())
+}
+
+// dies makes a runner silent for longer than its lease.
+func (b *bench) dies(runner string) {
+	GinkgoHelper()
+	Expect(b.rdb.ZAdd(ctx, b.keys.Runners("f"), redis.Z{Score: 1000, Member: runner}).Err()).To(Succeed())
+}
+
+// record is a history entry.
+func record(id string) []byte {
+	return store.AppendRecord(nil, &store.Record{ID: id, Status: store.Succeeded, StartedAt: time.Now()})
+}
+
+func (b *bench) pending(stream string) int64 {
+	GinkgoHelper()
+	p, err := b.rdb.XPending(ctx, stream, "f").Result()
+	Expect(err).NotTo(HaveOccurred())
+	return p.Count
+}
