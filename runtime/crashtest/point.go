@@ -13,14 +13,14 @@ import (
 type Fault int
 
 const (
-	// Before: the hit function is called, and the command never reaches Redis.
+	// Before means that the hit function is called, and the command never reaches Redis.
 	Before Fault = iota
-	// After: Redis has answered; the hit function is called, and the answer
+	// After means that Redis has answered; the hit function is called, and the answer
 	// never reaches the runner.
 	After
-	// Cut: like After, but the connection breaks by itself and the runner lives.
+	// Cut means that like After, but the connection breaks by itself and the runner lives.
 	Cut
-	// Late: the hit function is called, and the command is held back, with
+	// Late means that the hit function is called, and the command is held back, with
 	// whatever follows on its connection, until Release.
 	Late
 )

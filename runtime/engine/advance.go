@@ -17,7 +17,9 @@ const MaxElements = 10_000
 // advance begins everything that can begin, until only attempts and waits are
 // left. It returns a failure that fails the run.
 func (x *execution) advance() *Failure {
-	x.clock = x.Now()
+	if x.clock = x.asOf; !x.replay {
+		x.clock = x.Now()
+	}
 	for again := true; again; {
 		again = false
 		for _, n := range x.machine.nodes {
@@ -168,17 +170,18 @@ func (x *execution) begin(u *unit) *Failure {
 	step, now := u.node.step, x.clock
 	x.scope.Item = u.item
 	defer func() { x.scope.Item = nil }()
+	sleeps := step.Sleep > 0 || step.SleepUntil != nil
 	switch {
 	case step.Set != nil:
 		v, err := step.Set.JSON(&x.scope)
 		return x.endNow(u, v, err)
 	case step.Assert != nil:
 		return x.endNow(u, nil, x.check(step.Assert))
-	case x.replay:
+	case x.replay && !(sleeps && u.prog.Due > 0):
 		x.remember(u)
 		u.state = waiting
 		return nil
-	case step.Sleep > 0 || step.SleepUntil != nil:
+	case sleeps:
 		return x.sleep(u, now)
 	case step.Wait != nil:
 		return x.wait(u, now)

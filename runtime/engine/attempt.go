@@ -123,8 +123,8 @@ func (x *execution) prepare(u *unit, input json.RawMessage) {
 	x.ready = append(x.ready, a)
 }
 
-// launch begins the attempts that are ready. One that has nothing beside it is
-// taken here and its completion returned; mine is false when it was given up
+// launch begins the attempts that are ready. One that has nothing beside it,
+// and nothing that becomes due meanwhile, is taken here and its completion returned; mine is false when it was given up
 // meanwhile, and the run goes on elsewhere.
 func (x *execution) launch() (done completion, mine bool) {
 	ready := x.ready
@@ -135,7 +135,7 @@ func (x *execution) launch() (done completion, mine bool) {
 			a.unit.state = waiting
 			x.running--
 		}
-	case len(ready) == 1 && x.running == 1 && x.run.Elsewhere != nil:
+	case len(ready) == 1 && x.running == 1 && x.run.Elsewhere != nil && !x.machine.ticks():
 		ready[0].here = true
 		return ready[0].do()
 	default:

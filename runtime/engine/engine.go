@@ -116,13 +116,13 @@ func (e *Engine) Close() {
 type Kind int
 
 const (
-	// Finished: the run ended well.
+	// Finished means that the run ended well.
 	Finished Kind = iota
-	// Failed: the run ended badly, onFailure included.
+	// Failed means that the run ended badly, onFailure included.
 	Failed
-	// Parked: the run waits; nothing of it is running.
+	// Parked means that the run waits; nothing of it is running.
 	Parked
-	// Interrupted: the runner stops or was fenced.
+	// Interrupted means that the runner stops or was fenced.
 	Interrupted
 )
 

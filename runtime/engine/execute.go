@@ -39,7 +39,8 @@ type execution struct {
 	running int
 	wrote   atomic.Bool // the journal holds a result, and with it the version
 	subs    outputs
-	replay  bool // only pure steps are taken
+	replay  bool      // only pure steps are taken
+	asOf    time.Time // with replay: when it was
 	failure *Failure
 	begun   time.Time
 	waits   []Wait
@@ -95,7 +96,7 @@ func (e *Engine) Execute(ctx context.Context, run *Run) (Outcome, error) {
 			return Outcome{}, err
 		}
 		x.failure = &Failure{Message: r.Error, Step: r.stepName(), Attempts: r.Attempts}
-		_ = x.recall() // why the run failed is fixed
+		_ = x.recall(millis(r.Start)) // why the run failed is fixed
 		x.recallFailure()
 		x.onFailure()
 	} else {
@@ -158,9 +159,10 @@ func (x *execution) fail(out Outcome) {
 
 // recall takes the machine to where the journal says it was and begins nothing,
 // for the expressions of onFailure and for the history. Pure steps are not in
-// the journal: they are computed anew. It returns the first failure.
-func (x *execution) recall() (first *Failure) {
-	x.replay = true
+// the journal: they are computed anew, and a sleep is over if it was at that
+// time. It returns the first failure.
+func (x *execution) recall(asOf time.Time) (first *Failure) {
+	x.replay, x.asOf = true, asOf
 	defer func() { x.replay = false }()
 	for {
 		f := x.advance() // each failure ends a step, and the next turn passes it over
@@ -208,7 +210,7 @@ func (x *execution) walk() {
 	x.failed = nil
 	if left, bounded := x.timeLeft(); bounded && left <= 0 {
 		stop(errTimeout)
-		x.failed = x.recall()
+		x.failed = x.recall(x.Now())
 	} else if bounded {
 		x.leg.timer = time.AfterFunc(left, func() { stop(errTimeout) })
 	}
@@ -304,6 +306,18 @@ func (x *execution) abandon() {
 	}()
 }
 
+// finished adds the output to what an execution has come to. An output that
+// cannot be computed fails the run.
+func (x *execution) finished(out Outcome) Outcome {
+	output, err := x.output()
+	if err != nil {
+		out.Kind, out.Failure = Failed, &Failure{Message: err.Error()}
+		return out
+	}
+	out.Kind, out.Output = Finished, output
+	return out
+}
+
 // settle says what the execution has come to, once nothing runs.
 func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, error) {
 	out := Outcome{Steps: x.machine.records(), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
@@ -312,13 +326,7 @@ func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, er
 		out.Kind, out.Failure = Failed, failed
 		return out, nil
 	case x.machine.done():
-		output, err := x.output()
-		if err != nil {
-			out.Kind, out.Failure = Failed, &Failure{Message: err.Error()}
-			return out, nil
-		}
-		out.Kind, out.Output = Finished, output
-		return out, nil
+		return x.finished(out), nil
 	case parent.Err() != nil:
 		out.Kind, out.Progress = Interrupted, x.openProgress()
 		return out, nil
@@ -326,8 +334,8 @@ func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, er
 		out.Kind, out.Failure = Failed, x.timeoutFailure()
 		return out, nil
 	}
-	due, any := x.machine.due()
-	if !any {
+	due, waits := x.machine.due()
+	if !waits {
 		return out, fmt.Errorf("run %s of %s can neither go on nor wait: this is a bug of the engine", x.run.ID, x.run.Plan.Function)
 	}
 	if end := x.deadline(); !end.IsZero() && (due.IsZero() || end.Before(due)) {

@@ -148,26 +148,33 @@ func (n *node) collect() result {
 		all.Attempts = max(all.Attempts, u.res.Attempts)
 		end = max(end, u.res.Start+u.res.Duration)
 	}
-	all.Output = append(list, ']')
+	list = append(list, ']')
+	all.Output = list
 	all.Duration = max(0, end-all.Start)
 	return all
 }
 
 // due returns the earliest time at which a waiting unit must be looked at, and
 // whether any unit waits at all.
-func (m *machine) due() (earliest time.Time, any bool) {
+func (m *machine) due() (earliest time.Time, waits bool) {
 	for _, n := range m.nodes {
 		for _, u := range n.units {
 			if u.state != waiting {
 				continue
 			}
-			any = true
+			waits = true
 			if due := millis(u.prog.Due); !due.IsZero() && (earliest.IsZero() || due.Before(earliest)) {
 				earliest = due
 			}
 		}
 	}
-	return earliest, any
+	return earliest, waits
+}
+
+// ticks reports whether a waiting unit becomes due by itself.
+func (m *machine) ticks() bool {
+	due, _ := m.due()
+	return !due.IsZero()
 }
 
 // records tells the steps for the history.

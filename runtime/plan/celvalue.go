@@ -46,7 +46,7 @@ func (n *node) decode() ref.Val {
 
 // number keeps integers exact: int, else uint, else double.
 func number(raw []byte) ref.Val {
-	if bytes.IndexAny(raw, ".eE") < 0 {
+	if !bytes.ContainsAny(raw, ".eE") {
 		if i, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
 			return types.Int(i)
 		}

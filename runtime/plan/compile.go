@@ -98,7 +98,7 @@ func (c *compiler) plan(name string, spec *v1alpha1.WildoutFunctionSpec) *Plan {
 	for i, v := range c.graph.main {
 		p.Steps = append(p.Steps, c.step(site{v.path, vars, v}, &spec.Steps[i], retry))
 	}
-	inFailure := append(vars[:len(vars):len(vars)], varError)
+	inFailure := slices.Concat(vars, []string{varError})
 	for i, v := range c.graph.onFailure {
 		p.OnFailure = append(p.OnFailure, c.step(site{v.path, inFailure, v}, &spec.OnFailure[i], retry))
 	}

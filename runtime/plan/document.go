@@ -61,7 +61,8 @@ func newDocument(raw []byte) (node, error) {
 	if n.isContainer() {
 		return n, nil
 	}
-	return n, n.verify()
+	err := n.verify()
+	return n, err
 }
 
 // parseDocument is newDocument for text that may be wrong in any place.
@@ -70,7 +71,8 @@ func parseDocument(raw []byte) (node, error) {
 	if err != nil {
 		return n, err
 	}
-	return n, n.verify()
+	err = n.verify()
+	return n, err
 }
 
 func (n *node) isContainer() bool { return n.raw[0] == '{' || n.raw[0] == '[' }

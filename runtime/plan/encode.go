@@ -71,7 +71,7 @@ func scalar(v ref.Val) (plain string, isText, ok bool, err error) {
 	case types.Timestamp:
 		return v.Time.UTC().Format(time.RFC3339Nano), true, true, nil
 	case types.Duration:
-		return strconv.FormatFloat(v.Duration.Seconds(), 'f', -1, 64) + "s", true, true, nil
+		return strconv.FormatFloat(v.Seconds(), 'f', -1, 64) + "s", true, true, nil
 	case types.Bytes:
 		return base64.StdEncoding.EncodeToString(v), true, true, nil
 	}
@@ -217,7 +217,7 @@ func appendRawText(dst, raw []byte) ([]byte, error) {
 	case '{', '[':
 		return appendCompact(dst, raw), nil
 	}
-	if bytes.IndexAny(raw, ".eE") < 0 && string(raw) != "-0" {
+	if !bytes.ContainsAny(raw, ".eE") && string(raw) != "-0" {
 		return append(dst, raw...), nil // an integer, however long
 	}
 	v := number(raw)

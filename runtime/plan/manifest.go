@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -231,10 +232,7 @@ func (r *reader) yamlError(err error) {
 		if m == nil {
 			continue
 		}
-		number := 0
-		if m[1] != "" {
-			fmt.Sscan(m[1], &number)
-		}
+		number, _ := strconv.Atoi(m[1]) // 0: the fault has no line
 		message := m[2]
 		if key := yamlDuplicate.FindStringSubmatch(message); key != nil {
 			message = fmt.Sprintf("the key %s is here twice", key[1])

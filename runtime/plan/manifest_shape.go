@@ -41,10 +41,8 @@ func (s *shape) check(path string, value any, t reflect.Type) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	inMetadata := strings.HasPrefix(path, "metadata")
-	field := path[strings.LastIndexByte(path, '.')+1:]
 	switch {
-	case value == nil && inMetadata:
+	case value == nil && strings.HasPrefix(path, "metadata"):
 		return
 	case value == nil:
 		s.errorf(path, "is null: write a value or leave the field out")
@@ -52,6 +50,16 @@ func (s *shape) check(path string, value any, t reflect.Type) {
 	case reflect.PointerTo(t).Implements(unmarshaler):
 		return
 	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Slice, reflect.Map:
+		s.container(path, value, t)
+	default:
+		s.scalar(path, value, t)
+	}
+}
+
+// container checks an object or a list, and what is in it.
+func (s *shape) container(path string, value any, t reflect.Type) {
 	switch t.Kind() {
 	case reflect.Struct:
 		if object, ok := expect[map[string]any](s, path, value, "an object"); ok {
@@ -69,6 +77,14 @@ func (s *shape) check(path string, value any, t reflect.Type) {
 				s.check(path+fieldPath(key), object[key], t.Elem())
 			}
 		}
+	}
+}
+
+// scalar checks a single value.
+func (s *shape) scalar(path string, value any, t reflect.Type) {
+	inMetadata := strings.HasPrefix(path, "metadata")
+	field := path[strings.LastIndexByte(path, '.')+1:]
+	switch t.Kind() {
 	case reflect.String:
 		text, ok := expect[string](s, path, value, "a string")
 		if ok && text == "" && !inMetadata && !slices.Contains(mayBeEmpty, field) {

@@ -89,7 +89,7 @@ func canonicalScalar(raw []byte) (string, bool) {
 	if string(raw) == "-0" {
 		return "0", true
 	}
-	if bytes.IndexAny(raw, ".eE") < 0 {
+	if !bytes.ContainsAny(raw, ".eE") {
 		return string(raw), true
 	}
 	f, ok := number(raw).(types.Double)

@@ -81,7 +81,7 @@ func (r *references) visitAll(list []ast.Expr, bound []string) {
 func (r *references) comprehension(loop ast.ComprehensionExpr, bound []string) {
 	r.visit(loop.IterRange(), bound)
 	r.visit(loop.AccuInit(), bound)
-	inner := append(bound[:len(bound):len(bound)], loop.AccuVar(), loop.IterVar())
+	inner := slices.Concat(bound, []string{loop.AccuVar(), loop.IterVar()})
 	if loop.HasIterVar2() {
 		inner = append(inner, loop.IterVar2())
 	}

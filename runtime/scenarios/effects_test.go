@@ -99,7 +99,7 @@ func (s *site) count(into counts, query string) {
 	GinkgoHelper()
 	rows, err := s.db.Query(query)
 	Expect(err).NotTo(HaveOccurred(), query)
-	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	defer rows.Close()
 	for rows.Next() {
 		var name string
 		var n int

@@ -19,7 +19,7 @@ var _ = Describe("4. A thousand mails to a hundred recipients", func() {
 	)
 
 	It("keep to 10 an hour for each and 100 a minute in all; none is lost, none comes twice", func() {
-		s := newSite(changes{Faster: faster})
+		s := newSite(changes{Faster: faster, History: 10_000})
 		s.fleet.start(3)
 		By("first mails open the connections: a slow first one would push those behind it together")
 		for i := range warmUp {

@@ -21,7 +21,7 @@ func (s *site) orphans(name string) []orphan {
 	GinkgoHelper()
 	conn, err := crashtest.Dial(redis.Addr)
 	Expect(err).NotTo(HaveOccurred())
-	defer conn.Close() //nolint:errcheck // only read from
+	defer conn.Close()
 	keys := store.NewKeys(s.namespace)
 	var all []orphan
 	for function, eventType := range triggers {
@@ -68,7 +68,7 @@ func (s *site) journals() (keys []string) {
 	GinkgoHelper()
 	conn, err := crashtest.Dial(redis.Addr)
 	Expect(err).NotTo(HaveOccurred())
-	defer conn.Close() //nolint:errcheck // only read from
+	defer conn.Close()
 	pattern := store.NewKeys(s.namespace).Run("*", "*")
 	for cursor := "0"; len(keys) < 10; {
 		answer, err := conn.Do("SCAN", cursor, "MATCH", pattern, "COUNT", 10_000)

@@ -114,7 +114,7 @@ func (s *site) attempts(user string) []int {
 	GinkgoHelper()
 	rows, err := s.db.Query(`SELECT details FROM security_alerts WHERE user_id = $1 ORDER BY created_at`, user)
 	Expect(err).NotTo(HaveOccurred())
-	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	defer rows.Close()
 	var all []int
 	for rows.Next() {
 		var text []byte

@@ -21,7 +21,8 @@ func RunID(function, eventType, entry string) string {
 // have it (any more).
 func (s *Store) Locate(ctx context.Context, eventType, id string) (*Entry, error) {
 	stream := s.keys.Stream(eventType)
-	from, to := "", "+"
+	to := "+"
+	var from string
 	known, err := s.rdb.Get(ctx, s.keys.EventID(eventType, id)).Result()
 	switch {
 	case err == nil:
@@ -55,11 +56,11 @@ func (s *Store) Locate(ctx context.Context, eventType, id string) (*Entry, error
 type Delivery int
 
 const (
-	// Unread: no runner was given the entry.
+	// Unread means that no runner was given the entry.
 	Unread Delivery = iota
-	// Pending: a runner has it.
+	// Pending means that a runner has it.
 	Pending
-	// Acknowledged: it is done with, or its run is parked.
+	// Acknowledged means that it is done with, or its run is parked.
 	Acknowledged
 )
 

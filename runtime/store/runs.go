@@ -166,11 +166,11 @@ type Park struct {
 type ParkResult string
 
 const (
-	// ParkOK: the run is parked.
+	// ParkOK means that the run is parked.
 	ParkOK ParkResult = "ok"
-	// ParkAgain: something it waits for is there already; it goes on.
+	// ParkAgain means that something it waits for is there already; it goes on.
 	ParkAgain ParkResult = "again"
-	// ParkLost: the run belongs to somebody else by now.
+	// ParkLost means that the run belongs to somebody else by now.
 	ParkLost ParkResult = "lost"
 )
 

@@ -70,7 +70,7 @@ var _ = Describe("a run", func() {
 
 	It("fails for good after the last attempt, at once for a non-retriable error, and takes its onFailure steps", func() {
 		r := newRig()
-		wildout.Add(r.handlers, "broken", func(ctx context.Context, in struct{ Fatal bool }) (int, error) {
+		wildout.Add(r.handlers, "broken", func(_ context.Context, in struct{ Fatal bool }) (int, error) {
 			r.count(fmt.Sprint("broken", in.Fatal))
 			err := errors.New("no way")
 			if in.Fatal {
@@ -131,7 +131,7 @@ var _ = Describe("a run", func() {
 
 	It("runs a graph in parallel and a list by elements", func() {
 		r := newRig()
-		wildout.Add(r.handlers, "slow", func(ctx context.Context, in struct{ Num int }) (int, error) {
+		wildout.Add(r.handlers, "slow", func(_ context.Context, in struct{ Num int }) (int, error) {
 			time.Sleep(100 * time.Millisecond)
 			return in.Num * in.Num, nil
 		})

@@ -54,7 +54,7 @@ func newRigOn(url string) *rig {
 	r.log = slog.New(slog.NewTextHandler(GinkgoWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.store = r.open()
 	// echo returns its input and counts the call under `name`.
-	wildout.Add(r.handlers, "echo", func(ctx context.Context, in map[string]any) (map[string]any, error) {
+	wildout.Add(r.handlers, "echo", func(_ context.Context, in map[string]any) (map[string]any, error) {
 		r.count(fmt.Sprint(in["name"]))
 		return in, nil
 	})

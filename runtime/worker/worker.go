@@ -130,7 +130,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		began := time.Now()
 		err := w.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		w.setHealth(err)
 		if time.Since(began) > time.Minute || errors.Is(err, engine.ErrFenced) {

@@ -204,7 +204,7 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 }
 
 func TestLimitsResponse(t *testing.T) {
-	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
+	server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 100))
 	})
 	if _, err := inside(t).Do(attempt(), Request{URL: server.URL, MaxResponseBytes: 100}); err != nil {

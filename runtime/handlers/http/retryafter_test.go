@@ -50,7 +50,7 @@ func FuzzParseRetryAfter(f *testing.F) {
 func FuzzQuery(f *testing.F) {
 	f.Add([]byte(`{"a": [1, "x"], "b": null, "c": true}`))
 	f.Add([]byte(`{"a": {}}`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	f.Fuzz(func(_ *testing.T, raw []byte) {
 		var q Query
 		_ = q.UnmarshalJSON(raw)
 	})

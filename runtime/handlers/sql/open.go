@@ -17,6 +17,7 @@ import (
 // Dialect is the SQL that a database speaks.
 type Dialect string
 
+// The databases that there are.
 const (
 	Postgres Dialect = "postgres"
 	SQLite   Dialect = "sqlite"
@@ -96,7 +97,7 @@ func Open(ctx context.Context, rawURL string, opts Options) (*DB, error) {
 	case "sqlite", "file":
 		return openSQLite(ctx, rawURL, opts)
 	}
-	return nil, errors.New("the database URL has no scheme that is known (it is not shown, for it may hold a password), want postgres://, postgresql://, sqlite: or file:")
+	return nil, errors.New("the database URL has no scheme that is known (it is not shown, for it may hold a password), want one that begins with postgres://, postgresql://, sqlite: or file: and goes on with the place")
 }
 
 func openPostgres(rawURL string, opts Options) (*DB, error) {

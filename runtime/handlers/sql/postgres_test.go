@@ -263,9 +263,9 @@ func TestPostgresLimits(t *testing.T) {
 func TestPostgresContext(t *testing.T) {
 	for mode, db := range postgresModes(t) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
 		begin := time.Now()
 		_, err := db.RunQuery(ctx, Query{SQL: `select pg_sleep(20)`})
+		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) || wildout.IsNonRetriable(err) || time.Since(begin) > 5*time.Second {
 			t.Errorf("%s: got %v after %s", mode, err, time.Since(begin))
 		}

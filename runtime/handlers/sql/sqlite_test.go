@@ -90,7 +90,7 @@ func TestSQLiteWriters(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback()
+		defer func() { _ = tx.Rollback() }()
 		var n int
 		if err := tx.QueryRowContext(t.Context(), `select n from counter`).Scan(&n); err != nil {
 			return err
@@ -124,7 +124,7 @@ func TestSQLiteWriters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }()
 	_, err = impatient.RunExec(t.Context(), Exec{SQL: `update counter set n = 0`})
 	if err == nil || wildout.IsNonRetriable(err) {
 		t.Errorf("got %v, want a retriable error", err)

@@ -54,7 +54,8 @@ func call[Out any](ctx context.Context, reg *wildout.Registry, handler string, i
 	if err != nil {
 		return out, err
 	}
-	return out, json.Unmarshal(raw, &out)
+	err = json.Unmarshal(raw, &out)
+	return out, err
 }
 
 // TestOutage: PostgreSQL stops after the first of three failed logins. The
@@ -67,7 +68,7 @@ func TestOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close() //nolint:errcheck // the server goes with the test
+	defer pool.Close()
 	if err := schema.Migrate(context.Background(), pool.DB, schema.Dialect(pool.Dialect)); err != nil {
 		t.Fatal(err)
 	}

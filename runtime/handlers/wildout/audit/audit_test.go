@@ -262,7 +262,7 @@ func TestDrain(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer rows.Close() //nolint:errcheck // a test
+				defer rows.Close()
 				for rows.Next() {
 					var id string
 					if err := rows.Scan(&id); err != nil {

@@ -21,7 +21,7 @@ type Fallback interface {
 	// Drain passes up to max entries to fn, oldest first, and removes each
 	// only after fn returned nil; it stops at the first error of fn. It
 	// returns the number removed.
-	Drain(ctx context.Context, max int, fn func(ctx context.Context, entry []byte) error) (int, error)
+	Drain(ctx context.Context, most int, fn func(ctx context.Context, entry []byte) error) (int, error)
 }
 
 // Options are what a Service needs.

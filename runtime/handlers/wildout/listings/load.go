@@ -129,7 +129,7 @@ func loadTeam(ctx context.Context, tx *schema.Tx, id string) ([]Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the team: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	defer rows.Close()
 	team := []Member{}
 	for rows.Next() {
 		var m Member

@@ -64,7 +64,7 @@ func (db *DB) doPostgres(ctx context.Context, fn func(tx *Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
-	defer native.Rollback() //nolint:errcheck // after Commit it does nothing
+	defer native.Rollback()
 	if err := fn(&Tx{native, Postgres}); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (db *DB) doSQLite(ctx context.Context, fn func(tx *Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("open a connection: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	defer conn.Close()
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}

@@ -28,7 +28,7 @@ func TestSeveralRunnersMigrateAtOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer pool.Close() //nolint:errcheck // the database goes with the test
+			defer pool.Close()
 			if err := schema.Migrate(context.Background(), pool, schema.Postgres); err != nil {
 				t.Error(err)
 			}
@@ -39,7 +39,7 @@ func TestSeveralRunnersMigrateAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close() //nolint:errcheck // the database goes with the test
+	defer pool.Close()
 	var applied int
 	if err := pool.QueryRow("SELECT count(*) FROM wildout_schema_version WHERE version_id > 0").Scan(&applied); err != nil {
 		t.Fatal(err)

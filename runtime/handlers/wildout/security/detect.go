@@ -131,7 +131,7 @@ func timesOf(ctx context.Context, tx *schema.Tx, rule Rule, userID string, at ti
 	if err != nil {
 		return nil, fmt.Errorf("count the entries of user %s: %w", userID, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	defer rows.Close()
 	var times []time.Time
 	for rows.Next() {
 		var t schema.Time
