@@ -38,6 +38,35 @@ func RetryAfter(d time.Duration, err error) error {
 	return &retryAfterError{err, d}
 }
 
+// snoozeError puts a step off; it has not failed.
+type snoozeError struct {
+	err   error
+	after time.Duration
+}
+
+func (e *snoozeError) Error() string { return e.err.Error() }
+func (e *snoozeError) Unwrap() error { return e.err }
+
+// Snooze says that it is too early for the step: the handler did nothing and
+// is to be called again in d. The attempt does not count, so that a step may be
+// put off as often as it takes; the run's deadline is the only bound. The
+// reason is shown while the step waits. A nil reason gives nil.
+func Snooze(d time.Duration, reason error) error {
+	if reason == nil {
+		return nil
+	}
+	return &snoozeError{reason, d}
+}
+
+// SnoozeDelay returns for how long err puts the step off, and whether it does.
+func SnoozeDelay(err error) (time.Duration, bool) {
+	var mark *snoozeError
+	if errors.As(err, &mark) {
+		return mark.after, true
+	}
+	return 0, false
+}
+
 // IsNonRetriable reports whether err, or an error that it wraps, was marked
 // by NonRetriable.
 func IsNonRetriable(err error) bool {

@@ -212,6 +212,11 @@ func (a *attempt) judge(output json.RawMessage, err error) completion {
 	if errors.As(err, &broken) {
 		return completion{unit: u, err: broken}
 	}
+	if wait, put := wildout.SnoozeDelay(err); put {
+		prog.Attempts-- // the handler did nothing
+		prog.Error, prog.Due = clip(err.Error()), now.Add(max(time.Millisecond, wait)).UnixMilli()
+		return completion{unit: u, waits: true, prog: prog}
+	}
 	if !wildout.IsNonRetriable(err) && prog.Attempts < step.Retry.MaxAttempts {
 		wait, asked := wildout.RetryDelay(err)
 		if !asked {

@@ -108,8 +108,9 @@ func (s *Store) ReturnRate(ctx context.Context, r Rate, n int) error {
 
 // Once takes an idempotency key for a run. An empty holder means that the run
 // has it; otherwise outcome is what the holder ended with, nil while it has not.
-func (c *Committer) Once(ctx context.Context, key, runID string, ttl time.Duration) (holder string, outcome []byte, err error) {
-	cmd, err := c.script(ctx, "once", []string{c.store.keys.Once(c.function, key)}, runID, ttl.Milliseconds())
+// With follow the run is put back into the inbox when the holder ends.
+func (c *Committer) Once(ctx context.Context, key, runID string, ttl time.Duration, follow bool) (holder string, outcome []byte, err error) {
+	cmd, err := c.script(ctx, "once", []string{c.store.keys.Once(c.function, key), c.store.keys.Followers(c.function, key)}, runID, ttl.Milliseconds(), flag(follow))
 	if err != nil {
 		return "", nil, fmt.Errorf("idempotency key of run %s: %w", runID, err)
 	}

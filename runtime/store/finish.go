@@ -73,7 +73,7 @@ func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder
 			args = append(args, p.RunID, p.Path, f.Result)
 		}
 		if f.OnceKey != "" {
-			keys = append(keys, k.Once(c.function, f.OnceKey))
+			keys = append(keys, k.Once(c.function, f.OnceKey), k.Followers(c.function, f.OnceKey), k.Inbox(c.function))
 			args = append(args, f.Outcome)
 		}
 		if len(f.Waits) > 0 {

@@ -69,6 +69,12 @@ func (k Keys) Queued(function string) string { return k.fn(function, "queued") }
 // Once holds the run that took an idempotency key, and its outcome.
 func (k Keys) Once(function, value string) string { return k.fn(function, "once:"+shorten(value)) }
 
+// Followers is the set of runs that want the outcome of the run that holds an
+// idempotency key.
+func (k Keys) Followers(function, value string) string {
+	return k.fn(function, "followers:"+shorten(value))
+}
+
 // Done is the history of runs that ended well.
 func (k Keys) Done(function string) string { return k.fn(function, "done") }
 

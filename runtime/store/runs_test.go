@@ -118,7 +118,7 @@ var _ = Describe("the end of a run", func() {
 		Expect(st.Failed).To(Equal(int64(n / 5)))
 		Expect(st.Duplicate).To(Equal(int64(n / 5)))
 		Expect(st.Pending).To(BeZero())
-		holder, outcome, err := c.Once(ctx, "key3", "another", time.Hour)
+		holder, outcome, err := c.Once(ctx, "key3", "another", time.Hour, false)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(holder).To(Equal(refs[3].RunID))
 		Expect(string(outcome)).To(Equal(`{"o":1}`))

@@ -67,7 +67,7 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 	if err != nil {
 		return false, s.finishUnstarted(l, fmt.Errorf("spec.idempotency.key: %w", err))
 	}
-	holder, outcome, err := s.committer.Once(background, key, l.ref.RunID, p.Idempotency.TTL)
+	holder, outcome, err := s.committer.Once(background, key, l.ref.RunID, p.Idempotency.TTL, l.ref.Parent != nil)
 	if err != nil {
 		return false, err
 	}
@@ -87,7 +87,8 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 	}
 	l.meta.Follows = holder
 	if outcome == nil {
-		// The other run tells nobody that it ended; look again, ever less often.
+		// The other run wakes this one when it ends. It may end before this one is
+		// parked, and look for nobody: look again, ever less often.
 		age := s.now().Sub(l.meta.StartedAt)
 		_, err := s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(min(30*time.Second, max(200*time.Millisecond, age/2))), Restate: true})
 		return false, err

@@ -146,7 +146,7 @@ func (s *session) dispatchAs(entries []store.Entry, rated, again bool) {
 		s.runs.Add(1)
 		s.engine.Routines.Go(func() {
 			d := delivery{Entry: e, rated: rated && e.Type != "", again: again}
-			d.back = !entered && !s.enterSoon() // another runner may have a place for it
+			d.back = !entered && !s.enterSoon(again) // another runner may have a place for it
 			d.release = func() { s.release(d) }
 			s.process(d)
 		})
@@ -158,9 +158,14 @@ func (s *session) dispatchAs(entries []store.Entry, rated, again bool) {
 const handBackAfter = 100 * time.Millisecond
 
 // enterSoon takes a place if there is one soon; false when the entry is to be
-// handed back.
-func (s *session) enterSoon() bool {
-	ctx, cancel := context.WithTimeout(s.begins, handBackAfter)
+// handed back. What comes from a dead runner waits for longer: handed back, it
+// would be at the end of the inbox, behind all that is newer.
+func (s *session) enterSoon(again bool) bool {
+	patience := handBackAfter
+	if again {
+		patience = s.Lease
+	}
+	ctx, cancel := context.WithTimeout(s.begins, patience)
 	defer cancel()
 	return s.gate.enter(ctx)
 }

@@ -178,6 +178,7 @@ var _ = Describe("shutdown", func() {
 			Expect(run.Status).To(Equal(store.Succeeded), run.Error)
 			Expect(run.Steps[0].Attempts).To(Equal(1))
 		}
+		Eventually(func() int64 { return r.stats("f").Runners }, "5s").Should(Equal(int64(1)), "one that was too slow for its lease is cleaned up")
 		last.stop()
 		Expect(done.Load()).To(BeNumerically(">=", 2*cycles*batch))
 		Expect(dialKeys(r, "*:runners")).To(BeEmpty())

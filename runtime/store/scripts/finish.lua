@@ -1,7 +1,7 @@
 -- End runs: each is acknowledged, and only where the acknowledgement counted
 -- is its history written, its journal dropped, its parent told. A zombie ends nothing.
 -- KEYS: done, dead, versions, counters, then per run: source stream, journal,
---       with 'p': parent journal, parent inbox; with 'o': once key; with 'w': its wait sets.
+--       with 'p': parent journal, parent inbox; with 'o': once key, followers, inbox; with 'w': its wait sets.
 -- ARGV: group, done limit, dead limit, runs, then per run: flags, entry id, run id, record;
 --       with 'v': version; with 'p': parent run, parent path, result; with 'o': outcome; with 'w': n, n members.
 -- flags: f failed, s nothing is recorded, i the source is an inbox, v the run was parked, p, o, w.
@@ -13,10 +13,10 @@ local function arg() ai = ai + 1 return ARGV[ai] end
 
 local function special(flags, source, journal, entry, run, record)
   local function has(flag) return string.find(flags, flag, 1, true) end
-  local version, pjournal, pinbox, prun, ppath, presult, once, outcome
+  local version, pjournal, pinbox, prun, ppath, presult, once, followers, inbox, outcome
   if has('v') then version = arg() end
   if has('p') then pjournal, pinbox, prun, ppath, presult = key(), key(), arg(), arg(), arg() end
-  if has('o') then once, outcome = key(), arg() end
+  if has('o') then once, followers, inbox, outcome = key(), key(), key(), arg() end
   local waits = {}
   if has('w') then for w = 1, tonumber(arg()) do waits[w] = {key(), arg()} end end
   if call('XACK', source, group, entry) == 0 then return 0 end
@@ -39,6 +39,8 @@ local function special(flags, source, journal, entry, run, record)
     local holder = call('GET', once)
     if holder and string.sub(holder, 1, string.len(run)) == run then
       call('SET', once, run .. ' ' .. outcome, 'KEEPTTL')
+      for _, follower in ipairs(call('SMEMBERS', followers)) do call('XADD', inbox, '*', 'run', follower) end
+      call('DEL', followers)
     end
   end
   for _, w in ipairs(waits) do call('SREM', w[1], w[2]) end
