@@ -99,7 +99,7 @@ var _ = Describe("the end of a run", func() {
 				f.Count = "duplicate"
 			case 3:
 				f.OnceKey, f.Outcome = fmt.Sprint("key", i), []byte(`{"o":1}`)
-				_, _, err := c.Once(ctx, f.OnceKey, ref.RunID, time.Hour)
+				_, _, err := c.Once(ctx, f.OnceKey, ref.RunID, time.Hour, false)
 				Expect(err).NotTo(HaveOccurred())
 			case 4:
 				f.Waits = []store.WaitRef{{EventType: "b", Value: fmt.Sprint(i), Path: "wait"}}
