@@ -336,7 +336,7 @@ func (x *execution) invoke(u *unit, now time.Time) *Failure {
 		}
 		// The id has the time of the invocation: a run looks for events from there on.
 		child := Child{Function: inv.Function, RunID: event.DerivedID(now, inv.Function, x.run.ID, u.path)}
-		child.Event = event.Event{ID: child.RunID, Type: InvokeType, Source: "wildout:" + x.run.Plan.Function, Subject: x.run.ID, Time: now, Data: data, TraceParent: x.run.Event.TraceParent}
+		child.Event = event.Event{ID: child.RunID, Type: InvokeType, Source: "wildout:" + x.run.Plan.Function, Subject: x.run.ID, Time: now.UTC().Truncate(time.Millisecond), Data: data, TraceParent: x.run.Event.TraceParent}
 		u.prog.Child = child.RunID
 		if inv.Timeout > 0 {
 			u.prog.Due = now.Add(inv.Timeout).UnixMilli()

@@ -63,12 +63,12 @@ func EntryID(eventType, entry string) string {
 }
 
 // EntryTime returns the time in the id of a stream entry, in the clock of the
-// Redis server; the zero time if it has another form.
+// Redis server and in UTC; the zero time if it has another form.
 func EntryTime(entry string) time.Time {
 	ms, _, _ := strings.Cut(entry, "-")
 	n, err := strconv.ParseInt(ms, 10, 64)
 	if err != nil {
 		return time.Time{}
 	}
-	return time.UnixMilli(n)
+	return time.UnixMilli(n).UTC()
 }

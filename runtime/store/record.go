@@ -11,17 +11,53 @@ import (
 
 // Meta is what a parked run is: stored once, with its first park.
 type Meta struct {
-	Event     event.Event `json:"event"`
-	StartedAt time.Time   `json:"startedAt"`
-	Version   string      `json:"version"`
-	Parent    *Parent     `json:"parent,omitempty"`
+	Event     event.Event
+	StartedAt time.Time
+	Version   string
+	Parent    *Parent
 	// Once is the idempotency key that the run holds.
-	Once string `json:"once,omitempty"`
+	Once string
 	// Follows is the run whose outcome this one takes over, since it met its
 	// idempotency key.
-	Follows string `json:"follows,omitempty"`
+	Follows string
 	// Admitted says that the rate limit was passed.
-	Admitted bool `json:"admitted,omitempty"`
+	Admitted bool
+}
+
+// wireMeta is a Meta in the journal: short names and times in ms, since there
+// may be millions of runs that sleep.
+type wireMeta struct {
+	ID       string          `json:"i"`
+	Type     string          `json:"y"`
+	Source   string          `json:"s,omitempty"`
+	Subject  string          `json:"u,omitempty"`
+	Time     int64           `json:"t"`
+	Trace    string          `json:"p,omitempty"`
+	Data     json.RawMessage `json:"d"`
+	Started  int64           `json:"b"`
+	Version  string          `json:"v,omitempty"`
+	Parent   *Parent         `json:"c,omitempty"`
+	Once     string          `json:"o,omitempty"`
+	Follows  string          `json:"f,omitempty"`
+	Admitted bool            `json:"a,omitempty"`
+}
+
+// MarshalJSON returns the form in the journal.
+func (m Meta) MarshalJSON() ([]byte, error) {
+	e := &m.Event
+	return json.Marshal(wireMeta{e.ID, e.Type, e.Source, e.Subject, e.Time.UnixMilli(), e.TraceParent, e.Data,
+		m.StartedAt.UnixMilli(), m.Version, m.Parent, m.Once, m.Follows, m.Admitted})
+}
+
+// UnmarshalJSON reads the form in the journal.
+func (m *Meta) UnmarshalJSON(b []byte) error {
+	var w wireMeta
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*m = Meta{StartedAt: time.UnixMilli(w.Started).UTC(), Version: w.Version, Parent: w.Parent, Once: w.Once, Follows: w.Follows, Admitted: w.Admitted,
+		Event: event.Event{ID: w.ID, Type: w.Type, Source: w.Source, Subject: w.Subject, Time: time.UnixMilli(w.Time).UTC(), TraceParent: w.Trace, Data: w.Data}}
+	return nil
 }
 
 // Status of a run.

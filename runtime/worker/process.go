@@ -372,7 +372,10 @@ func (s *session) park(l *load, out engine.Outcome) (again bool, err error) {
 	if errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
 		return false, store.ErrFenced
 	}
-	p := store.Park{Ref: &l.ref, Due: out.Due, Awaits: out.Awaits, Progress: out.Progress, Active: out.Active}
+	p := store.Park{Ref: &l.ref, Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
+	if l.run.Plan.Timeout > 0 { // nothing else asks for it
+		p.Active = out.Active
+	}
 	if out.Kind == engine.Interrupted {
 		p.Wake, p.Awaits = true, nil
 	}
