@@ -53,7 +53,7 @@ func IDTime(id string) (time.Time, bool) {
 	for _, c := range b[:7] {
 		ms = ms<<8 | uint64(c)
 	}
-	return time.UnixMilli(int64(ms >> 6 & (1<<48 - 1))), true
+	return time.UnixMilli(int64(ms >> 6 & (1<<48 - 1))).UTC(), true
 }
 
 // EntryID returns the id of an event that was published without one, from its

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,11 +69,21 @@ func Open(o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	// go-redis writes to stderr by itself; every error reaches its caller, who
+	// says it in words.
+	silence.Do(func() { redis.SetLogger(silent{}) })
 	s := &Store{rdb: redis.NewUniversalClient(opts), opts: opts, keys: NewKeys(o.Namespace), log: o.Logger, traffic: &trafficHook{}}
 	s.rdb.AddHook(s.traffic)
 	s.scheme = loadScripts()
 	return s, nil
 }
+
+var silence sync.Once
+
+type silent struct{}
+
+// Printf implements the logger of go-redis.
+func (silent) Printf(context.Context, string, ...any) {}
 
 func parseURL(raw string) (*redis.UniversalOptions, error) {
 	first, rest, several := strings.Cut(raw, ",")
