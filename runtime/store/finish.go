@@ -34,8 +34,8 @@ type finishOp struct {
 
 // read takes the answer for this run from the answer of its batch.
 func (f *finishOp) read(cmd redis.Cmder) {
-	all, _ := cmd.(*redis.Cmd).Int64Slice()
-	f.counted = f.index < len(all) && all[f.index] == 1
+	all, _ := cmd.(*redis.Cmd).Val().([]any)
+	f.counted = f.index < len(all) && all[f.index] == int64(1)
 }
 
 // Finish ends a run. False means that it was ended, or parked, by somebody

@@ -87,6 +87,20 @@ var _ = Describe("a dead runner", func() {
 		Expect(entries).To(BeEmpty())
 	})
 
+	It("takes no entries of another one", func() {
+		b := newBench()
+		ref := b.begin("r1")
+		b.dies("r1")
+		b.dies("r2")
+		entries, err := b.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(BeEmpty())
+		b.alive("r2")
+		entries, err = b.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(HaveLen(1))
+	})
+
 	It("is found when it never had a heartbeat", func() {
 		b := newBench()
 		b.publish(`{}`)

@@ -16,8 +16,11 @@ import (
 // rate limit, a slot for each keyed concurrency limit. False means that the
 // run was ended or parked here.
 func (s *session) admit(l *load, d delivery) (bool, error) {
-	scope := &plan.Scope{Event: &l.meta.Event, Env: s.Env}
 	p := l.run.Plan
+	if p.Idempotency == nil && p.RateLimit == nil && len(p.Concurrency) == 0 {
+		return true, nil
+	}
+	scope := &plan.Scope{Event: &l.meta.Event, Env: s.Env}
 	if p.Idempotency != nil && (l.meta.Once == "" || l.meta.Follows != "") {
 		if goOn, err := s.admitOnce(l, scope); err != nil || !goOn {
 			return false, err
