@@ -1,11 +1,7 @@
 package crashtest_test
 
 import (
-	"errors"
-	"fmt"
-	"strings"
 	"sync"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -96,24 +92,27 @@ var places = []place{
 	{name: "leaving", command: "forget", args: []string{"fn:slow:"}, terminate: true},
 }
 
-// faults are all that can happen at a place.
-var faults = []crashtest.Fault{crashtest.Before, crashtest.After, crashtest.Cut, crashtest.Late}
-
-// databases of the shared server: each case has one for itself.
-var databases = make(chan int, 15)
-
-func init() { //nolint:gochecknoinits // fills the channel above
-	for db := range cap(databases) {
-		databases <- db + 1
-	}
+// meanwhile are places in a run that another runner can park again while the
+// command is on its way.
+var meanwhile = []place{
+	at("taking an idempotency key", "once", "fn:order:"),
+	step("order", "reserve", 1),
+	step("order", "charge", 1),
+	at("sending an event", "emit", "fn:order:"),
+	at("invoking", "invoke", "fn:order:"),
+	at("parking for a retry", "park", "fn:order:", "~charge"),
+	at("parking for a sleep", "park", "fn:order:", "~nap"),
+	at("parking for a child", "park", "fn:order:", "~ship"),
+	at("firing a timer", "fire", "fn:order:"),
+	at("taking over a parked run", "take", "fn:order:"),
 }
 
 var _ = Describe("a runner", func() {
 	cases := &ahead{width: 6}
-	for _, fault := range faults {
-		Describe(describe[fault], func() {
+	all := func(text string, places []place, fault crashtest.Fault, parked bool) {
+		Describe(text, func() {
 			for _, p := range places {
-				i := cases.add(func() (string, error) { return try(p, fault) })
+				i := cases.add(func() (string, error) { return try(p, fault, parked) })
 				It(p.name, func() {
 					report, err := cases.result(i)
 					AddReportEntry("timing", report)
@@ -122,228 +121,43 @@ var _ = Describe("a runner", func() {
 			}
 		})
 	}
+	all("killed before", places, crashtest.Before, false)
+	all("killed after", places, crashtest.After, false)
+	all("whose connection breaks after", places, crashtest.Cut, false)
+	all("that is frozen beyond its lease, and whose command arrives when the run has ended:", places, crashtest.Late, false)
+	all("that is frozen beyond its lease, and whose command arrives when the run is parked:", meanwhile, crashtest.Late, true)
 })
-
-var describe = map[crashtest.Fault]string{
-	crashtest.Before: "killed before",
-	crashtest.After:  "killed after",
-	crashtest.Cut:    "whose connection breaks after",
-	crashtest.Late:   "that is frozen beyond its lease while Redis has not got its command for",
-}
 
 // ahead runs cases side by side: asked for one, it begins the next ones too.
 type ahead struct {
 	width int
-	cases []func() (string, error)
-	once  []sync.Once
-	done  []chan verdict
+	cases []*attempt
 }
 
-type verdict struct {
+type attempt struct {
+	run   func() (report string, err error)
+	begin sync.Once
+	done  chan struct{}
+	// The outcome, once done is closed.
 	report string
 	err    error
 }
 
-func (a *ahead) add(run func() (string, error)) int {
-	a.cases = append(a.cases, run)
-	a.once = append(a.once, sync.Once{})
-	a.done = append(a.done, make(chan verdict, 1))
+// add returns the index of the new case.
+func (a *ahead) add(run func() (report string, err error)) int {
+	a.cases = append(a.cases, &attempt{run: run, done: make(chan struct{})})
 	return len(a.cases) - 1
 }
 
-func (a *ahead) result(i int) (string, error) {
-	for j := i; j < min(i+a.width, len(a.cases)); j++ {
-		a.once[j].Do(func() {
+func (a *ahead) result(i int) (report string, err error) {
+	for _, c := range a.cases[i:min(i+a.width, len(a.cases))] {
+		c.begin.Do(func() {
 			go func() {
-				report, err := a.cases[j]()
-				a.done[j] <- verdict{report, err}
+				defer close(c.done)
+				c.report, c.err = c.run()
 			}()
 		})
 	}
-	v := <-a.done[i]
-	return v.report, v.err
-}
-
-// try lets one thing go wrong at one place and checks what comes of it.
-func try(p place, fault crashtest.Fault) (report string, err error) {
-	s, err := newScene(shared.Addr, <-databases)
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		s.close()
-		databases <- s.db
-	}()
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%s: %w\n%s", p.point(fault), err, s.logs())
-		}
-	}()
-	if err := s.tickIn(600 * time.Millisecond); err != nil {
-		return "", err
-	}
-	if p.terminate {
-		s.doze, s.grace = 400*time.Millisecond, 50*time.Millisecond
-	}
-	if err := s.mixed(); err != nil {
-		return "", err
-	}
-	t := &trial{scene: s, place: p, fault: fault}
-	if err := t.run(); err != nil {
-		return "", err
-	}
-	if err := s.probe(); err != nil {
-		return "", err
-	}
-	return t.report, s.verify(t.alive)
-}
-
-// trial is the course of one case.
-type trial struct {
-	*scene
-	place  place
-	fault  crashtest.Fault
-	alive  int // processes that live in the end
-	report string
-}
-
-// maxRecovery is how long after a crash all must have ended.
-const maxRecovery = 2*lease + 2*time.Second
-
-func (t *trial) run() error {
-	first, second := t.place, (*place)(nil)
-	faults := []crashtest.Fault{t.fault}
-	if t.place.after != nil {
-		first, second = *t.place.after, &t.place
-		faults = []crashtest.Fault{crashtest.Before, t.fault}
-	}
-	// All processes are started at once and wait for their turn.
-	a, aProxy, err := t.start("first", true)
-	if err != nil {
-		return err
-	}
-	b, bProxy, err := t.start("second", true)
-	if err != nil {
-		return err
-	}
-	if err := t.reach(a, aProxy, first.point(faults[0])); err != nil {
-		return err
-	}
-	if second == nil {
-		return t.after(a, aProxy, b)
-	}
-	if err := t.reach(b, bProxy, second.point(faults[1])); err != nil {
-		return err
-	}
-	c, _, err := t.start("third", false)
-	if err != nil {
-		return err
-	}
-	return t.after(b, bProxy, c)
-}
-
-// reach lets a process work up to a point.
-func (t *trial) reach(p *crashtest.Process, proxy *crashtest.Proxy, point crashtest.Point) error {
-	var trouble error
-	proxy.Arm(point, func() {
-		switch point.Fault {
-		case crashtest.Before, crashtest.After:
-			p.Kill()
-		case crashtest.Late:
-			trouble = p.Freeze()
-		case crashtest.Cut:
-		}
-	})
-	if err := p.Begin(); err != nil {
-		return err
-	}
-	terminated := false
-	reached := func() (bool, error) {
-		if t.place.terminate && !terminated {
-			begun, err := t.redis.Strings("HKEYS", begunKey(t.ns))
-			if err != nil {
-				return false, err
-			}
-			if terminated = len(begun) > 0; terminated {
-				return false, p.Terminate()
-			}
-		}
-		select {
-		case <-proxy.Reached():
-			return true, nil
-		default:
-			return false, nil
-		}
-	}
-	if err := t.until(15*time.Second, "the runner has come to: "+point.String(), reached); err != nil {
-		return fmt.Errorf("%w; it sent %v; %s", err, proxy.Seen(), t.openRuns())
-	}
-	if trouble != nil || point.Fault == crashtest.Cut {
-		return trouble
-	}
-	return t.snapshot()
-}
-
-// after lets everything end once the point was reached, with next as the
-// runner that takes over.
-func (t *trial) after(p *crashtest.Process, proxy *crashtest.Proxy, next *crashtest.Process) error {
-	began := time.Now()
-	t.alive = 1
-	if t.fault == crashtest.Cut && !t.place.terminate {
-		next.Kill() // nobody is needed
-		return t.untilEnded(10 * time.Second)
-	}
-	if err := next.Begin(); err != nil {
-		return err
-	}
-	if err := t.untilEnded(10 * time.Second); err != nil {
-		return err
-	}
-	delay := time.Since(began)
-	t.report = fmt.Sprintf("all had ended %s after", delay.Round(time.Millisecond))
-	if t.fault == crashtest.Late {
-		return t.wakeZombie(p, proxy, next)
-	}
-	if delay > maxRecovery {
-		return fmt.Errorf("recovery took %s, want less than %s", delay, maxRecovery)
-	}
-	return nil
-}
-
-// wakeZombie lets the held command through to Redis, and then the frozen
-// runner go on. It must do no harm, and take new work under a new name.
-func (t *trial) wakeZombie(p *crashtest.Process, proxy *crashtest.Proxy, next *crashtest.Process) error {
-	proxy.Release()
-	select {
-	case <-proxy.Answered():
-	case <-time.After(300 * time.Millisecond): // a read that blocks
-	}
-	if err := p.Thaw(); err != nil {
-		return err
-	}
-	if t.place.terminate {
-		return p.End(10 * time.Second)
-	}
-	return next.End(10 * time.Second)
-}
-
-// probe publishes something more, which the runners that are left must do.
-func (s *scene) probe() error {
-	err := errors.Join(s.publish("account/changed", `{"account":"x"}`, "account"), s.order("o2", false))
-	if err != nil {
-		return err
-	}
-	if err := s.untilEnded(10 * time.Second); err != nil {
-		return fmt.Errorf("new events: %w", err)
-	}
-	return nil
-}
-
-// logs returns what the processes wrote.
-func (s *scene) logs() string {
-	var text strings.Builder
-	for i, p := range s.processes {
-		fmt.Fprintf(&text, "--- log of process %d\n%s", i+1, p.Log())
-	}
-	return text.String()
+	<-a.cases[i].done
+	return a.cases[i].report, a.cases[i].err
 }

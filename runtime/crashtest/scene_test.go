@@ -43,6 +43,7 @@ type scene struct {
 	want      map[string]int    // runs in the history, by function
 	twins     int               // events that are duplicates of others
 	unpaid    map[string]string // orders, and the value by which their waits are found
+	payLater  bool              // they are left to wait
 	processes []*crashtest.Process
 	proxies   []*crashtest.Proxy
 	crashes   int
@@ -156,7 +157,7 @@ func (s *scene) answer() error {
 		if err != nil {
 			return err
 		}
-		if len(waiting) == 0 {
+		if len(waiting) == 0 || s.payLater {
 			continue
 		}
 		delete(s.unpaid, id)

@@ -144,7 +144,7 @@ func (s *scene) verifyOverlaps() error {
 
 // transient are the keys of a function, after its name, that must be gone when
 // nothing runs.
-var transient = []string{"run:", "timers", "wait:", "slots:", "queue:", "queued", "versions"}
+var transient = []string{"run:", "timers", "wait:", "slots:", "queue:", "queued", "versions", "followers:"}
 
 // leftovers lists what should not be there once all runs have ended.
 func (s *scene) leftovers(alive int) (left []string, err error) {

@@ -177,7 +177,7 @@ func (x *execution) begin(u *unit) *Failure {
 		return x.endNow(u, v, err)
 	case step.Assert != nil:
 		return x.endNow(u, nil, x.check(step.Assert))
-	case x.replay && !(sleeps && u.prog.Due > 0):
+	case x.replay && (!sleeps || u.prog.Due == 0):
 		x.remember(u)
 		u.state = waiting
 		return nil

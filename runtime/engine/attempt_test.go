@@ -211,6 +211,27 @@ func TestTheJournalFails(t *testing.T) {
 	}
 }
 
+func TestABranchWritesNothingOnceTheJournalHasFailed(t *testing.T) {
+	both(t, `
+	steps:
+	- {name: one, needs: [], handler: echo}
+	- {name: two, needs: [], handler: slow}
+	- {name: three, needs: [one, two], handler: echo}`,
+		func(t *testing.T, b *bed) {
+			b.journal.bad = "one"
+			b.handle("slow", func(context.Context, map[string]any) (any, error) {
+				time.Sleep(500 * time.Millisecond)
+				return 1, nil
+			})
+			if _, err := b.execute(context.Background()); err == nil {
+				t.Error("no error")
+			}
+			time.Sleep(time.Minute)
+			// Another execution may have the run by now, or have ended it.
+			wantAll(t, "commits", b.journal.committed(), nil)
+		})
+}
+
 func TestTheLoserTakesTheWinnersResult(t *testing.T) {
 	both(t, `
 	steps:

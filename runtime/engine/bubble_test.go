@@ -3,6 +3,7 @@ package engine_test
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
 )
@@ -13,5 +14,6 @@ func bubble(t *testing.T, p *plan.Plan, test func(t *testing.T, b *bed)) {
 		b := newBed(t, p)
 		test(t, b)
 		b.engine.Close()
+		time.Sleep(time.Minute) // what was abandoned ends too
 	})
 }

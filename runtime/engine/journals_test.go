@@ -70,7 +70,7 @@ func (g *golden) check(t *testing.T, b *bed) {
 	if now == 0 {
 		now = 1700000010000
 	}
-	shift := time.UnixMilli(now).Sub(time.Now())
+	shift := time.Until(time.UnixMilli(now))
 	b.engine.Now = func() time.Time { return time.Now().Add(shift) }
 	b.handle("composed", composed(b))
 	want(t, "version", engine.VersionOf(b.journal.results, b.journal.progress), g.Version)

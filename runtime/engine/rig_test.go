@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,6 +32,8 @@ type memory struct {
 	// takes is how long a write takes.
 	takes time.Duration
 	err   error
+	// bad is a path whose commits fail.
+	bad string
 }
 
 func newMemory() *memory {
@@ -43,6 +46,9 @@ func (m *memory) Commit(_ context.Context, path string, value []byte) ([]byte, e
 	defer m.mu.Unlock()
 	if m.err != nil {
 		return nil, m.err
+	}
+	if path == m.bad {
+		return nil, errors.New("no journal for " + path)
 	}
 	if held, taken := m.results[path]; taken {
 		return held, nil

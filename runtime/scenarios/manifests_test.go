@@ -187,10 +187,16 @@ func TestChangesKeepProportions(t *testing.T) {
 	}
 	periods := 0
 	for _, step := range mail.Steps {
-		var in struct{ Period string }
+		var in struct {
+			Period string
+			Total  struct{ Period string }
+		}
 		if step.With != nil && json.Unmarshal(step.With.Raw, &in) == nil && in.Period != "" {
 			if periods++; in.Period != "60000ms" {
 				t.Errorf("the recipient's period in step %s is %s, want 60000ms", step.Name, in.Period)
+			}
+			if step.Name == "send" && in.Total.Period != "1000ms" {
+				t.Errorf("the period of all mails in step send is %q, want 1000ms", in.Total.Period)
 			}
 		}
 	}

@@ -19,7 +19,7 @@ func (e every) Next(t time.Time) time.Time {
 
 // cronPlan compiles a cron function that ticks at an interval of less than the
 // minute that an expression can say.
-func cronPlan(r *rig, interval time.Duration) *plan.Plan {
+func cronPlan(interval time.Duration) *plan.Plan {
 	p := compile("f", `
 		triggers: [{cron: "0 3 * * *"}]
 		steps: [{name: one, handler: echo, with: {name: "${event.data.tick}"}}]
@@ -31,7 +31,7 @@ func cronPlan(r *rig, interval time.Duration) *plan.Plan {
 var _ = Describe("cron", func() {
 	It("starts one run per tick, however many workers there are", func() {
 		r := newRig()
-		p := cronPlan(r, 300*time.Millisecond)
+		p := cronPlan(300 * time.Millisecond)
 		for _, name := range []string{"a", "b", "c"} {
 			r.start(p, named(name))
 		}
@@ -49,7 +49,7 @@ var _ = Describe("cron", func() {
 
 	It("makes up for missed ticks with one run, and starts nothing for what was before it", func() {
 		r := newRig()
-		p := cronPlan(r, time.Second)
+		p := cronPlan(time.Second)
 		began := time.Now()
 		first := r.start(p)
 		time.Sleep(time.Until(began.Truncate(time.Second).Add(1500 * time.Millisecond)))
@@ -65,7 +65,7 @@ var _ = Describe("cron", func() {
 
 	It("starts nothing for the past of a new schedule", func() {
 		r := newRig()
-		p := cronPlan(r, 10*time.Second)
+		p := cronPlan(10 * time.Second)
 		if time.Until(every(10*time.Second).Next(time.Now())) < 2*time.Second {
 			time.Sleep(2 * time.Second)
 		}
@@ -85,7 +85,7 @@ var _ = Describe("cron", func() {
 
 	It("tells the run its tick, in UTC", func() {
 		r := newRig()
-		r.start(cronPlan(r, time.Second))
+		r.start(cronPlan(time.Second))
 		Eventually(func() int { return len(r.history("f")) }, "5s").Should(BeNumerically(">=", 1))
 		var tick string
 		Expect(json.Unmarshal(r.history("f")[0].Output, &tick)).To(Succeed())

@@ -96,7 +96,7 @@ var _ = Describe("concurrency", func() {
 
 	It("wakes a queued run at once when its slot becomes free", func() {
 		r, g := newRig(), newGauge()
-		r.busy("work", g, 20*time.Millisecond)
+		r.busy("work", g, 0)
 		p := compile("f", `
 			triggers: [{event: a}]
 			concurrency: [{limit: 1, key: event.data.user}]
@@ -104,9 +104,10 @@ var _ = Describe("concurrency", func() {
 		// Heartbeats are far apart, so that none of them helps.
 		r.start(p, named("a"), leased(time.Minute))
 		r.start(p, named("b"), leased(time.Minute))
-		const users = 20
-		r.sendMany("a", 3*users, func(i int) string { return fmt.Sprintf(`{"user":"u%d"}`, i%users) })
-		r.finishes("f", 3*users, 10*time.Second)
+		// The second of two ends up in the queue about when the first has ended.
+		const users = 200
+		r.sendMany("a", 2*users, func(i int) string { return fmt.Sprintf(`{"user":"u%d"}`, i/2) })
+		r.finishes("f", 2*users, 10*time.Second)
 		for i := range users {
 			Expect(g.peak(fmt.Sprint("u", i))).To(Equal(1))
 		}

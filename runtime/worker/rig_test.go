@@ -116,6 +116,12 @@ func (r *rig) install(p *plan.Plan) {
 	w.stop()
 }
 
+// entry is the id of the first entry of a stream.
+func (r *rig) entry(eventType string) string {
+	GinkgoHelper()
+	return do(dial(shared), "XRANGE", r.store.Keys().Stream(eventType), "-", "+", "COUNT", 1).([]any)[0].([]any)[0].(string)
+}
+
 // named sets the beginning of a worker's name, by which shares are ordered.
 func named(name string) func(*worker.Options) {
 	return func(o *worker.Options) { o.Name = name }

@@ -129,8 +129,8 @@ var _ = Describe("shutdown", func() {
 		<-entered
 		waits := r.send("a", `{"id":"second"}`)
 		Eventually(func() int64 { return r.stats("f", "a").Pending }).Should(Equal(int64(2)), "read beyond the places there are")
-		r.start(p, named("b"), leased(time.Minute))
-		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(2)))
+		second := r.start(p, named("b"), leased(time.Minute))
+		Eventually(second.Health).Should(Succeed())
 		began := time.Now()
 		go first.stop()
 		Eventually(entered, "1s").Should(Receive())

@@ -24,9 +24,10 @@ import (
 //     confirmed it. So the limit holds for what the recipient gets, in every
 //     window, whatever SMTP takes.
 //
-// All times are the database's, the one clock that all runners share.
+// All times are the database's, the one clock that all runners share. The
+// limit of all mails together is in pace.go.
 
-// Limit is how many mails one recipient may get within a period.
+// Limit is how many mails there may be within a period, in every window.
 type Limit struct {
 	Limit  int            `json:"limit"`
 	Period input.Duration `json:"period"`
@@ -89,10 +90,9 @@ func lockRecipient(ctx context.Context, tx *schema.Tx, recipient string) error {
 }
 
 // plan returns the first moment from now on that has fewer than limit other
-// mails, planned or sent, in the period before it.
+// mails, planned or tried, in the period before it.
 func plan(ctx context.Context, tx *schema.Tx, recipient, reservation string, l Limit, now time.Time) (time.Time, error) {
-	const latest = "CASE WHEN occupied_at > send_at THEN occupied_at ELSE send_at END"
-	return freeFrom(ctx, tx, latest, recipient, reservation, l, now)
+	return freeFrom(ctx, tx, "send_at", recipient, reservation, l, now)
 }
 
 // free returns the first moment from now on that has fewer than limit other
@@ -101,12 +101,12 @@ func free(ctx context.Context, tx *schema.Tx, recipient, reservation string, l L
 	return freeFrom(ctx, tx, "occupied_at", recipient, reservation, l, now)
 }
 
-// freeFrom: of the other mails at the times that the SQL expression gives,
-// the limit-th latest must be a period ago.
-func freeFrom(ctx context.Context, tx *schema.Tx, times, recipient, reservation string, l Limit, now time.Time) (time.Time, error) {
-	row := tx.QueryRowContext(ctx, `SELECT `+times+` AS moment FROM email_reservations
-		WHERE recipient = $1 AND idempotency_key <> $2 AND `+times+` IS NOT NULL
-		ORDER BY moment DESC LIMIT 1 OFFSET $3`, mailbox(recipient), reservation, l.Limit-1)
+// freeFrom: of the other mails at the times in that column, the limit-th
+// latest must be a period ago.
+func freeFrom(ctx context.Context, tx *schema.Tx, column, recipient, reservation string, l Limit, now time.Time) (time.Time, error) {
+	row := tx.QueryRowContext(ctx, `SELECT `+column+` FROM email_reservations
+		WHERE recipient = $1 AND idempotency_key <> $2 AND `+column+` IS NOT NULL
+		ORDER BY `+column+` DESC LIMIT 1 OFFSET $3`, mailbox(recipient), reservation, l.Limit-1)
 	var at schema.Time
 	if err := row.Scan(&at); errors.Is(err, sql.ErrNoRows) {
 		return now, nil

@@ -32,7 +32,7 @@ func (s *Service) Record(ctx context.Context, in RecordInput) (out RecordOutput,
 }
 
 // logSent writes the mail log and ends the claim: from the time of sending on
-// the mail counts for one period.
+// the mail counts for one period. Whoever had logged it did both.
 func logSent(ctx context.Context, tx *schema.Tx, in RecordInput) (bool, error) {
 	id, err := schema.NewID()
 	if err != nil {
@@ -42,10 +42,12 @@ func logSent(ctx context.Context, tx *schema.Tx, in RecordInput) (bool, error) {
 		INSERT INTO email_log (id, idempotency_key, recipient, subject, message_id, sent_at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (idempotency_key) DO NOTHING`,
 		id, in.Reservation, mailbox(in.Recipient), in.Subject, in.MessageID, schema.At(in.SentAt))
-	if err != nil {
+	if err != nil || n == 0 {
 		return false, err
 	}
-	return n == 1, occupy(ctx, tx, in.Reservation, in.SentAt)
+	_, err = tx.ExecContext(ctx, "UPDATE email_reservations SET send_at = $1, paced_at = $1, occupied_at = $1 WHERE idempotency_key = $2",
+		schema.At(in.SentAt), in.Reservation)
+	return true, err
 }
 
 // MetricsInput is the input of mail.collect-metrics.

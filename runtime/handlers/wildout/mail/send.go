@@ -13,10 +13,6 @@ import (
 )
 
 const (
-	// shortWait is how long Send waits for room by itself. Plans are a little
-	// early, by the time that SMTP takes and by the difference of two clocks;
-	// an attempt would be a high price for that.
-	shortWait = 3 * time.Second
 	// afterlife is how long a delivery may go on after its attempt was ended.
 	afterlife = 2 * time.Second
 	// longestAttempt stands in for the end of an attempt that has none.
@@ -37,7 +33,20 @@ type SendInput struct {
 	Subject     string `json:"subject"`
 	Text        string `json:"text"`
 	HTML        string `json:"html"`
+	// Limit is the recipient's.
 	Limit
+	// Total is the limit of all mails together, whoever gets them.
+	Total Limit `json:"total"`
+}
+
+func (in SendInput) validate() error {
+	if err := in.Limit.validate(); err != nil {
+		return err
+	}
+	if err := in.Total.validate(); err != nil {
+		return fmt.Errorf("total: %w", err)
+	}
+	return nil
 }
 
 // SendOutput is the output of mail.send.
@@ -47,85 +56,128 @@ type SendOutput struct {
 	SentAt time.Time `json:"sentAt"`
 }
 
-// claim is what Send knows when it may send, or may not.
+// claim says whether Send may send: it has neither sent nor later then.
 type claim struct {
-	now   time.Time   // by the database's clock
-	asked time.Time   // by this machine's clock, just before now was
-	free  time.Time   // when there is room; not after now: the mail is claimed
+	clock
 	sent  *SendOutput // an earlier attempt had sent it
+	later error       // it is too early, with the reason
 }
 
-// Send sends a reserved mail if the recipient's window has room now, else it
-// asks to be tried again when it has. A mail that an earlier attempt sent and
-// logged is not sent again.
+// Send sends a reserved mail if the recipient's window and that of all mails
+// have room now, else it asks to be called again when they have; that costs no
+// attempt. A mail that an earlier attempt sent and logged is not sent again.
 func (s *Service) Send(ctx context.Context, in SendInput) (SendOutput, error) {
 	if err := in.validate(); err != nil {
 		return SendOutput{}, err
 	}
 	c, err := s.claim(ctx, in)
-	for err == nil && c.sent == nil && c.free.After(c.now) {
-		wait := c.free.Sub(c.now)
-		if deadline, ok := ctx.Deadline(); wait > shortWait || ok && wait > time.Until(deadline)/2 {
-			return SendOutput{}, wildout.RetryAfter(wait, fmt.Errorf("%s has had %d mails within %s; the next may be sent at %s",
-				in.Recipient, in.Limit.Limit, in.Period.Std(), c.free.Format(time.RFC3339)))
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return SendOutput{}, err
-		}
-		c, err = s.claim(ctx, in)
-	}
 	switch {
 	case err != nil:
 		return SendOutput{}, err
 	case c.sent != nil:
 		return *c.sent, nil
+	case c.later != nil:
+		return SendOutput{}, c.later
 	}
 	return s.deliver(ctx, in, c)
 }
 
-// claim counts the recipient's mails and, if there is room, this one among them.
+// claim counts the mails of the recipient, then all, and if there is room,
+// this one among them.
 func (s *Service) claim(ctx context.Context, in SendInput) (c claim, err error) {
-	err = s.db.Do(ctx, "claim the reserved mail to "+in.Recipient, func(tx *schema.Tx) error {
+	err = s.db.Do(ctx, "claim the reserved mail to "+in.Recipient, func(tx *schema.Tx) (err error) {
 		c = claim{}
-		if err := lockRecipient(ctx, tx, in.Recipient); err != nil {
+		if err = lockRecipient(ctx, tx, in.Recipient); err != nil {
 			return err
 		}
 		if c.sent, err = findSent(ctx, tx, in.Reservation); err != nil || c.sent != nil {
 			return err
 		}
-		c.asked = time.Now()
-		if c.now, err = tx.Now(ctx); err != nil {
+		if c.later, err = awaitRecipient(ctx, tx, in); err != nil || c.later != nil {
 			return err
 		}
-		if c.free, err = free(ctx, tx, in.Recipient, in.Reservation, in.Limit, c.now); err != nil {
-			return err
-		}
-		n, err := int64(1), error(nil)
-		switch wait := c.free.Sub(c.now); {
-		case wait <= 0:
-			n, err = tx.Affected(ctx, "UPDATE email_reservations SET send_at = $1, occupied_at = $2 WHERE idempotency_key = $3",
-				schema.At(c.now), schema.At(c.now.Add(attemptTime(ctx)+afterlife)), in.Reservation)
-		case wait > shortWait:
-			// Planned anew, behind the others' plans, or they would meet again.
-			if c.free, err = plan(ctx, tx, in.Recipient, in.Reservation, in.Limit, c.now); err != nil {
-				return err
-			}
-			n, err = tx.Affected(ctx, "UPDATE email_reservations SET send_at = $1 WHERE idempotency_key = $2", schema.At(c.free), in.Reservation)
-		}
-		if err == nil && n == 0 {
-			err = wildout.NonRetriable(fmt.Errorf("there is no reservation %q: pass the output of mail.reserve", in.Reservation))
-		}
-		return err
+		return c.awaitTurn(ctx, tx, in)
 	})
 	return c, err
 }
 
-func attemptTime(ctx context.Context) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return max(0, time.Until(deadline))
+// awaitRecipient puts the mail off if the recipient's window is full.
+func awaitRecipient(ctx context.Context, tx *schema.Tx, in SendInput) (later, err error) {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return longestAttempt
+	at, err := free(ctx, tx, in.Recipient, in.Reservation, in.Limit, now)
+	if err != nil || !at.After(now) {
+		return nil, err
+	}
+	if at.Sub(now) > slack(in.Period.Std()) {
+		// Planned anew, behind the others' plans, or they would meet again.
+		planned, err := plan(ctx, tx, in.Recipient, in.Reservation, in.Limit, now)
+		if err != nil {
+			return nil, err
+		}
+		at = latest(planned, soon(at, now, in.Period.Std()))
+	}
+	later = wildout.Snooze(at.Sub(now), fmt.Errorf("%s has had %d mails within %s; the next may be sent at %s",
+		in.Recipient, in.Limit.Limit, in.Period.Std(), at.Format(time.RFC3339)))
+	// It also gives up its turn among all: it could not use it.
+	return later, update(ctx, tx, in.Reservation, "send_at = $2, paced_at = NULL", schema.At(at))
 }
+
+// awaitTurn claims the mail, or puts it off if the window of all is full.
+func (c *claim) awaitTurn(ctx context.Context, tx *schema.Tx, in SendInput) error {
+	err := lockAll(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if c.clock, err = readClock(ctx, tx); err != nil {
+		return err
+	}
+	q, err := findQueue(ctx, tx, in.Reservation, in.Total)
+	if err != nil {
+		return err
+	}
+	if at := q.turn(c.now, in.Total.Period.Std()); at.After(c.now) {
+		c.later = wildout.Snooze(at.Sub(c.now), fmt.Errorf("no more than %d mails may be sent within %s; the turn of this one is at %s",
+			in.Total.Limit, in.Total.Period.Std(), at.Format(time.RFC3339)))
+		return update(ctx, tx, in.Reservation, "paced_at = $2", schema.At(at))
+	}
+	return update(ctx, tx, in.Reservation, "send_at = $2, paced_at = $2, occupied_at = $3",
+		schema.At(c.now), schema.At(c.at(attemptEnd(ctx)).Add(afterlife)))
+}
+
+// update changes a reservation; $2 and so on in set are the values.
+func update(ctx context.Context, tx *schema.Tx, reservation, set string, values ...any) error {
+	n, err := tx.Affected(ctx, "UPDATE email_reservations SET "+set+" WHERE idempotency_key = $1", append([]any{reservation}, values...)...)
+	if err == nil && n == 0 {
+		err = wildout.NonRetriable(fmt.Errorf("there is no reservation %q: pass the output of mail.reserve", reservation))
+	}
+	return err
+}
+
+func attemptEnd(ctx context.Context) time.Time {
+	if deadline, ok := ctx.Deadline(); ok {
+		return deadline
+	}
+	return time.Now().Add(longestAttempt)
+}
+
+// clock relates the database's clock to this machine's.
+type clock struct {
+	now   time.Time // by the database's clock
+	asked time.Time // by this machine's clock, just before now was
+}
+
+func readClock(ctx context.Context, tx *schema.Tx) (c clock, err error) {
+	c.asked = time.Now()
+	c.now, err = tx.Now(ctx)
+	return c, err
+}
+
+// at returns a moment of this machine's clock by the database's: not earlier
+// than it was, and at most as much later as the question took.
+func (c clock) at(t time.Time) time.Time { return c.now.Add(t.Sub(c.asked)) }
 
 func findSent(ctx context.Context, tx *schema.Tx, reservation string) (*SendOutput, error) {
 	var out SendOutput
@@ -152,7 +204,7 @@ func (s *Service) deliver(ctx context.Context, in SendInput, c claim) (SendOutpu
 	}
 	// The mail is out: from here on nothing may fail the attempt, or it would
 	// be sent again. What is not noted now is noted by mail.record.
-	out := SendOutput{MessageID: result.MessageID, SentAt: c.now.Add(time.Since(c.asked) + clockGrain)}
+	out := SendOutput{MessageID: result.MessageID, SentAt: c.at(time.Now()).Add(clockGrain)}
 	_ = s.db.Do(ctx, "log the mail", func(tx *schema.Tx) error {
 		_, err := logSent(ctx, tx, RecordInput{in.Reservation, in.Recipient, in.Subject, out.MessageID, out.SentAt})
 		return err
@@ -162,7 +214,8 @@ func (s *Service) deliver(ctx context.Context, in SendInput, c claim) (SendOutpu
 
 // noteFailure frees the place of a mail that was refused for good. Of any
 // other failure it is not certain that nothing was delivered: it keeps its
-// place, from now on. If the note fails, the claim holds, which is later.
+// place, from now on (or a little later: a server may go on after an answer was
+// no longer waited for). If the note fails, the claim holds, which is later.
 func (s *Service) noteFailure(ctx context.Context, in SendInput, cause error) {
 	_ = s.db.Do(ctx, "note that the mail failed", func(tx *schema.Tx) error {
 		if wildout.IsNonRetriable(cause) {
@@ -173,22 +226,6 @@ func (s *Service) noteFailure(ctx context.Context, in SendInput, cause error) {
 		if err != nil {
 			return err
 		}
-		return occupy(ctx, tx, in.Reservation, now)
+		return update(ctx, tx, in.Reservation, "send_at = $2, paced_at = $2, occupied_at = $3", schema.At(now), schema.At(now.Add(afterlife)))
 	})
-}
-
-func occupy(ctx context.Context, tx *schema.Tx, reservation string, at time.Time) error {
-	_, err := tx.ExecContext(ctx, "UPDATE email_reservations SET occupied_at = $1 WHERE idempotency_key = $2", schema.At(at), reservation)
-	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -36,12 +36,12 @@ func Each(t *testing.T, test func(t *testing.T, site *Site)) {
 }
 
 // Postgres returns a site on the shared PostgreSQL server.
-func Postgres(t *testing.T) *Site {
+func Postgres(t testing.TB) *Site {
 	t.Helper()
 	return open(t, "pgx", servicetest.SharedPostgres(t).NewDatabase(t), schema.Postgres)
 }
 
-func open(t *testing.T, driver, dsn string, dialect schema.Dialect) *Site {
+func open(t testing.TB, driver, dsn string, dialect schema.Dialect) *Site {
 	t.Helper()
 	pool, err := sql.Open(driver, dsn)
 	if err != nil {
