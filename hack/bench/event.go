@@ -19,10 +19,10 @@ const dataFormat = `{"action":"LISTING_UPDATE","actor":"user-%08d","role":"edito
 	`"resource":{"kind":"listing","id":"listing-%08d"},"details":{"count":1,"fields":["title","venue","starts_at"],` +
 	`"note":"moved to the larger hall because tickets sold out"},"user_agent":"bench/1.0","session":"s-%012d"}`
 
-// makeEvents returns the events of the runs from … to-1.
-func makeEvents(from, to int) []benchEvent {
-	events := make([]benchEvent, 0, to-from)
-	for i := from; i < to; i++ {
+// makeEvents returns the events of n runs, numbered from 0.
+func makeEvents(n int) []benchEvent {
+	events := make([]benchEvent, 0, n)
+	for i := range n {
 		events = append(events, benchEvent{event.Event{
 			ID:   runID(i),
 			Type: eventType,

@@ -110,7 +110,7 @@ func measureDrain(ctx context.Context, srv *server, sys system, steps, runs int)
 		return d, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.Publish(ctx, makeEvents(0, runs)); err != nil {
+	if err := t.Publish(ctx, makeEvents(runs)); err != nil {
 		return d, err
 	}
 	runtime.GC() // the producer's garbage is not the worker's
@@ -151,7 +151,7 @@ func newDrain(before, after account, runs int) drain {
 // that has nothing else to do. The first second is not counted.
 func measureLight(ctx context.Context, srv *server, sys system, steps int, length time.Duration) (l light, err error) {
 	const interval = time.Second / lightRate
-	events := makeEvents(0, lightRate+int(length/interval))
+	events := makeEvents(lightRate+int(length/interval))
 	t, err := open(ctx, srv, sys, work{Steps: steps}, len(events))
 	if err != nil {
 		return l, err

@@ -9,7 +9,7 @@ import (
 // measureMemory takes the server's memory with all connections of the system
 // closed and relates it to that of the empty server.
 func measureMemory(ctx context.Context, srv *server, sys system, runs int) (m memory, err error) {
-	events := makeEvents(0, runs)
+	events := makeEvents(runs)
 	payload := 0
 	for i := range events {
 		payload += events[i].payloadBytes()

@@ -73,7 +73,8 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	if quick {
 		o.makeQuick(fs)
 	}
-	return o, o.Validate()
+	err := o.Validate()
+	return o, err
 }
 
 func (o *options) makeQuick(fs *flag.FlagSet) {

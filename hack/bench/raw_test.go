@@ -35,7 +35,7 @@ func finishAll(t *testing.T, srv *server, sys system, w work, runs int) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Publish(ctx, makeEvents(0, runs)); err != nil {
+	if err := tr.Publish(ctx, makeEvents(runs)); err != nil {
 		t.Fatal(err)
 	}
 	tr.start(ctx)
@@ -110,7 +110,7 @@ func TestRawFinishRefusesWhatIsNotItsOwn(t *testing.T) {
 	}
 	defer tr.close()
 	l := tr.instance.(*rawLoop)
-	if err := l.Publish(ctx, makeEvents(0, 4)); err != nil {
+	if err := l.Publish(ctx, makeEvents(4)); err != nil {
 		t.Fatal(err)
 	}
 	read, err := l.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{Group: rawGroup, Consumer: "c1", Streams: []string{rawEvents, ">"}}).Result()

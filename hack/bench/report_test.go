@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"testing"
@@ -68,7 +69,7 @@ func TestOptions(t *testing.T) {
 			}
 		})
 	}
-	if _, err := parseOptions([]string{"--help"}, io.Discard); err != flag.ErrHelp {
+	if _, err := parseOptions([]string{"--help"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help: %v, want flag.ErrHelp", err)
 	}
 }

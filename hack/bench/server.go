@@ -46,7 +46,7 @@ func startServer(ctx context.Context, binary, appendFsync string) (_ *server, er
 		return nil, err
 	}
 	s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	s.cmd = exec.Command(binary, serverArgs(port, dir, appendFsync)...)
+	s.cmd = exec.CommandContext(ctx, binary, serverArgs(port, dir, appendFsync)...)
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w; install Redis 7 or name its binary with --redis-server", binary, err)
 	}
@@ -121,7 +121,7 @@ func (s *server) Close() error {
 	}
 	if s.cmd != nil && s.cmd.Process != nil {
 		errs = append(errs, s.cmd.Process.Kill())
-		s.cmd.Wait() // says "killed", as intended
+		_ = s.cmd.Wait() // says "killed", as intended
 	}
 	errs = append(errs, os.RemoveAll(s.dir))
 	return errors.Join(errs...)

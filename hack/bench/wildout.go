@@ -106,11 +106,7 @@ func (w *wildoutInstance) Publish(ctx context.Context, events []benchEvent) erro
 }
 
 func (w *wildoutInstance) Work(ctx context.Context) error {
-	err := w.worker.Run(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	return w.worker.Run(ctx) // nil once ctx has ended
 }
 
 func (w *wildoutInstance) Close() error {

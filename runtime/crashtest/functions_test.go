@@ -2,7 +2,6 @@ package crashtest_test
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
@@ -198,10 +197,4 @@ func expectedEffects(r store.Record) []string {
 		keys = append(keys, r.ID+"/"+step)
 	}
 	return keys
-}
-
-// stepOf returns the step of an idempotency key: the step's path after the run's id.
-func stepOf(key string) string {
-	_, step, _ := strings.Cut(key, "/")
-	return step
 }

@@ -3,6 +3,7 @@ package crashtest
 import (
 	"crypto/sha1" //nolint:gosec // Redis names its scripts by it
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -73,8 +74,11 @@ type Scripts map[string]string
 // ReadScripts reads the *.lua files of a folder; a script's name is its file's.
 func ReadScripts(folder fs.FS) (Scripts, error) {
 	files, err := fs.Glob(folder, "*.lua")
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("no scripts (*.lua) found: %v", err)
+	if err != nil {
+		return nil, fmt.Errorf("look for scripts: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, errors.New("no scripts (*.lua) found")
 	}
 	all := Scripts{}
 	for _, file := range files {

@@ -101,6 +101,31 @@ var _ = Describe("a zombie", func() {
 		Expect(s.verify(1)).To(Succeed())
 	})
 
+	It("whose read brings it an entry when nobody knows it any more gives the entry up at once", func() {
+		s := newStage()
+		first, proxy := s.runner("first", true)
+		second, _ := s.runner("second", false)
+		Expect(s.publish("slow/asked", `{}`, "slow")).To(Succeed())
+		var frozen error
+		proxy.Arm(crashtest.Point{Command: "xreadgroup", Args: []string{"ev:slow/asked"}, Fault: crashtest.Late}, func() { frozen = first.Freeze() })
+		Expect(first.Begin()).To(Succeed())
+		Eventually(proxy.Reached(), 10*time.Second).Should(BeClosed())
+		Expect(frozen).NotTo(HaveOccurred())
+
+		Expect(second.Begin()).To(Succeed())
+		Expect(s.untilEnded(10 * time.Second)).To(Succeed())
+		Eventually(func() []string { return s.names("slow") }, 5*time.Second).Should(ConsistOf(HavePrefix("second-")))
+		Expect(second.End(10 * time.Second)).To(Succeed())
+		Expect(s.publish("slow/asked", `{}`, "slow")).To(Succeed())
+		proxy.Release()
+		Eventually(proxy.Answered(), 5*time.Second).Should(BeClosed())
+		Expect(proxy.Answer()).NotTo(BeNil(), "the read must have brought the entry")
+
+		Expect(first.Thaw()).To(Succeed())
+		Expect(s.untilEnded(5 * time.Second)).To(Succeed())
+		Expect(s.verify(1)).To(Succeed())
+	})
+
 	It("that the network cut off for longer than its lease does no harm when all that it sent arrives at last", func() {
 		s := newStage()
 		first, proxy := s.runner("first", true)

@@ -321,13 +321,14 @@ func (x *execution) finished(out Outcome) Outcome {
 // settle says what the execution has come to, once nothing runs.
 func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, error) {
 	out := Outcome{Steps: x.machine.records(), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
+	interrupted := parent.Err() != nil
 	switch {
 	case failed != nil:
 		out.Kind, out.Failure = Failed, failed
 		return out, nil
 	case x.machine.done():
 		return x.finished(out), nil
-	case parent.Err() != nil:
+	case interrupted:
 		out.Kind, out.Progress = Interrupted, x.openProgress()
 		return out, nil
 	case errors.Is(context.Cause(x.leg.ctx), errTimeout):

@@ -32,7 +32,12 @@ func (s *session) admit(l *load, d delivery) (bool, error) {
 		}
 		l.meta.Admitted = true
 	}
-	for i, c := range p.Concurrency {
+	return s.admitKeyed(l, scope)
+}
+
+// admitKeyed takes a slot of each keyed concurrency limit, or queues the run.
+func (s *session) admitKeyed(l *load, scope *plan.Scope) (bool, error) {
+	for i, c := range l.run.Plan.Concurrency {
 		if c.Key == nil {
 			continue
 		}

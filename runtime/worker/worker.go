@@ -124,13 +124,18 @@ func (w *Worker) setHealth(err error) {
 
 // Run works until ctx ends, then drains: it stops reading at once, lets what
 // runs go on for the grace period, and parks the rest. Trouble with Redis does
-// not end it; it tries again with growing pauses.
+// not end it: Health tells, and it tries again with growing pauses.
 func (w *Worker) Run(ctx context.Context) error {
+	w.serve(ctx)
+	return nil
+}
+
+func (w *Worker) serve(ctx context.Context) {
 	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
 		began := time.Now()
 		err := w.session(ctx)
 		if ctx.Err() != nil {
-			break
+			return
 		}
 		w.setHealth(err)
 		if time.Since(began) > time.Minute || errors.Is(err, engine.ErrFenced) {
@@ -141,7 +146,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	return nil
 }
 
 // session is the life of the runner under one name: until ctx ends, or its

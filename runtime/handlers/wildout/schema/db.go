@@ -64,7 +64,7 @@ func (db *DB) doPostgres(ctx context.Context, fn func(tx *Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
-	defer native.Rollback()
+	defer func() { _ = native.Rollback() }()
 	if err := fn(&Tx{native, Postgres}); err != nil {
 		return err
 	}
