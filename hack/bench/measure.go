@@ -151,7 +151,7 @@ func newDrain(before, after account, runs int) drain {
 // that has nothing else to do. The first second is not counted.
 func measureLight(ctx context.Context, srv *server, sys system, steps int, length time.Duration) (l light, err error) {
 	const interval = time.Second / lightRate
-	events := makeEvents(lightRate+int(length/interval))
+	events := makeEvents(lightRate + int(length/interval))
 	t, err := open(ctx, srv, sys, work{Steps: steps}, len(events))
 	if err != nil {
 		return l, err

@@ -318,17 +318,18 @@ func (x *execution) finished(out Outcome) Outcome {
 	return out
 }
 
+func over(ctx context.Context) bool { return ctx.Err() != nil }
+
 // settle says what the execution has come to, once nothing runs.
 func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, error) {
 	out := Outcome{Steps: x.machine.records(), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
-	interrupted := parent.Err() != nil
 	switch {
 	case failed != nil:
 		out.Kind, out.Failure = Failed, failed
 		return out, nil
 	case x.machine.done():
 		return x.finished(out), nil
-	case interrupted:
+	case over(parent):
 		out.Kind, out.Progress = Interrupted, x.openProgress()
 		return out, nil
 	case errors.Is(context.Cause(x.leg.ctx), errTimeout):
