@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/plan"
+)
+
+// finished adds the output to what an execution has come to. An output that
+// cannot be computed fails the run.
+func (x *execution) finished(out Outcome) Outcome {
+	output, err := x.output()
+	if err != nil {
+		out.Kind, out.Failure = Failed, &Failure{Message: err.Error()}
+		return out
+	}
+	out.Kind, out.Output = Finished, output
+	return out
+}
+
+func over(ctx context.Context) bool { return ctx.Err() != nil }
+
+// settle says what the execution has come to, once nothing runs.
+func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, error) {
+	out := Outcome{Steps: x.machine.records(), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
+	switch {
+	case failed != nil:
+		out.Kind, out.Failure = Failed, failed
+		return out, nil
+	case x.machine.done():
+		return x.finished(out), nil
+	case over(parent):
+		out.Kind, out.Progress = Interrupted, x.openProgress()
+		return out, nil
+	case errors.Is(context.Cause(x.leg.ctx), errTimeout):
+		out.Kind, out.Failure = Failed, x.timeoutFailure()
+		return out, nil
+	}
+	due, waits := x.machine.due()
+	if !waits {
+		return out, fmt.Errorf("run %s of %s can neither go on nor wait: this is a bug of the engine", x.run.ID, x.run.Plan.Function)
+	}
+	if end := x.deadline(); !end.IsZero() && (due.IsZero() || end.Before(due)) {
+		due = end
+	}
+	out.Kind, out.Due, out.Progress, out.Awaits = Parked, due, x.openProgress(), x.awaited()
+	return out, nil
+}
+
+// openProgress encodes the state of every unit that has begun and not ended.
+func (x *execution) openProgress() map[string][]byte {
+	open := map[string][]byte{}
+	for _, n := range x.machine.nodes {
+		for _, u := range n.units {
+			if u.state != pending && u.state != ended && u.prog != (progress{}) {
+				open[u.path] = u.prog.encode()
+			}
+		}
+	}
+	return open
+}
+
+// awaited lists the paths that something from outside completes.
+func (x *execution) awaited() []string {
+	var paths []string
+	for _, n := range x.machine.nodes {
+		if n.step.Wait == nil && n.step.Invoke == nil {
+			continue
+		}
+		for _, u := range n.units {
+			if u.state != waiting {
+				continue
+			}
+			paths = append(paths, u.path)
+			if n.step.Wait != nil && n.step.Wait.If != nil {
+				paths = append(paths, CandidateField(u.path))
+			}
+		}
+	}
+	return paths
+}
+
+func (x *execution) output() ([]byte, error) {
+	if v := x.run.Plan.Output; v != nil && x.failure == nil {
+		out, err := v.JSON(&x.scope)
+		if err != nil {
+			return nil, fmt.Errorf("spec.output: %w", err)
+		}
+		if len(out) > wildout.MaxOutputBytes {
+			return nil, fmt.Errorf("spec.output is %d bytes, the limit is %d", len(out), wildout.MaxOutputBytes)
+		}
+		return out, nil
+	}
+	return x.machine.nodes[len(x.machine.nodes)-1].result.Output, nil
+}
+
+// stepVar is `steps.<name>` for expressions.
+func (x *execution) stepVar(name string) (plan.StepVar, bool) {
+	n := x.machine.find(name)
+	if n == nil && x.main != nil {
+		n = x.main.find(name)
+	}
+	if n == nil || n.state != ended {
+		return plan.StepVar{}, false
+	}
+	return plan.StepVar{Output: n.result.Output, Error: n.result.Error, Attempts: n.result.Attempts}, true
+}
