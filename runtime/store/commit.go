@@ -21,7 +21,7 @@ var ErrClosed = errors.New("the group commit has stopped")
 const (
 	flushers   = 2   // two in flight hide the round trip
 	maxBatch   = 512 // operations of one flush
-	finishSize = 64  // runs of one finish script: bounds how long Redis is busy with it
+	finishSize = 128 // runs of one finish script: bounds how long Redis is busy with it
 )
 
 // operation is a write that waits for the next flush. Every operation may be

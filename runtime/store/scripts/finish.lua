@@ -6,7 +6,7 @@
 --       with 'v': version; with 'p': parent run, parent path, result; with 'o': outcome; with 'w': n, n members.
 -- flags: f failed, s nothing is recorded, i the source is an inbox, v the run was parked, p, o, w.
 -- Most runs have no flag: that path is kept short, since it is the cost of every run.
-local call, ki, ai, out, finished = redis.call, 4, 4, {}, 0
+local call, ki, ai, out, finished, journals = redis.call, 4, 4, {}, 0, {}
 local group, limit = ARGV[1], ARGV[2]
 local function key() ki = ki + 1 return KEYS[ki] end
 local function arg() ai = ai + 1 return ARGV[ai] end
@@ -44,7 +44,7 @@ local function special(flags, source, journal, entry, run, record)
     end
   end
   for _, w in ipairs(waits) do call('SREM', w[1], w[2]) end
-  call('UNLINK', journal)
+  journals[#journals + 1] = journal
   return 1
 end
 
@@ -56,12 +56,13 @@ for r = 1, tonumber(ARGV[4]) do
     out[r] = special(flags, source, journal, entry, run, record)
   elseif call('XACK', source, group, entry) == 1 then
     if limit ~= '0' then call('XADD', KEYS[1], 'MAXLEN', '~', limit, '*', 'r', record) end
-    call('UNLINK', journal)
+    journals[#journals + 1] = journal
     finished = finished + 1
     out[r] = 1
   else
     out[r] = 0
   end
 end
+if #journals > 0 then call('UNLINK', unpack(journals)) end
 if finished > 0 then call('HINCRBY', KEYS[4], 'finished', finished) end
 return out
