@@ -97,7 +97,7 @@ func Open(ctx context.Context, rawURL string, opts Options) (*DB, error) {
 	case "sqlite", "file":
 		return openSQLite(ctx, rawURL, opts)
 	}
-	return nil, errors.New("the database URL has no scheme that is known (it is not shown, for it may hold a password), want one that begins with postgres://, postgresql://, sqlite: or file: and goes on with the place")
+	return nil, errors.New("the database URL has no scheme that is known (it is not shown, for it may hold a password): want postgres://, postgresql://, sqlite: or file: and a place")
 }
 
 func openPostgres(rawURL string, opts Options) (*DB, error) {
