@@ -78,7 +78,7 @@ metadata: {name: meter}
 spec:
   triggers: [{event: meter/read}]
   history: {limit: 100000}
-  rateLimit: {limit: 20, period: 1s, key: event.data.meter}
+  rateLimit: {limit: 5, period: 1s, key: event.data.meter}
   steps:
   - {name: read, handler: effect, with: {value: 1}}
 ---
@@ -101,7 +101,7 @@ spec:
   history: {limit: 100000}
   idempotency: {key: event.data.key}
   steps:
-  - {name: work, handler: effect, with: {value: 1}}
+  - {name: work, handler: effect, with: {value: 1, millis: 100}} # the second call comes meanwhile
   - {name: done, handler: effect, with: {value: 2}}
   output: "${run.id}"
 ---

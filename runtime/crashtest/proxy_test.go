@@ -69,14 +69,15 @@ var _ = Describe("a proxy", func() {
 		hits := arm(crashtest.Point{Command: "incr", Args: []string{"rox"}, Nth: 2, Fault: crashtest.Before})
 		Expect(client.Do("INCR", key)).To(Equal(int64(1)))
 		Eventually(do("INCR", key)).Should(Receive(MatchError(ContainSubstring("EOF"))))
+		Eventually(proxy.Reached()).Should(BeClosed())
 		Expect(value()).To(Equal("1"))
 		Expect(*hits).To(Equal(1))
-		Expect(proxy.Reached()).To(BeClosed())
 	})
 
 	DescribeTable("keeps an answer from the client", func(fault crashtest.Fault) {
 		hits := arm(crashtest.Point{Command: "incr", Fault: fault})
 		Eventually(do("INCR", key)).Should(Receive(MatchError(ContainSubstring("EOF"))))
+		Eventually(proxy.Reached()).Should(BeClosed())
 		Expect(value()).To(Equal("1"))
 		Expect(*hits).To(Equal(1))
 	},

@@ -63,6 +63,7 @@ func (c *carnage) run() error {
 		}
 	}
 	began := time.Now()
+	last := began // when events were published last
 	nextKill, nextLook := began.Add(killEvery), began
 	for {
 		now := time.Now()
@@ -88,7 +89,10 @@ func (c *carnage) run() error {
 				return nil
 			}
 		}
-		if now.Sub(began) > publishFor+30*time.Second {
+		if c.published < randomEvents {
+			last = now
+		}
+		if now.Sub(last) > 30*time.Second {
 			return fmt.Errorf("runs have not ended: %s", c.openRuns())
 		}
 		time.Sleep(5 * time.Millisecond)

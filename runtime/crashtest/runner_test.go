@@ -108,11 +108,17 @@ func (r *recorder) effect(ctx context.Context) error {
 	return err
 }
 
-type input struct{ Value any }
+type input struct {
+	Value  any
+	Millis int // how long the handler takes
+}
 
 func (r *recorder) handlers(doze time.Duration) *wildout.Registry {
 	all := &wildout.Registry{}
-	wildout.Add(all, "effect", func(ctx context.Context, in input) (any, error) { return in.Value, r.effect(ctx) })
+	wildout.Add(all, "effect", func(ctx context.Context, in input) (any, error) {
+		time.Sleep(time.Duration(in.Millis) * time.Millisecond)
+		return in.Value, r.effect(ctx)
+	})
 	wildout.Add(all, "flaky", func(ctx context.Context, in input) (any, error) {
 		if wildout.Info(ctx).Attempt == 1 {
 			return nil, errors.New("not at the first attempt")
@@ -180,7 +186,7 @@ func (r *recorder) exclusive(ctx context.Context, in input) (any, error) {
 			return nil, err
 		}
 	}
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(30 * time.Millisecond)
 	if err := r.effect(ctx); err != nil {
 		return nil, err
 	}

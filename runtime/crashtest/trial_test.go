@@ -171,7 +171,8 @@ func (t *trial) after(p *crashtest.Process, proxy *crashtest.Proxy, next *crasht
 	if t.fault == crashtest.Late {
 		return t.wakeZombie(p, proxy, next)
 	}
-	if delay > maxRecovery {
+	// Where even healthy runners lose their lease the machine is too busy to measure.
+	if delay > maxRecovery && t.fences() == 0 {
 		return fmt.Errorf("recovery took %s, want less than %s", delay, maxRecovery)
 	}
 	return nil

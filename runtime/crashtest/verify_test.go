@@ -35,7 +35,19 @@ func (s *scene) verify(alive int) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.verifyHistory(counts), s.verifyCounters(), s.verifyOverlaps())
+	return errors.Join(s.verifyHistory(counts), s.verifyCounters(), s.verifyOverlaps(), s.verifyLogs())
+}
+
+// verifyLogs finds what the runner processes can tell by their logs alone.
+func (s *scene) verifyLogs() error {
+	for _, p := range s.processes {
+		for _, bad := range []string{"DATA RACE", "panic:", "fatal error:"} {
+			if strings.Contains(p.Log(), bad) {
+				return fmt.Errorf("a runner has logged %q", bad)
+			}
+		}
+	}
+	return nil
 }
 
 // effects returns how often each effect was there, by idempotency key.
