@@ -36,7 +36,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	// As the standard runner sets it, and the same for every system: with live
 	// heaps of a few MB the default would measure the garbage collector.
-	debug.SetGCPercent(400)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(800)
+	}
 	srv, err := startServer(ctx, o.RedisServer, o.AppendFsync)
 	if err != nil {
 		return err

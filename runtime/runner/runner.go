@@ -19,7 +19,6 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -116,15 +115,8 @@ type configError struct{ err error }
 func (e *configError) Error() string { return e.err.Error() }
 func (e *configError) Unwrap() error { return e.err }
 
-// gcPercent lets the heap grow further between collections than Go's default:
-// the live heap of a runner is a few MB, and the collector would otherwise be
-// its largest expense. GOGC and GOMEMLIMIT have their usual effect.
-const gcPercent = 400
-
 func run(ctx context.Context, settings Settings, o Options) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneMemory()
 	logger := newLogger(settings.LogFormat, o.Stderr)
 	redis, err := store.Open(store.Options{URL: settings.RedisURL, Namespace: settings.Namespace, Logger: logger})
 	if err != nil {
