@@ -59,7 +59,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	fs.IntVar(&o.Rounds, "rounds", 3, "rounds; the median of them is reported")
 	fs.DurationVar(&o.Light, "light", 10*time.Second, "how long the light load of 100 events/s lasts")
 	fs.BoolVar(&quick, "quick", false, "one round of everything in about a minute: a look, not a result")
-	fs.StringVar(&o.AppendFsync, "appendfsync", fsyncNone, "durability of the server: none (no append-only file), everysec or always")
+	fs.StringVar(&o.AppendFsync, "appendfsync", fsyncEverySec, "durability of the server: none (no append-only file), everysec or always")
 	fs.StringVar(&o.RedisServer, "redis-server", "redis-server", "the server's binary")
 	fs.StringVar(&o.Output, "o", outputTable, "output: table or json")
 	fs.StringVar(&o.CPUProfile, "cpuprofile", "", "write a CPU profile of this process to a file")
