@@ -50,7 +50,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, template string) {
 		tree, err := json.Marshal(template)
 		if err != nil {
-			t.Skip()
+			return
 		}
 		v, err := tryValue(string(tree))
 		if err != nil {
