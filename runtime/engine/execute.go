@@ -227,7 +227,7 @@ func (x *execution) loop() {
 		}
 		if done.unit == nil {
 			if x.running == 0 {
-				x.end(x.settle(x.parent, x.failed))
+				x.end(x.settle())
 				return
 			}
 			done = x.next()

@@ -21,18 +21,19 @@ func (x *execution) finished(out Outcome) Outcome {
 	return out
 }
 
-func over(ctx context.Context) bool { return ctx.Err() != nil }
+// interrupted reports whether the runner stops, or was fenced.
+func (x *execution) interrupted() bool { return x.parent.Err() != nil }
 
 // settle says what the execution has come to, once nothing runs.
-func (x *execution) settle(parent context.Context, failed *Failure) (Outcome, error) {
+func (x *execution) settle() (Outcome, error) {
 	out := Outcome{Steps: x.machine.records(), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
 	switch {
-	case failed != nil:
-		out.Kind, out.Failure = Failed, failed
+	case x.failed != nil:
+		out.Kind, out.Failure = Failed, x.failed
 		return out, nil
 	case x.machine.done():
 		return x.finished(out), nil
-	case over(parent):
+	case x.interrupted():
 		out.Kind, out.Progress = Interrupted, x.openProgress()
 		return out, nil
 	case errors.Is(context.Cause(x.leg.ctx), errTimeout):

@@ -84,7 +84,7 @@ func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder
 			args = append(args, w.member(f.Ref.RunID))
 		}
 	}
-	return p.EvalSha(context.Background(), c.store.scheme["finish"].Hash(), keys, args...)
+	return p.EvalSha(context.Background(), c.store.scripts["finish"].Hash(), keys, args...)
 }
 
 func finishFlags(f *Finish) string {

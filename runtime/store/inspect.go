@@ -100,11 +100,6 @@ func (s *Store) Waiters(ctx context.Context, function, eventType, match, value s
 	return all, nil
 }
 
-// Nudge puts a parked run back into the inbox; harmless when it is not parked.
-func (s *Store) Nudge(ctx context.Context, function, runID string) error {
-	return Explain(s.rdb.XAdd(ctx, &redis.XAddArgs{Stream: s.keys.Inbox(function), Values: []any{"run", runID}}).Err())
-}
-
 // History returns finished and failed runs of a function, newest first.
 func (s *Store) History(ctx context.Context, function string, most int) ([]Record, error) {
 	var all []Record

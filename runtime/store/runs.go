@@ -87,7 +87,7 @@ func (c *Committer) CommitResult(ctx context.Context, runID, path string, value 
 
 // script queues a script call and returns its command when it is durable.
 func (c *Committer) script(ctx context.Context, name string, keys []string, args ...any) (*redis.Cmd, error) {
-	sha := c.store.scheme[name].Hash()
+	sha := c.store.scripts[name].Hash()
 	op := &operation{queue: func(p redis.Pipeliner) redis.Cmder { return p.EvalSha(context.Background(), sha, keys, args...) }}
 	err := c.do(ctx, op)
 	if err != nil && strings.Contains(err.Error(), "FENCED") {

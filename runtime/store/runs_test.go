@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store"
@@ -210,7 +211,7 @@ var _ = Describe("a parked run", func() {
 		fired, _, _, err := b.Fire(ctx, "f", 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(fired).To(Equal(1))
-		Expect(b.Nudge(ctx, "f", ref.RunID)).To(Succeed())
+		Expect(b.rdb.XAdd(ctx, &redis.XAddArgs{Stream: b.keys.Inbox("f"), Values: []any{"run", ref.RunID}}).Err()).To(Succeed())
 		entries := b.read("r1", b.keys.Inbox("f"), 10)
 		Expect(entries).To(HaveLen(2))
 		j, err := c.Take(ctx, ref.RunID, entries[0].ID, "r1")

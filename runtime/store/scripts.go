@@ -35,12 +35,12 @@ func loadScripts() scripts {
 
 // run executes a script; it is loaded when the server does not know it.
 func (s *Store) run(ctx context.Context, name string, keys []string, args ...any) *redis.Cmd {
-	return s.scheme[name].Run(ctx, s.rdb, keys, args...)
+	return s.scripts[name].Run(ctx, s.rdb, keys, args...)
 }
 
 // load makes all scripts known to the server, for use in pipelines.
 func (s *Store) load(ctx context.Context) error {
-	for name, script := range s.scheme {
+	for name, script := range s.scripts {
 		if err := script.Load(ctx, s.rdb).Err(); err != nil {
 			return fmt.Errorf("load script %s: %w", name, Explain(err))
 		}

@@ -52,7 +52,7 @@ type Store struct {
 	opts    *redis.UniversalOptions
 	keys    Keys
 	log     *slog.Logger
-	scheme  scripts
+	scripts scripts
 	traffic *trafficHook
 }
 
@@ -74,7 +74,7 @@ func Open(o Options) (*Store, error) {
 	silence.Do(func() { redis.SetLogger(silent{}) })
 	s := &Store{rdb: redis.NewUniversalClient(opts), opts: opts, keys: NewKeys(o.Namespace), log: o.Logger, traffic: &trafficHook{}}
 	s.rdb.AddHook(s.traffic)
-	s.scheme = loadScripts()
+	s.scripts = loadScripts()
 	return s, nil
 }
 

@@ -28,7 +28,7 @@ func (s *Store) Publish(ctx context.Context, events ...*event.Event) error {
 			continue
 		}
 		args := append([]any{eventIDTTL.Milliseconds()}, e.Fields()...)
-		cmds[i] = s.scheme["publish"].Eval(ctx, pipe, []string{s.keys.EventID(e.Type, e.ID), s.keys.Stream(e.Type)}, args...)
+		cmds[i] = s.scripts["publish"].Eval(ctx, pipe, []string{s.keys.EventID(e.Type, e.ID), s.keys.Stream(e.Type)}, args...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("publish %d events: %w", len(events), Explain(err))

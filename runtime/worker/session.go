@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,10 +172,8 @@ func matchText(p *plan.Path) string {
 }
 
 func appendNew(list []string, s string) []string {
-	for _, have := range list {
-		if have == s {
-			return list
-		}
+	if slices.Contains(list, s) {
+		return list
 	}
 	return append(list, s)
 }
@@ -192,8 +191,8 @@ func (s *session) run(ctx context.Context) error {
 	limits := store.HistoryLimits{Done: s.historyLimit(), Dead: 1000}
 	s.committer = s.Store.NewCommitter(s.Plan.Function, limits, s.fenced)
 	s.reader = s.Store.NewReader(s.Plan.Function, s.name)
-	loops, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	loops, stop := context.WithCancel(ctx)
+	defer stop()
 	var wg sync.WaitGroup
 	for _, loop := range []func(context.Context){s.beatLoop, s.timerLoop, s.cronLoop, s.tidyLoop} {
 		wg.Go(func() { loop(loops) })
@@ -206,7 +205,7 @@ func (s *session) run(ctx context.Context) error {
 	case <-s.runCtx.Done():
 		err = context.Cause(s.runCtx)
 	}
-	stop(nil)
+	stop()
 	_ = s.reader.Close()
 	<-reading
 	wg.Wait()
