@@ -127,36 +127,35 @@ func (n *node) open() (*members, error) {
 // indexKeys drops all but the last of the fields with the same key, as
 // encoding/json does.
 func (in *members) indexKeys() {
-	if len(in.list) < wideObject {
-		for i := len(in.list) - 1; i > 0; i-- {
-			if first := in.search(in.list[i].key, i); first < i {
-				in.list[first] = in.list[i]
-				in.list = append(in.list[:i], in.list[i+1:]...)
-			}
-		}
-		return
+	if len(in.list) >= wideObject {
+		in.byKey = make(map[string]int, len(in.list))
 	}
-	in.byKey = make(map[string]int, len(in.list))
-	kept := in.list[:0]
-	for _, m := range in.list {
-		if at, twice := in.byKey[string(m.key)]; twice {
-			kept[at] = m
+	all := in.list
+	in.list = all[:0]
+	for _, m := range all {
+		if at, twice := in.place(m.key); twice {
+			in.list[at] = m
 			continue
 		}
-		in.byKey[string(m.key)] = len(kept)
-		kept = append(kept, m)
+		if in.byKey != nil {
+			in.byKey[string(m.key)] = len(in.list)
+		}
+		in.list = append(in.list, m)
 	}
-	in.list = kept
 }
 
-// search returns the place of the key before end, or end.
-func (in *members) search(key []byte, end int) int {
-	for i := range end {
-		if len(in.list[i].key) == len(key) && string(in.list[i].key) == string(key) {
-			return i
+// place returns where the field with the key is.
+func (in *members) place(key []byte) (at int, found bool) {
+	if in.byKey != nil {
+		at, found = in.byKey[string(key)]
+		return at, found
+	}
+	for i := range in.list {
+		if string(in.list[i].key) == string(key) {
+			return i, true
 		}
 	}
-	return end
+	return 0, false
 }
 
 // field returns the field of an object, nil when it has none of that name.
@@ -165,16 +164,8 @@ func (n *node) field(key string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.byKey != nil {
-		if i, ok := in.byKey[key]; ok {
-			return &in.list[i].value, nil
-		}
-		return nil, nil
-	}
-	for i := range in.list {
-		if string(in.list[i].key) == key {
-			return &in.list[i].value, nil
-		}
+	if at, found := in.place([]byte(key)); found {
+		return &in.list[at].value, nil
 	}
 	return nil, nil
 }

@@ -81,7 +81,7 @@ func FuzzTemplate(f *testing.F) {
 // FuzzDocument compares the parser of documents with encoding/json.
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
-		eventData, "1", "-0", "01", "1.", "1e+5", "[1,]", `{"a":1,"a":2}`, `"\ud800"`, `"\u00e9\q"`, "{}", "[[]", "tru", " null ",
+		eventData, "1", "-0", "01", "1.", "1e+5", "[1,]", `{"a":1,"a":2}`, `{"a":1,"a":2,"b":0,"a":3}`, `"\ud800"`, `"\u00e9\q"`, "{}", "[[]", "tru", " null ",
 		`{"` + strings.Repeat("x", 30) + `":[{}]}`, "\"\x01\"", "[1 2]", `{"a" 1}`, "nul", "1 1", `{"":{"":0}}`,
 	} {
 		f.Add([]byte(seed))
