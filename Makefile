@@ -9,6 +9,11 @@ SHELL := /bin/bash
 BIN := bin
 CONTROLLER_GEN := $(BIN)/controller-gen
 GOLANGCI_LINT := $(CURDIR)/$(BIN)/golangci-lint
+# What the tests of the charts run.
+CHART_TOOLS := $(addprefix $(BIN)/,helm3 helm4 kustomize kubeconform)
+# What the names of images begin with, and what they are for.
+IMAGE_PREFIX ?= wildout
+IMAGE_PLATFORMS ?= linux/$(shell go env GOARCH)
 # Modules of their own: their dependencies stay out of what we ship.
 SIDE_MODULES := $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod))
 
@@ -28,21 +33,27 @@ run: $(BIN)/wildout ## Start everything on this machine, without a cluster.
 build: ## Build the programs into bin/.
 	go build -o $(BIN)/ ./cmd/...
 
+.PHONY: images
+images: ## Pack manager, runner and wildout as images in bin/images/.
+	cd hack/images && go run . -o $(CURDIR)/$(BIN)/images -prefix $(IMAGE_PREFIX) -platforms $(IMAGE_PLATFORMS)
+
 .PHONY: test
-test: services ## Vet and test, against real Redis and PostgreSQL.
+test: services envtest $(CHART_TOOLS) ## Vet and test, against real Redis, PostgreSQL and Kubernetes.
 	go vet ./...
-	go test -timeout 20m ./...
+	KUBEBUILDER_ASSETS=$$(./hack/envtest.sh) && export KUBEBUILDER_ASSETS && go test -timeout 20m ./...
 	cd hack/bench && go test -timeout 5m ./...
+	cd hack/images && go test -timeout 5m ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters over all our code.
 	$(GOLANGCI_LINT) run
 	$(if $(wildcard hack/bench/go.mod),cd hack/bench && $(GOLANGCI_LINT) run)
+	cd hack/images && $(GOLANGCI_LINT) run
 
 ##@ Before a commit
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the CRDs and the deepcopy functions from api/.
+generate: $(CONTROLLER_GEN) ## Generate CRDs, deepcopy functions, roles, and the like in charts.
 	$(call generate,.)
 
 .PHONY: verify
@@ -50,7 +61,7 @@ verify: $(CONTROLLER_GEN) ## Check that generated files, go.mod and formatting a
 	@want=$$(mktemp -d); trap 'rm -rf "$$want"' EXIT; \
 	$(call generate,$$want); \
 	for file in $$(cd "$$want" && find . -type f); do \
-		diff -u "$$file" "$$want/$$file" || { echo "$$file is not what api/ generates: run make generate" >&2; exit 1; }; \
+		diff -u "$$file" "$$want/$$file" || { echo "$$file is not what its source generates: run make generate" >&2; exit 1; }; \
 	done
 	@for module in . $(SIDE_MODULES); do \
 		(cd "$$module" && go mod tidy -diff) || { echo "run go mod tidy in $$module" >&2; exit 1; }; \
@@ -58,22 +69,35 @@ verify: $(CONTROLLER_GEN) ## Check that generated files, go.mod and formatting a
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:" $$unformatted >&2; exit 1; fi
 
-# $(call generate,<folder>) writes what api/ generates below the folder.
+# $(call generate,<folder>) writes what is generated below the folder: from
+# markers in the code, and of the charts from config/ and their values.
 define generate
 $(CONTROLLER_GEN) paths=./api/... \
 	object:headerFile=hack/boilerplate.go.txt output:object:dir=$(1)/api/v1alpha1 \
-	crd output:crd:dir=$(1)/config/crd
+	crd output:crd:dir=$(1)/config/crd && \
+$(CONTROLLER_GEN) paths=./controllers/... paths=./cmd/manager/... \
+	rbac:roleName=wildout-manager output:rbac:dir=$(1)/config/rbac && \
+go run ./hack/charts -o $(1)
 endef
 
 .PHONY: bench
 bench: ## Measure against peers (hack/bench/README.md says how to read it).
 	cd hack/bench && go run .
 
+.PHONY: load
+load: $(BIN)/wildout ## Measure the gateway with wrk, beside a bare handler.
+	./hack/services.sh wrk
+	cd hack/bench && go run ./load --wildout $(CURDIR)/$(BIN)/wildout
+
 ##@ The machine
 
 .PHONY: services
-services: ## Install the servers that the tests start: Redis and PostgreSQL.
+services: ## Install the programs that the tests start: Redis, PostgreSQL, Node.js, Chromium.
 	./hack/services.sh
+
+.PHONY: envtest
+envtest: ## Get the API server and etcd that the tests start (10 minutes, once).
+	@./hack/envtest.sh >/dev/null
 
 .PHONY: clean
 clean: ## Remove bin/.
@@ -91,7 +115,19 @@ $(CONTROLLER_GEN): hack/tools/go.sum
 $(GOLANGCI_LINT): hack/tools/go.sum
 	$(call build-tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
+$(BIN)/helm3: hack/tools/go.sum
+	$(call build-tool,helm.sh/helm/v3/cmd/helm)
+
+$(BIN)/helm4: hack/tools/go.sum
+	$(call build-tool,helm.sh/helm/v4/cmd/helm)
+
+$(BIN)/kustomize: hack/tools/go.sum
+	$(call build-tool,sigs.k8s.io/kustomize/kustomize/v5)
+
+$(BIN)/kubeconform: hack/tools/go.sum
+	$(call build-tool,github.com/yannh/kubeconform/cmd/kubeconform)
+
 define build-tool
-cd hack/tools && go build -o $(CURDIR)/$(BIN)/ $(1)
+cd hack/tools && go build -o $(abspath $@) $(1)
 @touch $@
 endef

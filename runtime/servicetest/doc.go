@@ -1,11 +1,12 @@
 // Package servicetest starts real servers for tests, and only for tests:
-// Redis and PostgreSQL, on free ports of 127.0.0.1, in temporary folders. Each
-// is stopped when its test ends, and dies with the test process even when that
-// is killed. Tests can stop, kill, restart and freeze a server to see what
-// their code makes of it. The package must not know what the servers are used
-// for.
+// Redis, PostgreSQL, Prometheus and the API server of Kubernetes, on free ports of
+// 127.0.0.1, in temporary folders. Each is stopped when its test ends, and dies
+// with the test process even when that is killed. Tests can stop, kill, restart
+// and freeze a server to see what their code makes of it. The package must not
+// know what the servers are used for.
 //
-// A missing program fails the test; `make services` installs what is needed.
+// A missing program fails the test; `make services envtest` installs what is
+// needed.
 //
 // A test that looks for leaked goroutines while a server runs should ignore
 // the one that waits for it:
