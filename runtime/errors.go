@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// ErrCancelled is what context.Cause says of the context of a handler whose run
+// was cancelled; the cause's text has the reason.
+var ErrCancelled = errors.New("the run was cancelled")
+
 // nonRetriableError marks a failure that another attempt cannot mend.
 type nonRetriableError struct{ err error }
 

@@ -26,8 +26,9 @@ type RunInfo struct {
 	Deadline time.Time
 	// EventID is the id of the event that started the run.
 	EventID string
-	// TraceParent is the W3C trace context of the run. May be empty.
-	TraceParent string
+	// TraceParent and TraceState are the W3C trace context of the attempt, for
+	// what it calls: headers of the same names. May be empty.
+	TraceParent, TraceState string
 }
 
 type stepKey struct{}

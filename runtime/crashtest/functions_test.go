@@ -122,6 +122,36 @@ spec:
   steps:
   - {name: doze, handler: doze, with: {value: 1}}
   - {name: wake, handler: effect, with: {value: 2}}
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: regret} # cancelled while it waits for its child
+spec:
+  triggers: [{event: order/regretted}]
+  steps:
+  - {name: begin, handler: effect, with: {value: 1}}
+  - {name: send, invoke: {function: parcel}}
+  - {name: never, handler: effect, with: {value: 2}}
+  onFailure:
+  - {name: tell, handler: effect, with: {value: 3}}
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: parcel} # cancelled with who invoked it
+spec:
+  triggers: [{event: never}]
+  steps:
+  - {name: pack, handler: effect, with: {value: 1}}
+  - {name: wait, waitForEvent: {event: never, timeout: 1h}}
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: stuck} # cancelled while its handler is under way
+spec:
+  triggers: [{event: stuck/asked}]
+  steps:
+  - {name: hang, handler: hang}
+  - {name: never, handler: effect, with: {value: 2}}
 `
 
 // effects are the steps of each function whose handlers have an effect, as a
@@ -138,7 +168,20 @@ var effects = map[string][]string{
 	"shared":   {"work", "done"},
 	"nightly":  {"tick"},
 	"slow":     {"doze", "wake"},
+	"regret":   {"begin"},
+	"parcel":   {"pack"},
+	"stuck":    {},
 }
+
+// optional are the functions whose runs may be cancelled before they have any
+// effect, or before it is committed.
+var optional = map[string]bool{"parcel": true}
+
+// reason is why runs are cancelled.
+const reason = "it was a mistake"
+
+// cancelled has the error of the runs of functions that are cancelled.
+var cancelled = map[string]string{"regret": reason, "parcel": "the run that invoked it was cancelled: " + reason, "stuck": reason}
 
 // outputs are what runs of each function end with; a function that is not here
 // has an output that depends on the run.
@@ -152,7 +195,7 @@ var outputs = map[string]string{
 }
 
 // eventTypes are all that the functions read, to find their streams.
-var eventTypes = []string{"order/placed", "order/paid", "order/told", "order/broken", "account/changed", "meter/read", "call/made", "slow/asked", "never"}
+var eventTypes = []string{"order/placed", "order/paid", "order/told", "order/broken", "account/changed", "meter/read", "call/made", "slow/asked", "order/regretted", "stuck/asked", "never"}
 
 // compileAll compiles the manifest. The cron function ticks once, at the time given.
 func compileAll(tick time.Time) (map[string]*plan.Plan, error) {

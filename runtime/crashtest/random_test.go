@@ -124,7 +124,10 @@ func (c *carnage) publishOne(i int) error {
 		// Two calls share a key.
 		return c.publish("call/made", fmt.Sprintf(`{"key":"k%d"}`, i/15), "caller", "shared")
 	default:
-		return c.publish("slow/asked", `{}`, "slow")
+		if i%2 == 0 {
+			return c.publish("slow/asked", `{}`, "slow")
+		}
+		return errors.Join(c.publish("order/regretted", `{}`, "regret", "parcel"), c.publish("stuck/asked", `{}`, "stuck"))
 	}
 }
 

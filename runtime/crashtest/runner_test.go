@@ -131,6 +131,13 @@ func (r *recorder) handlers(doze time.Duration) *wildout.Registry {
 	wildout.Add(all, "pack", r.pack)
 	wildout.Add(all, "compose", r.compose)
 	wildout.Add(all, "exclusive", r.exclusive)
+	wildout.Add(all, "hang", func(ctx context.Context, _ struct{}) (any, error) {
+		if _, err := r.redis.Do("HSET", begunKey(r.ns), wildout.Info(ctx).IdempotencyKey, r.name); err != nil {
+			return nil, err
+		}
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	})
 	wildout.Add(all, "doze", func(ctx context.Context, in input) (any, error) {
 		if _, err := r.redis.Do("HSET", begunKey(r.ns), wildout.Info(ctx).IdempotencyKey, r.name); err != nil {
 			return nil, err

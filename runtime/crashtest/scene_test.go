@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,7 @@ type scene struct {
 	twins     int               // events that are duplicates of others
 	unpaid    map[string]string // orders, and the value by which their waits are found
 	payLater  bool              // they are left to wait
+	regretted map[string]bool   // runs that were cancelled
 	processes []*crashtest.Process
 	proxies   []*crashtest.Proxy
 	crashes   int
@@ -55,7 +57,7 @@ type scene struct {
 // newScene makes a scene in a database of the server, which it has for itself.
 func newScene(server string, db int) (*scene, error) {
 	s := &scene{ns: fmt.Sprintf("c%d", namespaces.Add(1)), server: server, db: db, doze: 100 * time.Millisecond, grace: time.Second,
-		want: map[string]int{}, unpaid: map[string]string{}, committed: map[string]int{}}
+		want: map[string]int{}, unpaid: map[string]string{}, regretted: map[string]bool{}, committed: map[string]int{}}
 	var err error
 	if s.redis, err = crashtest.Dial(server); err != nil {
 		return nil, err
@@ -147,11 +149,49 @@ func (s *scene) mixed() error {
 		s.publish("call/made", `{"key":"k"}`, "caller", "shared"),
 		s.publish("call/made", `{"key":"k"}`, "caller", "shared"),
 		s.publish("slow/asked", `{}`, "slow"),
+		s.publish("order/regretted", `{}`, "regret", "parcel"),
+		s.publish("stuck/asked", `{}`, "stuck"),
 	)
 }
 
-// answer pays the orders that wait for it.
+// regret cancels runs that wait, or are stuck.
+func (s *scene) regret() error {
+	runs := map[string]string{} // by id
+	open, err := s.store.Open(context.Background(), "regret", 1000)
+	if err != nil {
+		return err
+	}
+	for _, run := range open {
+		if slices.ContainsFunc(run.Steps, func(step store.RecordStep) bool { return step.Name == "send" }) {
+			runs[run.ID] = "regret"
+		}
+	}
+	begun, err := s.redis.Strings("HKEYS", begunKey(s.ns))
+	if err != nil {
+		return err
+	}
+	for _, key := range begun {
+		if id, stuck := strings.CutSuffix(key, "/hang"); stuck {
+			runs[id] = "stuck"
+		}
+	}
+	for id, function := range runs {
+		if s.regretted[id] {
+			continue
+		}
+		if err := s.store.Cancel(context.Background(), function, id, reason); err != nil {
+			return err
+		}
+		s.regretted[id] = true
+	}
+	return nil
+}
+
+// answer pays the orders that wait for it, and cancels what is to be cancelled.
 func (s *scene) answer() error {
+	if err := s.regret(); err != nil {
+		return err
+	}
 	for id, value := range s.unpaid {
 		waiting, err := s.store.Waiters(context.Background(), "order", "order/paid", paidBy.String(), value)
 		if err != nil {

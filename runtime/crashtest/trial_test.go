@@ -221,7 +221,7 @@ func release(proxy *crashtest.Proxy) {
 
 // probe publishes something more, which the runners that are left must do.
 func (s *scene) probe() error {
-	err := errors.Join(s.publish("account/changed", `{"account":"x"}`, "account"), s.order("o2", false))
+	err := errors.Join(s.publish("account/changed", `{"account":"x"}`, "account"), s.order("o2", false), s.replay("listener"))
 	if err != nil {
 		return err
 	}
@@ -229,6 +229,20 @@ func (s *scene) probe() error {
 		return fmt.Errorf("new events: %w", err)
 	}
 	return nil
+}
+
+// replay runs one of the ended runs of a function again.
+func (s *scene) replay(function string) error {
+	ended, err := s.store.History(context.Background(), function, 1)
+	if err != nil {
+		return err
+	}
+	if len(ended) == 0 {
+		return fmt.Errorf("no run of %s has ended", function)
+	}
+	s.want[function]++
+	_, err = s.store.Replay(context.Background(), function, ended[0].ID)
+	return err
 }
 
 // logs returns what the processes wrote.

@@ -86,7 +86,7 @@ func (s *scene) verifyHistory(counts map[string]int) error {
 			for _, key := range expectedEffects(r) {
 				expected[key] = true
 				switch n := counts[key]; {
-				case n == 0:
+				case n == 0 && !optional[function]:
 					fault("%s: the effect of %s is missing", function, key)
 				case s.committed[key] > 0 && n > s.committed[key]:
 					fault("%s: the effect of %s is there %d times, %d of them when its step was committed before the crash", function, key, n, s.committed[key])
@@ -114,6 +114,12 @@ func (s *scene) fences() (n int) {
 }
 
 func (s *scene) verifyRecord(r store.Record) error {
+	if want, is := cancelled[r.Function]; is {
+		if r.Status != store.Cancelled || r.Error != want {
+			return fmt.Errorf("run %s of %s: %s with %q, want that it was cancelled with %q", r.ID, r.Function, r.Status, r.Error, want)
+		}
+		return nil
+	}
 	if r.Function == "refund" {
 		if r.Status != store.Failed || r.Error != "broken for good" || r.ErrorStep != "fail" {
 			return fmt.Errorf("run %s of refund: %s at %q with %q, want the failure of step fail", r.ID, r.Status, r.ErrorStep, r.Error)
@@ -156,7 +162,7 @@ func (s *scene) verifyOverlaps() error {
 
 // transient are the keys of a function, after its name, that must be gone when
 // nothing runs.
-var transient = []string{"run:", "timers", "wait:", "slots:", "queue:", "queued", "versions", "followers:"}
+var transient = []string{"run:", "timers", "wait:", "slots:", "queue:", "queued", "versions", "followers:", "cancels"}
 
 // leftovers lists what should not be there once all runs have ended.
 func (s *scene) leftovers(alive int) (left []string, err error) {

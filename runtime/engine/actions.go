@@ -141,7 +141,8 @@ func (x *execution) invoke(u *unit, now time.Time) *Failure {
 		}
 		// The id has the time of the invocation: a run looks for events from there on.
 		child := Child{Function: inv.Function, RunID: event.DerivedID(now, inv.Function, x.run.ID, u.path)}
-		child.Event = event.Event{ID: child.RunID, Type: InvokeType, Source: "wildout:" + x.run.Plan.Function, Subject: x.run.ID, Time: now.UTC().Truncate(time.Millisecond), Data: data, TraceParent: x.run.Event.TraceParent}
+		child.Event = event.Event{ID: child.RunID, Type: InvokeType, Source: "wildout:" + x.run.Plan.Function, Subject: x.run.ID, Time: now.UTC().Truncate(time.Millisecond), Data: data}
+		child.Event.TraceParent, child.Event.TraceState = x.sends(u)
 		u.prog.Child = child.RunID
 		if inv.Timeout > 0 {
 			u.prog.Due = now.Add(inv.Timeout).UnixMilli()
@@ -177,6 +178,7 @@ func jsonOrEmpty(v *plan.Value, scope *plan.Scope) (json.RawMessage, error) {
 func (x *execution) send(u *unit) *Failure {
 	now := x.Now()
 	events := make([]OutEvent, len(u.node.step.Send))
+	parent, state := x.sends(u)
 	ids := make([]string, len(events))
 	for i, s := range u.node.step.Send {
 		data, err := jsonOrEmpty(s.Data, &x.scope)
@@ -194,7 +196,7 @@ func (x *execution) send(u *unit) *Failure {
 			dedupe = true
 		}
 		ids[i] = id
-		events[i] = OutEvent{Dedupe: dedupe, Event: event.Event{ID: id, Type: s.Type, Source: "wildout:" + x.run.Plan.Function, Subject: x.run.ID, Time: now, Data: data, TraceParent: x.run.Event.TraceParent}}
+		events[i] = OutEvent{Dedupe: dedupe, Event: event.Event{ID: id, Type: s.Type, Source: "wildout:" + x.run.Plan.Function, Subject: x.run.ID, Time: now, Data: data, TraceParent: parent, TraceState: state}}
 	}
 	output, _ := json.Marshal(ids) // strings cannot fail
 	r := result{Output: output, Attempts: 1, Start: u.prog.Since}

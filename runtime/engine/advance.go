@@ -48,7 +48,7 @@ func (x *execution) start(n *node) *Failure {
 			return x.endNode(n, result{Error: "if: " + err.Error()})
 		}
 		if !yes {
-			n.state, n.result = ended, result{Start: n.since.UnixMilli(), skipped: true}
+			n.state, n.result = ended, result{Start: x.since(n), skipped: true}
 			return nil
 		}
 	}
@@ -129,11 +129,18 @@ func (x *execution) load(u *unit) *Failure {
 			return &Failure{Message: err.Error(), Step: u.node.step.Name}
 		}
 		x.remember(u)
+		u.past = u.prog.Parks == 0 || u.prog.Parks != x.parks
+		if u.prog.Since > 0 && (u.node.step.Wait != nil || u.node.step.Invoke != nil) {
+			// What ended the wait knew only when it came: the step began with the wait.
+			r.Duration += max(0, r.Start-u.prog.Since)
+			r.Start = min(r.Start, u.prog.Since)
+		}
 		return x.endUnit(u, r)
 	}
 	if u.prog.Since == 0 {
 		u.prog.Since = x.clock.UnixMilli()
 	} else {
+		u.past = u.prog.Parks != x.parks
 		u.node.since = millis(u.prog.Since)
 	}
 	return nil
@@ -142,6 +149,7 @@ func (x *execution) load(u *unit) *Failure {
 // endUnit ends a unit and says whether that fails the run.
 func (x *execution) endUnit(u *unit, r result) *Failure {
 	x.machine.end(u, r)
+	x.passed(u, &r)
 	if r.Error != "" && !u.node.step.ContinueOnError {
 		return &Failure{Message: r.Error, Step: u.path, Attempts: r.Attempts}
 	}
@@ -151,8 +159,8 @@ func (x *execution) endUnit(u *unit, r result) *Failure {
 // endNow ends a unit with a result that needs no commit: a pure one, which a
 // second execution finds again.
 func (x *execution) endNow(u *unit, output json.RawMessage, err error) *Failure {
-	now := x.Now().UnixMilli()
-	r := result{Output: output, Attempts: 1, Start: u.prog.Since, Duration: now - u.prog.Since}
+	r := result{Output: output, Attempts: 1}
+	r.Start, r.Duration = x.span(u)
 	if err == nil && len(output) > wildout.MaxOutputBytes {
 		err = fmt.Errorf("the output is %d bytes, the limit is %d", len(output), wildout.MaxOutputBytes)
 	}
@@ -160,6 +168,34 @@ func (x *execution) endNow(u *unit, output json.RawMessage, err error) *Failure 
 		r.Output, r.Error = nil, err.Error()
 	}
 	return x.endUnit(u, r)
+}
+
+// span is the start and the length of a step that ends without a commit, in ms.
+// A sleep ends when it is due, however late the run goes on. What an earlier
+// execution has computed already took place then.
+func (x *execution) span(u *unit) (start, took int64) {
+	step, now := u.node.step, x.Now().UnixMilli()
+	switch {
+	case u.prog.Due > 0 && (step.Sleep > 0 || step.SleepUntil != nil):
+		now = min(now, max(u.prog.Due, u.prog.Since))
+	case x.resumed && (step.Set != nil || step.Assert != nil):
+		return x.since(u.node), 0
+	}
+	return u.prog.Since, now - u.prog.Since
+}
+
+// since is when a step that leaves nothing in the journal could begin, in ms:
+// when what it needs had ended.
+func (x *execution) since(n *node) int64 {
+	if !x.resumed {
+		return n.since.UnixMilli()
+	}
+	at := x.origin
+	for _, i := range n.step.Needs {
+		r := &x.machine.nodes[i].result
+		at = max(at, r.Start+r.Duration)
+	}
+	return at
 }
 
 // begin takes the action of a unit, or goes on with it.

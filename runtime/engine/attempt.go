@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	wildout "github.com/wildout/wildout/runtime"
 )
@@ -108,6 +109,7 @@ type attempt struct {
 	ctx   context.Context
 	final bool
 	here  bool // called by the loop itself
+	seen  Attempt
 
 	// The fields below belong to the watch.
 	index int       // place in its list; -1 once it was taken out
@@ -154,12 +156,14 @@ func (x *execution) launch() (done completion, mine bool) {
 func (a *attempt) do() (done completion, mine bool) {
 	x, u := a.x, a.unit
 	a.start = x.Now()
+	a.seen = Attempt{Step: u.node.step.Name, Path: u.path, Handler: u.node.step.Handler, Number: a.prog.Attempts, Start: a.start}
+	parent := x.begins(a.leg.ctx, &a.seen)
 	info := wildout.RunInfo{
 		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: a.prog.Attempts,
 		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: time.Now().Add(u.node.step.Timeout),
-		EventID: x.run.Event.ID, TraceParent: x.run.Event.TraceParent,
+		EventID: x.run.Event.ID, TraceParent: a.seen.TraceParent, TraceState: a.seen.TraceState,
 	}
-	ctx, cancel := wildout.NewStepContext(a.leg.ctx, info, &subSteps{x: x, leg: a.leg, path: u.path})
+	ctx, cancel := wildout.NewStepContext(parent, info, &subSteps{x: x, leg: a.leg, path: u.path})
 	defer cancel()
 	a.ctx = ctx
 	x.watch.add(a)
@@ -198,23 +202,28 @@ func (a *attempt) giveUp() {
 func (a *attempt) judge(output json.RawMessage, err error) completion {
 	x, u, prog := a.x, a.unit, a.prog
 	step, now := u.node.step, x.Now()
-	r := result{Output: output, Attempts: prog.Attempts, Start: a.start.UnixMilli(), Duration: now.Sub(a.start).Milliseconds()}
+	r := result{Output: output, Attempts: prog.Attempts, Start: a.start.UnixMilli(), Duration: now.Sub(a.start).Milliseconds(), Tries: prog.Tries}
 	if err == nil {
+		x.ends(&a.seen, AttemptOK, now, nil)
 		if a.final {
 			return completion{unit: u, result: r}
 		}
 		return x.commit(a.leg, u, r)
 	}
 	if a.leg.ctx.Err() != nil {
+		x.ends(&a.seen, AttemptInterrupted, now, err)
 		return completion{unit: u, stopped: true}
 	}
 	var broken *journalError
 	if errors.As(err, &broken) {
+		x.ends(&a.seen, AttemptInterrupted, now, err)
 		return completion{unit: u, err: broken}
 	}
 	if wait, put := wildout.SnoozeDelay(err); put {
 		prog.Attempts-- // the handler did nothing
 		prog.Error, prog.Due = clip(err.Error()), now.Add(max(time.Millisecond, wait)).UnixMilli()
+		a.seen.Wait = wait
+		x.ends(&a.seen, AttemptSnoozed, now, err)
 		return completion{unit: u, waits: true, prog: prog}
 	}
 	if !wildout.IsNonRetriable(err) && prog.Attempts < step.Retry.MaxAttempts {
@@ -223,9 +232,16 @@ func (a *attempt) judge(output json.RawMessage, err error) completion {
 			wait = backoff(step.Retry, prog.Attempts)
 		}
 		prog.Error, prog.Due = clip(err.Error()), now.Add(max(time.Millisecond, wait)).UnixMilli()
+		prog.Tries = addTry(prog.Tries, r.Start, r.Duration, err)
+		a.seen.Wait = wait
+		x.ends(&a.seen, AttemptRetry, now, err)
 		return completion{unit: u, waits: true, prog: prog}
 	}
+	x.ends(&a.seen, AttemptFailed, now, err)
 	r.Output, r.Error = nil, clip(err.Error())
+	if prog.Attempts > 1 {
+		r.Tries = addTry(prog.Tries, r.Start, r.Duration, err)
+	}
 	if step.ContinueOnError && !a.final {
 		return x.commit(a.leg, u, r)
 	}
@@ -235,9 +251,15 @@ func (a *attempt) judge(output json.RawMessage, err error) completion {
 // maxErrorBytes bounds what is stored of an error; a stack of a panic fits.
 const maxErrorBytes = 8 << 10
 
-func clip(s string) string {
-	if len(s) <= maxErrorBytes {
+func clip(s string) string { return cut(s, maxErrorBytes) }
+
+// cut bounds a text, in bytes; it does not part a character.
+func cut(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	return s[:maxErrorBytes] + "… (cut)"
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "… (cut)"
 }

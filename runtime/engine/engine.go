@@ -70,6 +70,7 @@ type Wait struct {
 type Child struct {
 	Function string
 	RunID    string
+	Path     string // of the step that invokes it
 	Event    event.Event
 }
 
@@ -91,6 +92,10 @@ type Run struct {
 	// handler that has nothing beside it is called in the goroutine of Execute:
 	// changing goroutines costs more than most handlers. Nil: never.
 	Elsewhere func(Outcome, error)
+	// Cancel ends the run from outside. Nil: nothing does.
+	Cancel *Cancel
+	// Observer is told what happens; may be nil.
+	Observer Observer
 }
 
 // Engine executes runs. It is safe for many runs at once.
@@ -124,13 +129,15 @@ const (
 	Parked
 	// Interrupted means that the runner stops or was fenced.
 	Interrupted
+	// Cancelled means that the run ends since Run.Cancel says so, without onFailure.
+	Cancelled
 )
 
 // Outcome is how an execution ended.
 type Outcome struct {
 	Kind    Kind
 	Output  json.RawMessage // Finished
-	Failure *Failure        // Failed
+	Failure *Failure        // Failed, Cancelled
 	Steps   []StepRecord
 	// Due is when a parked run must be looked at again; zero: when something
 	// arrives for it.
@@ -142,6 +149,9 @@ type Outcome struct {
 	Progress map[string][]byte
 	// Waits are the registered waits of the run that may still stand.
 	Waits []Wait
+	// Children are the invoked runs that a run which was cancelled, or failed,
+	// still waits for; of each only Function, RunID and Path are set.
+	Children []Child
 	// Active is the active time of the run so far.
 	Active time.Duration
 }
@@ -154,29 +164,6 @@ type Failure struct {
 	// OnFailure is what went wrong in the onFailure steps themselves.
 	OnFailure string `json:"onFailure,omitempty"`
 }
-
-// StepRecord is a step in the history of a run.
-type StepRecord struct {
-	Name     string
-	Status   Status
-	Attempts int
-	Start    time.Time
-	Duration time.Duration
-	Error    string
-	Due      time.Time // waiting
-}
-
-// Status of a step in the history.
-type Status string
-
-// The states that a step can be in when an execution ends.
-const (
-	StatusOK      Status = "ok"
-	StatusFailed  Status = "failed"
-	StatusSkipped Status = "skipped"
-	StatusWaiting Status = "waiting"
-	StatusPending Status = "pending"
-)
 
 // backoff returns the wait after the given number of failed attempts.
 func backoff(r plan.Retry, attempts int) time.Duration {

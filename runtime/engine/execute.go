@@ -36,12 +36,15 @@ type execution struct {
 	durable context.Context // for the journal: what was done is written down even when the leg's ctx has ended
 	running int
 	wrote   atomic.Bool // the journal holds a result, and with it the version
-	subs    outputs
+	subs    subResults
 	replay  bool      // only pure steps are taken
 	asOf    time.Time // with replay: when it was
 	failure *Failure
 	begun   time.Time
 	waits   []Wait
+	resumed bool  // an execution before this one has begun the run
+	origin  int64 // ms, when the first steps of the machine could begin
+	parks   int   // how often the run came to wait before; counted for the Observer
 }
 
 // leg is one walk over a list of steps, as its attempts see it: they may
@@ -82,6 +85,8 @@ var errFailed = errors.New("another step of the run failed")
 func (e *Engine) Execute(ctx context.Context, run *Run) (Outcome, error) {
 	x := &execution{Engine: e, run: run, begun: e.Now(), parent: ctx, durable: context.WithoutCancel(ctx)}
 	x.wrote.Store(len(run.Results) > 0)
+	x.resumed, x.origin = len(run.Results)+len(run.Progress) > 0, run.StartedAt.UnixMilli()
+	x.countParks()
 	x.scope = plan.Scope{
 		Event: &run.Event, Env: e.Env,
 		Run: plan.RunVar{ID: run.ID, Function: run.Plan.Function, Attempt: run.Attempt, StartedAt: run.StartedAt},
@@ -96,6 +101,7 @@ func (e *Engine) Execute(ctx context.Context, run *Run) (Outcome, error) {
 		x.failure = &Failure{Message: r.Error, Step: r.stepName(), Attempts: r.Attempts}
 		_ = x.recall(millis(r.Start)) // why the run failed is fixed
 		x.recallFailure()
+		x.origin = r.Start
 		x.onFailure()
 	} else {
 		x.walk()
@@ -152,6 +158,7 @@ func (x *execution) fail(out Outcome) {
 		return
 	}
 	x.failure = &Failure{Message: fixed.Error, Step: fixed.stepName(), Attempts: fixed.Attempts}
+	x.origin = fixed.Start
 	x.onFailure()
 }
 
@@ -190,8 +197,8 @@ func (x *execution) onFailure() {
 
 // afterFailure is what a run has come to whose onFailure steps were walked.
 func (x *execution) afterFailure(out Outcome) Outcome {
-	out.Steps = append(x.main.records(), out.Steps...)
-	if out.Kind == Parked || out.Kind == Interrupted {
+	out.Steps = append(x.records(x.main), out.Steps...)
+	if out.Kind == Parked || out.Kind == Interrupted || out.Kind == Cancelled {
 		return out
 	}
 	if out.Kind == Failed {
@@ -206,6 +213,11 @@ func (x *execution) walk() {
 	ctx, stop := context.WithCancelCause(x.parent)
 	x.leg = &leg{ctx: ctx, cancel: stop, events: make(chan completion, 1)}
 	x.failed = nil
+	if x.run.Cancel.attach(stop) {
+		_ = x.recall(x.Now()) // for the history; what had failed does not matter any more
+		x.loop()
+		return
+	}
 	if left, bounded := x.timeLeft(); bounded && left <= 0 {
 		stop(errTimeout)
 		x.failed = x.recall(x.Now())

@@ -15,6 +15,7 @@ type result struct {
 	Attempts int             `json:"n,omitempty"`
 	Start    int64           `json:"t,omitempty"` // ms since 1970
 	Duration int64           `json:"d,omitempty"` // ms
+	Tries    []try           `json:"r,omitempty"` // failed attempts, where there were several attempts
 	// Version is the version of the function; only the first result of a run
 	// carries it.
 	Version string `json:"v,omitempty"`
@@ -30,6 +31,13 @@ type progress struct {
 	Seen     string `json:"s,omitempty"` // the wait is registered, and the stream was looked through up to here
 	Child    string `json:"c,omitempty"` // id of the child run
 	Version  string `json:"v,omitempty"` // as in result, where the first write of a run is no result
+	Tries    []try  `json:"r,omitempty"` // failed attempts
+	Parks    int    `json:"k,omitempty"` // which time that the run came to wait this is from
+}
+
+// empty reports whether nothing is to be kept.
+func (p *progress) empty() bool {
+	return p.Attempts == 0 && p.Error == "" && p.Since == 0 && p.Due == 0 && p.Seen == "" && p.Child == "" && p.Version == ""
 }
 
 // encode writes the journal form by hand: encoding/json costs more than all
@@ -43,14 +51,13 @@ func (r *result) encode() []byte {
 		b = append(b, `",`...)
 	}
 	if r.Error != "" {
-		text, _ := json.Marshal(r.Error) // a string cannot fail
-		b = append(b, `"e":`...)
-		b = append(b, text...)
+		b = appendString(b, `"e":`, r.Error)
 		b = append(b, ',')
 	}
 	b = appendInt(b, `"n":`, int64(r.Attempts))
 	b = appendInt(b, `"t":`, r.Start)
 	b = appendInt(b, `"d":`, r.Duration)
+	b = appendTries(b, r.Tries)
 	if len(r.Output) > 0 {
 		b = append(b, `"o":`...)
 		b = append(b, r.Output...)
@@ -100,10 +107,15 @@ func VersionOf(journal ...map[string][]byte) string {
 
 // ChildResult returns the journal form of what a child run gives its parent's
 // step: the output, or the failure as the step's error.
-func ChildResult(startedAt, now time.Time, output json.RawMessage, failure *Failure) []byte {
-	r := result{Output: output, Attempts: 1, Start: startedAt.UnixMilli(), Duration: now.Sub(startedAt).Milliseconds()}
-	if failure != nil {
-		r.Output, r.Error = nil, "the invoked run failed: "+failure.Message
+func ChildResult(startedAt, now time.Time, out *Outcome) []byte {
+	r := result{Output: out.Output, Attempts: 1, Start: startedAt.UnixMilli(), Duration: now.Sub(startedAt).Milliseconds()}
+	switch {
+	case out.Kind == Cancelled && out.Failure.Message == "":
+		r.Output, r.Error = nil, "the invoked run was cancelled"
+	case out.Kind == Cancelled:
+		r.Output, r.Error = nil, "the invoked run was cancelled: "+out.Failure.Message
+	case out.Failure != nil:
+		r.Output, r.Error = nil, "the invoked run failed: "+out.Failure.Message
 	}
 	return r.encode()
 }

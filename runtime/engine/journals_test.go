@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,7 @@ type golden struct {
 		Waits  []string `json:"waits"`
 		Calls  []string `json:"calls"`
 		Steps  []string `json:"steps"`
+		Tries  []string `json:"tries"`
 	} `json:"want"`
 }
 
@@ -39,7 +41,7 @@ type golden struct {
 // outlive the release that began it: these files are never changed, only added to.
 func TestJournals(t *testing.T) {
 	files, err := filepath.Glob("testdata/journals/*/*.json")
-	if err != nil || len(files) < 14 {
+	if err != nil || len(files) < 17 {
 		t.Fatalf("journals: %v, %v", files, err)
 	}
 	for _, file := range files {
@@ -90,6 +92,7 @@ func (g *golden) check(t *testing.T, b *bed) {
 		t.Fatal(err)
 	}
 	wantAll(t, "steps", statuses(out), g.Want.Steps)
+	wantAll(t, "tries", tries(out.Steps), g.Want.Tries)
 	switch g.Want.Kind {
 	case "finished":
 		succeeded(t, out, g.Want.Output)
@@ -105,6 +108,17 @@ func (g *golden) check(t *testing.T, b *bed) {
 	if len(g.Want.Waits) > 0 {
 		want(t, "waits to take back", len(out.Waits), len(g.Want.Waits))
 	}
+}
+
+// tries tells the failed attempts: path, start and length in ms, error.
+func tries(steps []engine.StepRecord) (all []string) {
+	for _, s := range steps {
+		for _, try := range s.Tries {
+			all = append(all, fmt.Sprint(s.Name, " ", try.Start.UnixMilli(), " ", try.Duration.Milliseconds(), " ", try.Error))
+		}
+		all = append(all, tries(s.Parts)...)
+	}
+	return all
 }
 
 // composed is a handler with two sub-steps.

@@ -40,6 +40,8 @@ type unit struct {
 	state state
 	prog  progress
 	res   result
+	// past: an execution before this one saw the end.
+	past bool
 	// looked: this execution has seen to the registration of the wait.
 	looked bool
 }
@@ -175,39 +177,4 @@ func (m *machine) due() (earliest time.Time, waits bool) {
 func (m *machine) ticks() bool {
 	due, _ := m.due()
 	return !due.IsZero()
-}
-
-// records tells the steps for the history.
-func (m *machine) records() []StepRecord {
-	var all []StepRecord
-	for _, n := range m.nodes {
-		r := StepRecord{Name: n.step.Name, Attempts: n.result.Attempts, Error: n.result.Error}
-		switch {
-		case n.state == pending:
-			r.Status = StatusPending
-		case n.state != ended:
-			r.Status = StatusWaiting
-			r.Start = n.since
-			for _, u := range n.units {
-				if due := millis(u.prog.Due); u.state == waiting && (r.Due.IsZero() || due.Before(r.Due)) {
-					r.Due = due
-				}
-				r.Attempts = max(r.Attempts, u.prog.Attempts)
-				if u.prog.Error != "" {
-					r.Error = u.prog.Error
-				}
-			}
-		case n.result.skipped:
-			r.Status = StatusSkipped
-		case n.result.Error != "":
-			r.Status = StatusFailed
-		default:
-			r.Status = StatusOK
-		}
-		if n.state == ended {
-			r.Start, r.Duration = millis(n.result.Start), time.Duration(n.result.Duration)*time.Millisecond
-		}
-		all = append(all, r)
-	}
-	return all
 }

@@ -26,10 +26,13 @@ func (x *execution) interrupted() bool { return x.parent.Err() != nil }
 
 // settle says what the execution has come to, once nothing runs.
 func (x *execution) settle() (Outcome, error) {
-	out := Outcome{Steps: x.machine.records(), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
+	out := Outcome{Steps: x.records(x.machine), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
 	switch {
+	case x.cancelled():
+		out.Kind, out.Failure, out.Children = Cancelled, &Failure{Message: x.run.Cancel.Reason()}, x.children()
+		return out, nil
 	case x.failed != nil:
-		out.Kind, out.Failure = Failed, x.failed
+		out.Kind, out.Failure, out.Children = Failed, x.failed, x.children()
 		return out, nil
 	case x.machine.done():
 		return x.finished(out), nil
@@ -37,7 +40,7 @@ func (x *execution) settle() (Outcome, error) {
 		out.Kind, out.Progress = Interrupted, x.openProgress()
 		return out, nil
 	case errors.Is(context.Cause(x.leg.ctx), errTimeout):
-		out.Kind, out.Failure = Failed, x.timeoutFailure()
+		out.Kind, out.Failure, out.Children = Failed, x.timeoutFailure(), x.children()
 		return out, nil
 	}
 	due, waits := x.machine.due()
@@ -56,8 +59,10 @@ func (x *execution) openProgress() map[string][]byte {
 	open := map[string][]byte{}
 	for _, n := range x.machine.nodes {
 		for _, u := range n.units {
-			if u.state != pending && u.state != ended && u.prog != (progress{}) {
-				open[u.path] = u.prog.encode()
+			if u.state != pending && u.state != ended && !u.prog.empty() {
+				prog := u.prog
+				prog.Parks = x.parks + 1
+				open[u.path] = prog.encode()
 			}
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strings"
 	"sync"
 
 	wildout "github.com/wildout/wildout/runtime"
@@ -24,27 +26,34 @@ type subSteps struct {
 	path string
 }
 
-// outputs are those of the sub-steps that this execution has committed, by
+// subResults are those of the sub-steps that this execution has committed, by
 // path: a later attempt of the same execution finds them here.
-type outputs struct {
+type subResults struct {
 	mu   sync.Mutex
-	done map[string]json.RawMessage
+	done map[string]result
 }
 
-func (o *outputs) get(path string) (json.RawMessage, bool) {
+func (o *subResults) get(path string) (result, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	output, known := o.done[path]
-	return output, known
+	r, known := o.done[path]
+	return r, known
 }
 
-func (o *outputs) put(path string, output json.RawMessage) {
+func (o *subResults) put(path string, r result) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.done == nil {
-		o.done = map[string]json.RawMessage{}
+		o.done = map[string]result{}
 	}
-	o.done[path] = output
+	o.done[path] = r
+}
+
+// all returns a copy; nil when there are none, as a rule.
+func (o *subResults) all() map[string]result {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.done)
 }
 
 // Do implements wildout.SubSteps.
@@ -53,8 +62,8 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 		return nil, wildout.NonRetriable(fmt.Errorf("a durable sub-step of %s has no name", s.path))
 	}
 	path := s.path + "/" + name
-	if output, known := s.x.subs.get(path); known {
-		return output, nil
+	if r, known := s.x.subs.get(path); known {
+		return r.Output, nil
 	}
 	if b, ok := s.x.run.Results[path]; ok {
 		r, err := decodeResult(path, b)
@@ -63,12 +72,19 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 	info := wildout.Info(ctx)
 	info.Step, info.IdempotencyKey = path, info.RunID+"/"+path
 	start := s.x.Now()
-	inner, cancel := wildout.NewStepContext(ctx, info, &subSteps{x: s.x, leg: s.leg, path: path})
+	step, _, _ := strings.Cut(s.path, "/")
+	step, _, _ = strings.Cut(step, "[")
+	seen := Attempt{Step: step, Path: path, Number: info.Attempt, Start: start}
+	parent := s.x.begins(ctx, &seen)
+	info.TraceParent, info.TraceState = seen.TraceParent, seen.TraceState
+	inner, cancel := wildout.NewStepContext(parent, info, &subSteps{x: s.x, leg: s.leg, path: path})
 	defer cancel()
 	output, err := fn(inner)
 	if err != nil {
+		s.x.ends(&seen, AttemptFailed, s.x.Now(), err)
 		return nil, err
 	}
+	s.x.ends(&seen, AttemptOK, s.x.Now(), nil)
 	if s.leg.left.Load() {
 		return nil, &journalError{fmt.Errorf("sub-step %s came too late: its attempt was given up", path)}
 	}
@@ -84,6 +100,6 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 	if r, err = decodeWinner(path, b, r); err != nil {
 		return nil, &journalError{err}
 	}
-	s.x.subs.put(path, r.Output)
+	s.x.subs.put(path, r)
 	return r.Output, nil
 }

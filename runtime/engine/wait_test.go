@@ -167,14 +167,14 @@ func TestInvoke(t *testing.T) {
 			want(t, "time in the id", at.UnixMilli(), b.began.UnixMilli())
 			b.must()
 			want(t, "children", len(b.journal.children), 1)
-			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), json.RawMessage(`{"x":1}`), nil)
+			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{Output: json.RawMessage(`{"x":1}`)})
 			succeeded(t, b.must(), `{"x":1}`)
 		})
 	})
 	t.Run("fails", func(t *testing.T) {
 		both(t, spec, func(t *testing.T, b *bed) {
 			b.must()
-			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), nil, &engine.Failure{Message: "oh"})
+			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: "oh"}})
 			failed(t, b.must(), "call", "the invoked run failed: oh")
 		})
 	})

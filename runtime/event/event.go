@@ -28,6 +28,8 @@ type Event struct {
 	Time time.Time `json:"time"`
 	// TraceParent is the W3C trace context of the publisher. May be empty.
 	TraceParent string `json:"traceparent,omitempty"`
+	// TraceState is what tracing systems add to it. May be empty.
+	TraceState string `json:"tracestate,omitempty"`
 	// Data is one JSON value, an object as a rule.
 	Data json.RawMessage `json:"data"`
 }
@@ -40,6 +42,7 @@ const (
 	FieldSource      = "source"
 	FieldSubject     = "subject"
 	FieldTraceParent = "traceparent"
+	FieldTraceState  = "tracestate"
 )
 
 // MalformedError says that a stream entry is not an event. No retry mends it.
@@ -50,12 +53,12 @@ func (e *MalformedError) Error() string { return "malformed event: " + e.Reason 
 // Fields returns the fields and values of the stream entry for e, in the
 // order of the wire form; empty attributes are left out.
 func (e *Event) Fields() []any {
-	fields := make([]any, 0, 10)
+	fields := make([]any, 0, 12)
 	if e.ID != "" {
 		fields = append(fields, FieldID, e.ID)
 	}
 	for _, f := range [...]struct{ name, value string }{
-		{FieldSource, e.Source}, {FieldSubject, e.Subject}, {FieldTraceParent, e.TraceParent},
+		{FieldSource, e.Source}, {FieldSubject, e.Subject}, {FieldTraceParent, e.TraceParent}, {FieldTraceState, e.TraceState},
 	} {
 		if f.value != "" {
 			fields = append(fields, f.name, f.value)
@@ -70,8 +73,9 @@ func Parse(fields map[string]any) (Event, error) {
 	text := func(name string) string { s, _ := fields[name].(string); return s }
 	e := Event{
 		ID: text(FieldID), Source: text(FieldSource), Subject: text(FieldSubject),
-		TraceParent: text(FieldTraceParent),
 	}
+	// A plain XADD may hold anything, and no handler should have to look.
+	e.TraceParent, e.TraceState = TraceContext(text(FieldTraceParent), text(FieldTraceState))
 	data, ok := fields[FieldData].(string)
 	if !ok {
 		return e, &MalformedError{fmt.Sprintf("no field %q; publish it with: XADD <stream> * data '<JSON object>'", FieldData)}

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,24 @@ func TestDerivedID(t *testing.T) {
 	}
 }
 
+func TestIDBytes(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_123)
+	for _, part := range []string{"a", "b", "c"} {
+		id := DerivedID(at, part)
+		got, ok := IDBytes(id)
+		sum := sha256.Sum256([]byte("\x01" + part))
+		want := append([]byte{0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b}, sum[:10]...)
+		if !ok || !bytes.Equal(got[:], want) {
+			t.Errorf("IDBytes(%s) = %x, %v, want %x", id, got, ok, want)
+		}
+	}
+	for _, bad := range []string{"", "x", strings.Repeat("!", 26), strings.Repeat("Z", 26), strings.Repeat("0", 27)} {
+		if _, ok := IDBytes(bad); ok {
+			t.Errorf("IDBytes(%q) accepts it", bad)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fields map[string]any
@@ -56,7 +75,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestFieldsRoundTrip(t *testing.T) {
-	e := Event{ID: "1", Source: "s", Subject: "u", TraceParent: "00-a-b-01", Data: []byte(`{"n":1}`)}
+	e := Event{ID: "1", Source: "s", Subject: "u", TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", TraceState: "a=1,b=2", Data: []byte(`{"n":1}`)}
 	fields := map[string]any{}
 	list := e.Fields()
 	for i := 0; i < len(list); i += 2 {
@@ -70,7 +89,7 @@ func TestFieldsRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != e.ID || got.Source != e.Source || got.Subject != e.Subject || got.TraceParent != e.TraceParent || !bytes.Equal(got.Data, e.Data) {
+	if got.ID != e.ID || got.Source != e.Source || got.Subject != e.Subject || got.TraceParent != e.TraceParent || got.TraceState != e.TraceState || !bytes.Equal(got.Data, e.Data) {
 		t.Errorf("got %+v, want %+v", got, e)
 	}
 }

@@ -9,8 +9,18 @@ import (
 	"time"
 )
 
-// crockford is the alphabet of ULIDs: no I, L, O, U.
-var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+// crockfordDigits is the alphabet of ULIDs: no I, L, O, U.
+const crockfordDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+// crockfordValues has the value of each digit, and 1 more; 0 for what is none.
+var crockfordValues = func() (values [256]byte) {
+	for i, digit := range []byte(crockfordDigits) {
+		values[digit] = byte(i) + 1
+	}
+	return values
+}()
+
+var crockford = base32.NewEncoding(crockfordDigits).WithPadding(base32.NoPadding)
 
 // DerivedID returns an id in the form of a ULID (26 characters that sort by
 // time) made of a time and of what it stands for: the same parts give the
@@ -71,4 +81,27 @@ func EntryTime(entry string) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(n).UTC()
+}
+
+// IDBytes returns the 128 bits of an id that DerivedID made, and whether id has
+// that form.
+func IDBytes(id string) (b [16]byte, ok bool) {
+	if len(id) != 26 || id[0] > '7' {
+		return b, false
+	}
+	// 26 characters are 130 bits, of which the first two are 0.
+	bits, n, have := uint32(0), 0, -2
+	for i := range len(id) {
+		digit := crockfordValues[id[i]]
+		if digit == 0 {
+			return b, false
+		}
+		bits, have = bits<<5|uint32(digit-1), have+5
+		if have >= 8 {
+			have -= 8
+			b[n] = byte(bits >> have)
+			n++
+		}
+	}
+	return b, true
 }

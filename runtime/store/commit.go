@@ -58,6 +58,7 @@ type Committer struct {
 	wg      sync.WaitGroup
 	cancel  context.CancelFunc
 	stats   CommitStats
+	observe func(operations, repeat int, took time.Duration)
 	trouble [flushers]error // what each flusher repeats its writes for
 }
 
@@ -74,7 +75,7 @@ type CommitStats struct {
 func (s *Store) NewCommitter(function string, limits HistoryLimits, guard func() error) *Committer {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := s.keys
-	c := &Committer{store: s, function: function, runs: k.Run(function, ""), ends: []string{k.Done(function), k.Dead(function), k.Versions(function), k.Counters(function)}, limits: limits, guard: guard, wake: make(chan struct{}, flushers), cancel: cancel}
+	c := &Committer{store: s, function: function, runs: k.Run(function, ""), ends: []string{k.Done(function), k.Dead(function), k.Versions(function), k.Counters(function), k.Cancels(function)}, limits: limits, guard: guard, wake: make(chan struct{}, flushers), cancel: cancel}
 	for i := range flushers {
 		c.wg.Go(func() { c.loop(ctx, &c.trouble[i]) })
 	}
@@ -105,6 +106,14 @@ func (c *Committer) Stats() CommitStats {
 		}
 	}
 	return stats
+}
+
+// Observe has fn told of every flush: its operations, how many of them must be
+// sent again, and how long Redis took. It must return at once.
+func (c *Committer) Observe(fn func(operations, repeat int, took time.Duration)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.observe = fn
 }
 
 // do waits until op was flushed.
@@ -208,12 +217,13 @@ func (c *Committer) flush(ctx context.Context, batch []*operation, trouble *erro
 		}
 		rest = rest[n:]
 	}
+	began := time.Now()
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	return c.settle(ctx, batch, trouble)
+	return c.settle(ctx, batch, time.Since(began), trouble)
 }
 
 // settle answers those who wait and returns what must be sent again.
-func (c *Committer) settle(ctx context.Context, batch []*operation, trouble *error) (again []*operation) {
+func (c *Committer) settle(ctx context.Context, batch []*operation, took time.Duration, trouble *error) (again []*operation) {
 	var refused error
 	reload := false
 	for _, op := range batch {
@@ -238,7 +248,11 @@ func (c *Committer) settle(ctx context.Context, batch []*operation, trouble *err
 	c.stats.Operations += int64(len(batch) - len(again))
 	c.stats.Retries += int64(len(again))
 	*trouble = Explain(refused)
+	observe := c.observe
 	c.mu.Unlock()
+	if observe != nil {
+		observe(len(batch), len(again), took)
+	}
 	if reload && c.store.load(ctx) == nil {
 		return c.flush(ctx, again, trouble)
 	}

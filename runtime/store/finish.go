@@ -17,33 +17,55 @@ type Finish struct {
 	Record []byte
 	Count  string
 	Failed bool
+	// Cancelled says that the run ends since that was asked for, Rejected that
+	// there is no run. Any other end of a run that is to be cancelled is refused.
+	Cancelled, Rejected bool
+	// Reason and Children are those of a cancelled run: what it has invoked and
+	// still waits for is cancelled with it.
+	Reason   string
+	Children []Child
 	// Result is what the parent's step gets, in journal form.
 	Result []byte
 	// OnceKey is the idempotency key that the run holds; Outcome is told to
-	// runs that meet it later.
+	// runs that meet it later. Without an outcome the key is free again.
 	OnceKey string
 	Outcome []byte
 	Waits   []WaitRef
 }
 
+// Child is an invoked run, and the step that waits for it.
+type Child struct{ Function, RunID, Path string }
+
 type finishOp struct {
 	Finish
 	index   int
 	counted bool
+	asked   *CancelRequest
 }
 
 // read takes the answer for this run from the answer of its batch.
 func (f *finishOp) read(cmd redis.Cmder) {
 	all, _ := cmd.(*redis.Cmd).Val().([]any)
-	f.counted = f.index < len(all) && all[f.index] == int64(1)
+	if f.index >= len(all) {
+		return
+	}
+	if text, refused := all[f.index].(string); refused {
+		f.asked = parseCancel(text)
+		return
+	}
+	f.counted = all[f.index] == int64(1)
 }
 
 // Finish ends a run. False means that it was ended, or parked, by somebody
-// else before, and nothing was written.
+// else before, and nothing was written. The error is a *CancelRequest when the
+// run must be cancelled instead.
 func (c *Committer) Finish(ctx context.Context, f Finish) (bool, error) {
 	op := &operation{finish: &finishOp{Finish: f}}
 	if err := c.do(ctx, op); err != nil {
 		return false, fmt.Errorf("finish run %s: %w", f.Ref.RunID, err)
+	}
+	if op.finish.asked != nil {
+		return false, op.finish.asked
 	}
 	if !op.finish.counted {
 		return false, c.Sweep(ctx, f.Ref.Stream, f.Ref.Entry, f.Ref.RunID)
@@ -54,7 +76,7 @@ func (c *Committer) Finish(ctx context.Context, f Finish) (bool, error) {
 // queueFinish adds one script call that ends all these runs.
 func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder {
 	k := c.store.keys
-	keys := append(make([]string, 0, 4+2*len(ops)), c.ends...)
+	keys := append(make([]string, 0, 5+2*len(ops)), c.ends...)
 	args := make([]any, 4, 4+4*len(ops))
 	args[0], args[1], args[2], args[3] = c.function, c.limits.Done, c.limits.Dead, len(ops)
 	for _, op := range ops {
@@ -83,6 +105,13 @@ func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder
 			keys = append(keys, k.Wait(c.function, w.EventType, w.Match, w.Value))
 			args = append(args, w.member(f.Ref.RunID))
 		}
+		if len(f.Children) > 0 {
+			args = append(args, "the run that invoked it was "+cancelText(f.Reason), len(f.Children))
+		}
+		for _, child := range f.Children {
+			keys = append(keys, k.Cancels(child.Function), k.Run(child.Function, child.RunID), k.Timers(child.Function), k.Inbox(child.Function))
+			args = append(args, child.Path, child.RunID)
+		}
 	}
 	return p.EvalSha(context.Background(), c.store.scripts["finish"].Hash(), keys, args...)
 }
@@ -91,6 +120,12 @@ func finishFlags(f *Finish) string {
 	flags := ""
 	if f.Failed {
 		flags += "f"
+	}
+	if f.Cancelled {
+		flags += "c"
+	}
+	if f.Rejected {
+		flags += "r"
 	}
 	if f.Count != "" {
 		flags += "s"
@@ -109,6 +144,9 @@ func finishFlags(f *Finish) string {
 	}
 	if len(f.Waits) > 0 {
 		flags += "w"
+	}
+	if len(f.Children) > 0 {
+		flags += "k"
 	}
 	return flags
 }
@@ -134,6 +172,8 @@ type Journal struct {
 	Active   time.Duration
 	Results  map[string][]byte
 	Progress map[string][]byte
+	// Cancel is the request to cancel the run; Load does not look for it.
+	Cancel *CancelRequest
 }
 
 // Load reads the journal of a run; nil when there is none.
@@ -152,7 +192,7 @@ func (s *Store) Load(ctx context.Context, function, runID string) (*Journal, err
 // the entry is stale.
 func (c *Committer) Take(ctx context.Context, runID, entry, runner string) (*Journal, error) {
 	k := c.store.keys
-	cmd, err := c.script(ctx, "take", []string{k.Inbox(c.function), k.Run(c.function, runID), k.Timers(c.function)}, c.function, entry, runID, runner)
+	cmd, err := c.script(ctx, "take", []string{k.Inbox(c.function), k.Run(c.function, runID), k.Timers(c.function), k.Cancels(c.function)}, c.function, entry, runID, runner)
 	if err != nil {
 		return nil, fmt.Errorf("take over run %s: %w", runID, err)
 	}
@@ -176,6 +216,8 @@ func journalOf(fields map[string]string) *Journal {
 		case name == activeField:
 			ms, _ := strconv.ParseInt(value, 10, 64)
 			j.Active = time.Duration(ms) * time.Millisecond
+		case name == cancelField:
+			j.Cancel = parseCancel(value)
 		case name == ownerField || name[:1] == "?":
 		case name[:1] == progressPrefix:
 			j.Progress[name[1:]] = []byte(value)

@@ -24,8 +24,17 @@ func (k Keys) EventID(eventType, id string) string {
 	return k.prefix + "id:" + eventType + ":" + shorten(id)
 }
 
+// Seed remembers that a request with this seed was published.
+func (k Keys) Seed(seed string) string { return k.prefix + "seed:" + shorten(seed) }
+
+// SenderRate is the GCRA state of a sender's rate.
+func (k Keys) SenderRate(sender string) string { return k.prefix + "sender:" + shorten(sender) }
+
 // Types is a hash: event type → retention.
 func (k Keys) Types() string { return k.prefix + "types" }
+
+// Published is the set of the event types that were published through a Store.
+func (k Keys) Published() string { return k.prefix + "published" }
 
 // Functions is a hash: function → the version that is installed.
 func (k Keys) Functions() string { return k.prefix + "functions" }
@@ -99,7 +108,13 @@ func (k Keys) Runners(function string) string { return k.fn(function, "runners")
 // Cron is a hash: schedule → its last tick in ms.
 func (k Keys) Cron(function string) string { return k.fn(function, "cron") }
 
-// Counters is a hash of totals: finished, failed, dropped, duplicate.
+// Cancels is a hash: run whose end was asked for → when, and the reason.
+func (k Keys) Cancels(function string) string { return k.fn(function, "cancels") }
+
+// Replay remembers for a while that a replay was started.
+func (k Keys) Replay(function, runID string) string { return k.fn(function, "replay:"+runID) }
+
+// Counters is a hash of totals: finished, failed, cancelled, dropped, duplicate.
 func (k Keys) Counters(function string) string { return k.fn(function, "counters") }
 
 // Fallback is a stream of entries that another database could not take.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -86,75 +85,4 @@ func (s *Store) Delivery(ctx context.Context, function, eventType, entry string)
 		return Acknowledged, nil
 	}
 	return Unread, nil
-}
-
-// InFlight returns up to most runs of a function that its runners have now.
-func (s *Store) InFlight(ctx context.Context, function string, eventTypes []string, most int) ([]Record, error) {
-	streams := []string{s.keys.Inbox(function)}
-	for _, t := range eventTypes {
-		streams = append(streams, s.keys.Stream(t))
-	}
-	var all []Record
-	for _, stream := range streams {
-		pending, err := s.rdb.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: stream, Group: function, Start: "-", End: "+", Count: int64(most)}).Result()
-		if err != nil {
-			if strings.HasPrefix(err.Error(), "NOGROUP") {
-				continue
-			}
-			return nil, fmt.Errorf("list running runs of %s: %w", function, Explain(err))
-		}
-		for _, p := range pending {
-			r, err := s.inFlight(ctx, function, stream, p.ID)
-			if err != nil {
-				return nil, err
-			}
-			if r != nil {
-				all = append(all, *r)
-			}
-		}
-	}
-	return all[:min(most, len(all))], nil
-}
-
-func (s *Store) inFlight(ctx context.Context, function, stream, id string) (*Record, error) {
-	messages, err := s.rdb.XRange(ctx, stream, id, id).Result()
-	if err != nil {
-		return nil, fmt.Errorf("list running runs of %s: %w", function, Explain(err))
-	}
-	if len(messages) == 0 {
-		return nil, nil
-	}
-	entry := Entry{Stream: stream, Type: s.keys.StreamType(stream), ID: id, Fields: messages[0].Values}
-	r := Record{Function: function, Status: Running, StartedAt: event.EntryTime(id)}
-	if entry.Type == "" {
-		r.ID = entry.Field("run") + entry.Field("start") // an entry has one of them
-	} else {
-		e, _ := entry.Event() // a malformed one is about to be rejected
-		r.ID, r.EventID, r.EventType = RunID(function, entry.Type, id), e.ID, entry.Type
-	}
-	journal, err := s.Unended(ctx, function, r.ID)
-	if err != nil || journal == nil {
-		return &r, err
-	}
-	journal.Status = Running
-	if journal.EventID == "" {
-		journal.EventID, journal.EventType = r.EventID, r.EventType
-	}
-	return journal, nil
-}
-
-// unread counts the entries of a stream that a group was not given yet. The
-// server's count is missing after some deletions, and the Redis that is built
-// into `wildout dev` counts the whole stream; both say so by not knowing how
-// many entries were read.
-func (s *Store) unread(ctx context.Context, stream string, g redis.XInfoGroup) (int64, error) {
-	if g.Lag == 0 || g.Lag > 0 && g.EntriesRead > 0 {
-		return g.Lag, nil
-	}
-	const most = 1000 // enough to know that there is much
-	entries, err := s.rdb.XRangeN(ctx, stream, "("+g.LastDeliveredID, "+", most).Result()
-	if err != nil {
-		return 0, fmt.Errorf("count what %s has not read of %s: %w", g.Name, stream, Explain(err))
-	}
-	return int64(len(entries)), nil
 }

@@ -2,8 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
@@ -20,8 +18,13 @@ type Meta struct {
 	// Follows is the run whose outcome this one takes over, since it met its
 	// idempotency key.
 	Follows string
+	// ReplayOf is the run whose event this one was started with again.
+	ReplayOf string
 	// Admitted says that the rate limit was passed.
 	Admitted bool
+	// Queued is when the run was parked since a concurrency limit was full; zero:
+	// it does not wait for one.
+	Queued time.Time
 }
 
 // wireMeta is a Meta in the journal: short names and times in ms, since there
@@ -33,6 +36,7 @@ type wireMeta struct {
 	Subject  string          `json:"u,omitempty"`
 	Time     int64           `json:"t"`
 	Trace    string          `json:"p,omitempty"`
+	State    string          `json:"w,omitempty"` // tracestate
 	Data     json.RawMessage `json:"d"`
 	Started  int64           `json:"b"`
 	Version  string          `json:"v,omitempty"`
@@ -40,13 +44,15 @@ type wireMeta struct {
 	Once     string          `json:"o,omitempty"`
 	Follows  string          `json:"f,omitempty"`
 	Admitted bool            `json:"a,omitempty"`
+	ReplayOf string          `json:"r,omitempty"`
+	Queued   int64           `json:"q,omitempty"`
 }
 
 // MarshalJSON returns the form in the journal.
 func (m Meta) MarshalJSON() ([]byte, error) {
 	e := &m.Event
-	return json.Marshal(wireMeta{e.ID, e.Type, e.Source, e.Subject, e.Time.UnixMilli(), e.TraceParent, e.Data,
-		m.StartedAt.UnixMilli(), m.Version, m.Parent, m.Once, m.Follows, m.Admitted})
+	return json.Marshal(wireMeta{e.ID, e.Type, e.Source, e.Subject, e.Time.UnixMilli(), e.TraceParent, e.TraceState, e.Data,
+		m.StartedAt.UnixMilli(), m.Version, m.Parent, m.Once, m.Follows, m.Admitted, m.ReplayOf, millis(m.Queued)})
 }
 
 // UnmarshalJSON reads the form in the journal.
@@ -55,9 +61,24 @@ func (m *Meta) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*m = Meta{StartedAt: time.UnixMilli(w.Started).UTC(), Version: w.Version, Parent: w.Parent, Once: w.Once, Follows: w.Follows, Admitted: w.Admitted,
-		Event: event.Event{ID: w.ID, Type: w.Type, Source: w.Source, Subject: w.Subject, Time: time.UnixMilli(w.Time).UTC(), TraceParent: w.Trace, Data: w.Data}}
+	*m = Meta{StartedAt: time.UnixMilli(w.Started).UTC(), Version: w.Version, Parent: w.Parent, Once: w.Once, Follows: w.Follows, Admitted: w.Admitted, ReplayOf: w.ReplayOf, Queued: timeOf(w.Queued),
+		Event: event.Event{ID: w.ID, Type: w.Type, Source: w.Source, Subject: w.Subject, Time: time.UnixMilli(w.Time).UTC(), TraceParent: w.Trace, TraceState: w.State, Data: w.Data}}
 	return nil
+}
+
+// millis is a time in ms since 1970; 0 for the zero time.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }
 
 // Status of a run.
@@ -69,6 +90,9 @@ const (
 	Failed    Status = "failed"
 	Running   Status = "running"
 	Waiting   Status = "waiting"
+	// Cancelled: a person, or the end of the run that invoked it, ended it;
+	// Record.Error is the reason.
+	Cancelled Status = "cancelled"
 	// Rejected: the stream entry was no event; there was no run.
 	Rejected Status = "rejected"
 )
@@ -90,169 +114,43 @@ type Record struct {
 	Error     string          `json:"error,omitempty"`
 	ErrorStep string          `json:"errorStep,omitempty"`
 	Follows   string          `json:"follows,omitempty"`
-	// Event is the event of a run that failed or has not ended.
+	// ReplayOf is the run whose event this one was started with again.
+	ReplayOf string `json:"replayOf,omitempty"`
+	// CancelAsked is when the end of a run was asked for that has not ended yet.
+	CancelAsked *time.Time `json:"cancelAsked,omitempty"`
+	// Event is the event of a run that did not succeed, that has not ended, or
+	// that was not started by an event of a stream (if it is not too large).
 	Event *event.Event `json:"event,omitempty"`
 }
 
-// RecordStep is a step of a Record.
+// RecordStep is a step of a Record, an element of a forEach (pack[2]), or a
+// sub-step of a handler (pack[2]/weigh); parts follow the step they belong to.
 type RecordStep struct {
-	Name     string     `json:"name"`
-	Status   string     `json:"status"`
-	Attempts int        `json:"attempts,omitempty"`
-	Start    *time.Time `json:"start,omitempty"`
-	Millis   int64      `json:"ms"`
-	Error    string     `json:"error,omitempty"`
+	Name     string `json:"name"`
+	Status   string `json:"status"` // ok, failed, skipped, waiting, pending or cancelled
+	Attempts int    `json:"attempts,omitempty"`
+	// Start and Millis are those of the last attempt; of a sleep or a wait they
+	// are its beginning and its length.
+	Start  *time.Time `json:"start,omitempty"`
+	Millis int64      `json:"ms"`
+	// Until is when a waiting step is looked at again by itself.
+	Until *time.Time `json:"until,omitempty"`
+	Error string     `json:"error,omitempty"`
+	// Output is JSON. One that was too long to keep is a text with its
+	// beginning; then OutputBytes is how long it was.
+	Output      json.RawMessage `json:"output,omitempty"`
+	OutputBytes int             `json:"outputBytes,omitempty"`
+	// Tries are the last failed attempts of a step that has, or will have, more
+	// than one attempt.
+	Tries []Try `json:"tries,omitempty"`
+	// Elements is how many elements a forEach has; of many elements, those are
+	// listed that tell something.
+	Elements int `json:"elements,omitempty"`
 }
 
-// maxRecordOutput bounds what the history keeps of an output, in bytes.
-const maxRecordOutput = 2 << 10
-
-// wireRecord is a Record in the stream: short names, steps as arrays, since a
-// history holds thousands.
-type wireRecord struct {
-	ID      string          `json:"i"`
-	EventID string          `json:"e,omitempty"`
-	Type    string          `json:"y,omitempty"`
-	Version string          `json:"v,omitempty"`
-	Start   int64           `json:"t"`
-	Millis  int64           `json:"d"`
-	Status  string          `json:"x,omitempty"` // empty: succeeded
-	Output  json.RawMessage `json:"o,omitempty"`
-	Error   string          `json:"m,omitempty"`
-	ErrStep string          `json:"n,omitempty"`
-	Follows string          `json:"f,omitempty"`
-	Event   *event.Event    `json:"E,omitempty"`
-	Steps   []wireStep      `json:"s,omitempty"`
-}
-
-type wireStep []any
-
-// AppendRecord appends the wire form of r to b. The id of an event without an
-// explicit one is the run's to derive, and is left out by the caller.
-func AppendRecord(b []byte, r *Record) []byte {
-	b = append(b, `{"i":"`...)
-	b = append(b, r.ID...)
-	b = append(b, '"')
-	b = appendText(b, `,"e":`, r.EventID)
-	b = appendText(b, `,"y":`, r.EventType)
-	b = appendText(b, `,"v":`, r.Version)
-	b = append(b, `,"t":`...)
-	b = strconv.AppendInt(b, r.StartedAt.UnixMilli(), 10)
-	if r.EndedAt != nil {
-		b = append(b, `,"d":`...)
-		b = strconv.AppendInt(b, r.EndedAt.Sub(r.StartedAt).Milliseconds(), 10)
-	}
-	if r.Status != Succeeded {
-		b = appendText(b, `,"x":`, string(r.Status))
-	}
-	if len(r.Output) > maxRecordOutput {
-		b = appendText(b, `,"o":`, fmt.Sprintf("(%d bytes, not kept)", len(r.Output)))
-	} else if len(r.Output) > 0 && string(r.Output) != "null" {
-		b = append(b, `,"o":`...)
-		b = append(b, r.Output...)
-	}
-	b = appendText(b, `,"m":`, r.Error)
-	b = appendText(b, `,"n":`, r.ErrorStep)
-	b = appendText(b, `,"f":`, r.Follows)
-	if r.Event != nil {
-		if text, err := json.Marshal(r.Event); err == nil {
-			b = append(b, `,"E":`...)
-			b = append(b, text...)
-		}
-	}
-	return append(appendSteps(b, r), '}')
-}
-
-func appendSteps(b []byte, r *Record) []byte {
-	if len(r.Steps) == 0 {
-		return b
-	}
-	b = append(b, `,"s":[`...)
-	for i, s := range r.Steps {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendText(b, "[", s.Name)
-		code := s.Status
-		if code == "ok" {
-			code = ""
-		}
-		b = append(b, ',', '"')
-		b = append(b, code...)
-		b = append(b, '"', ',')
-		b = strconv.AppendInt(b, int64(s.Attempts), 10)
-		b = append(b, ',')
-		offset := int64(-1)
-		if s.Start != nil {
-			offset = s.Start.Sub(r.StartedAt).Milliseconds()
-		}
-		b = strconv.AppendInt(b, offset, 10)
-		b = append(b, ',')
-		b = strconv.AppendInt(b, s.Millis, 10)
-		b = appendText(b, ",", s.Error)
-		b = append(b, ']')
-	}
-	return append(b, ']')
-}
-
-// appendText appends name and the JSON string of text, unless it is empty.
-func appendText(b []byte, name, text string) []byte {
-	if text == "" {
-		return b
-	}
-	b = append(b, name...)
-	for i := range len(text) {
-		if c := text[i]; c < 0x20 || c == '"' || c == '\\' || c >= 0x7f {
-			quoted, _ := json.Marshal(text) // a string cannot fail
-			return append(b, quoted...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, text...)
-	return append(b, '"')
-}
-
-// decodeRecord reads the wire form.
-func decodeRecord(function, entry, text string) (Record, error) {
-	var w wireRecord
-	if err := json.Unmarshal([]byte(text), &w); err != nil {
-		return Record{}, fmt.Errorf("history entry %s of %s is damaged: %w", entry, function, err)
-	}
-	start := time.UnixMilli(w.Start)
-	end := start.Add(time.Duration(w.Millis) * time.Millisecond)
-	r := Record{ID: w.ID, Function: function, Status: Succeeded, EventID: w.EventID, EventType: w.Type, Version: w.Version,
-		StartedAt: start, EndedAt: &end, Output: w.Output, Error: w.Error, ErrorStep: w.ErrStep, Follows: w.Follows, Event: w.Event}
-	if w.Status != "" {
-		r.Status = Status(w.Status)
-	}
-	for _, s := range w.Steps {
-		r.Steps = append(r.Steps, s.step(start))
-	}
-	return r, nil
-}
-
-func (w wireStep) step(start time.Time) RecordStep {
-	text := func(i int) string {
-		if i >= len(w) {
-			return ""
-		}
-		s, _ := w[i].(string)
-		return s
-	}
-	number := func(i int) int64 {
-		if i >= len(w) {
-			return 0
-		}
-		f, _ := w[i].(float64)
-		return int64(f)
-	}
-	s := RecordStep{Name: text(0), Status: text(1), Attempts: int(number(2)), Millis: number(4), Error: text(5)}
-	if s.Status == "" {
-		s.Status = "ok"
-	}
-	if offset := number(3); offset >= 0 {
-		at := start.Add(time.Duration(offset) * time.Millisecond)
-		s.Start = &at
-	}
-	return s
+// Try is a failed attempt of a step.
+type Try struct {
+	Start  time.Time `json:"start"`
+	Millis int64     `json:"ms"`
+	Error  string    `json:"error"`
 }

@@ -15,8 +15,9 @@ import (
 // Fields of a journal that are no step's. Step names begin with a letter or a
 // digit, so that they never collide.
 const (
-	metaField      = "@"  // what the run is, once it was parked
-	ownerField     = "@o" // the inbox entry that owns the run; "" while it is parked
+	metaField      = "@"       // what the run is, once it was parked
+	ownerField     = "@o"      // the inbox entry that owns the run; "" while it is parked
+	cancelField    = "@cancel" // the request to cancel the run, where a journal is taken over with it
 	progressPrefix = "~"
 )
 
@@ -179,7 +180,7 @@ const activeField = "@active"
 // Park puts a run aside: state, wake-up and acknowledgement are one write.
 func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 	k, r := c.store.keys, p.Ref
-	keys := []string{r.Stream, k.Run(r.Function, r.RunID), k.Timers(r.Function), k.Inbox(r.Function), k.Versions(r.Function)}
+	keys := []string{r.Stream, k.Run(r.Function, r.RunID), k.Timers(r.Function), k.Inbox(r.Function), k.Versions(r.Function), k.Cancels(r.Function)}
 	member := ""
 	if p.Queue > 0 {
 		keys = append(keys, k.Queue(r.Function, p.Queue, p.QueueValue), k.Queued(r.Function))

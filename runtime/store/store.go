@@ -6,6 +6,7 @@ package store
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,9 @@ type Options struct {
 	URL string
 	// Namespace keeps the functions of one team apart from those of another.
 	Namespace string
+	// CA are certificates, in PEM, of authorities that the server's certificate
+	// may be signed by, beside those that the system trusts. For rediss://.
+	CA []byte
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger
 	// PoolSize bounds the connections. Default: 10 per CPU.
@@ -41,8 +45,28 @@ func (o *Options) Validate() error {
 	if strings.ContainsAny(o.Namespace, "{}:") {
 		return fmt.Errorf("namespace %q must not contain { } or a colon", o.Namespace)
 	}
-	_, err := parseURL(o.URL)
+	_, err := o.client()
 	return err
+}
+
+// client returns the settings of the Redis client.
+func (o *Options) client() (*redis.UniversalOptions, error) {
+	opts, err := parseURL(o.URL)
+	if err != nil || len(o.CA) == 0 {
+		return opts, err
+	}
+	if opts.TLSConfig == nil {
+		return nil, errors.New("there is a certificate authority for Redis, and the Redis URL is not rediss://")
+	}
+	trusted, err := x509.SystemCertPool()
+	if err != nil {
+		trusted = x509.NewCertPool()
+	}
+	if !trusted.AppendCertsFromPEM(o.CA) {
+		return nil, errors.New("the certificate authority for Redis has no certificate in PEM")
+	}
+	opts.TLSConfig.RootCAs = trusted
+	return opts, nil
 }
 
 // Store is the connection to one Redis and one namespace in it. It is safe
@@ -54,6 +78,8 @@ type Store struct {
 	log     *slog.Logger
 	scripts scripts
 	traffic *trafficHook
+	// published has the event types of which an event was published.
+	published sync.Map
 }
 
 // Open returns a Store. It connects when first used; Ping says whether it can.
@@ -61,7 +87,7 @@ func Open(o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	opts, err := parseURL(o.URL)
+	opts, err := o.client()
 	if err != nil {
 		return nil, err
 	}

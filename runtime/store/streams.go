@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,33 +21,30 @@ const eventIDTTL = 24 * time.Hour
 // one type with one id, within 24 hours only the first is kept; the others
 // count as published.
 func (s *Store) Publish(ctx context.Context, events ...*event.Event) error {
-	pipe := s.rdb.Pipeline()
-	cmds := make([]redis.Cmder, len(events))
-	for i, e := range events {
-		if e.ID == "" {
-			cmds[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.keys.Stream(e.Type), Values: e.Fields()})
-			continue
-		}
-		args := append([]any{eventIDTTL.Milliseconds()}, e.Fields()...)
-		cmds[i] = s.scripts["publish"].Eval(ctx, pipe, []string{s.keys.EventID(e.Type, e.ID), s.keys.Stream(e.Type)}, args...)
+	batches := make([]*Batch, len(events))
+	for i := range events {
+		batches[i] = &Batch{Events: events[i : i+1]}
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("publish %d events: %w", len(events), Explain(err))
-	}
-	for i, e := range events {
-		entry := ""
-		switch cmd := cmds[i].(type) {
-		case *redis.StringCmd:
-			entry = cmd.Val()
-			e.ID = event.EntryID(e.Type, entry)
-		case *redis.Cmd:
-			if reply, err := cmd.Slice(); err == nil && len(reply) == 2 {
-				entry, _ = reply[0].(string)
-			}
+	s.Accept(ctx, batches...)
+	for _, b := range batches {
+		if b.Err != nil {
+			return b.Err
 		}
-		e.Time = event.EntryTime(entry)
 	}
 	return nil
+}
+
+// unheardOf returns the types of events of which this Store has published none
+// before. They are noted in Redis once, so that people can look at the events
+// of a type that nobody declared and nobody reads.
+func (s *Store) unheardOf(events []*event.Event) []any {
+	var fresh []any
+	for _, e := range events {
+		if _, known := s.published.Load(e.Type); !known && !slices.Contains(fresh, any(e.Type)) {
+			fresh = append(fresh, e.Type)
+		}
+	}
+	return fresh
 }
 
 // Entry is a stream entry as it was delivered.
@@ -57,6 +55,9 @@ type Entry struct {
 	// Fields is nil when the entry was trimmed before anyone read it.
 	Fields     map[string]any
 	Deliveries int64
+	// Suspect says that when it was read, the end of some run of the function
+	// had been asked for: it may be the one that this entry starts.
+	Suspect bool
 }
 
 // Event reads the entry of an event stream. The error is *event.MalformedError.
@@ -129,7 +130,7 @@ func (s *Store) NewReader(function, consumer string) *Reader {
 func (r *Reader) Close() error { return r.rdb.Close() }
 
 // Read returns up to count entries of each stream. With block above 0 it waits
-// that long for the first one. No entry is not an error.
+// that long, less than the read time-out of 10 s, for the first one. No entry is not an error.
 func (r *Reader) Read(ctx context.Context, streams []string, count int, block time.Duration) ([]Entry, error) {
 	args := make([]string, 0, 2*len(streams))
 	args = append(args, streams...)
@@ -139,9 +140,15 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 	if block <= 0 {
 		block = -1 // do not wait
 	}
-	answer, err := r.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{
+	// The second command is carried out after the first has read: a run whose end
+	// was asked for before it was read is never begun, at no round trip more.
+	pipe := r.rdb.Pipeline()
+	read := pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group: r.function, Consumer: r.consumer, Streams: args, Count: int64(count), Block: block,
-	}).Result()
+	})
+	cancels := pipe.HLen(ctx, r.store.keys.Cancels(r.function))
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	answer, err := read.Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}
@@ -156,7 +163,8 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 	for _, stream := range answer {
 		eventType := r.store.keys.StreamType(stream.Stream)
 		for _, m := range stream.Messages {
-			all = append(all, Entry{Stream: stream.Stream, Type: eventType, ID: m.ID, Fields: m.Values, Deliveries: 1})
+			all = append(all, Entry{Stream: stream.Stream, Type: eventType, ID: m.ID, Fields: m.Values, Deliveries: 1,
+				Suspect: cancels.Err() != nil || cancels.Val() > 0})
 		}
 	}
 	return all, nil

@@ -35,18 +35,20 @@ const lease = time.Minute
 // bench is a namespace with a function f that reads event type a.
 type bench struct {
 	*store.Store
-	keys store.Keys
-	rdb  *redis.Client
+	namespace string
+	keys      store.Keys
+	rdb       *redis.Client
 }
 
 func newBench() *bench {
 	GinkgoHelper()
-	s, err := store.Open(store.Options{URL: shared.URL(), Namespace: fmt.Sprint("s", namespaces.Add(1))})
+	namespace := fmt.Sprint("s", namespaces.Add(1))
+	s, err := store.Open(store.Options{URL: shared.URL(), Namespace: namespace})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(s.Close)
 	rdb := redis.NewClient(&redis.Options{Addr: shared.Addr})
 	DeferCleanup(rdb.Close)
-	b := &bench{Store: s, keys: s.Keys(), rdb: rdb}
+	b := &bench{Store: s, namespace: namespace, keys: s.Keys(), rdb: rdb}
 	Expect(s.EnsureGroup(ctx, "f", b.keys.Stream("a"), b.keys.Inbox("f"))).To(Succeed())
 	return b
 }

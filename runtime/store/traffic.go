@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
+	"strings"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -15,14 +18,39 @@ type Traffic struct {
 	// RoundTrips is the number of writes that waited for an answer; a pipeline
 	// is one.
 	RoundTrips int64
+	// Errors counts the round trips that failed, by kind; every kind is there.
+	Errors map[ErrorKind]int64
 }
 
+// ErrorKind says in one word why a round trip failed.
+type ErrorKind string
+
+// The kinds of errors. What Redis answers in the ordinary course of things,
+// such as that a group is there already, is none.
+const (
+	ErrorNetwork ErrorKind = "network" // Redis could not be reached, or the connection broke
+	ErrorTimeout ErrorKind = "timeout" // Redis did not answer in time
+	ErrorRefused ErrorKind = "refused" // Redis is full, loading, a replica, cannot save: it may take the command later
+	ErrorDenied  ErrorKind = "denied"  // the user or the password is wrong, or may not do this
+	ErrorAnswer  ErrorKind = "answer"  // any other error that Redis answered
+)
+
+// errorKinds has the place of each kind in trafficHook.errors.
+var errorKinds = [...]ErrorKind{ErrorNetwork, ErrorTimeout, ErrorRefused, ErrorDenied, ErrorAnswer}
+
 // trafficHook counts what the clients of a Store send.
-type trafficHook struct{ commands, roundTrips atomic.Int64 }
+type trafficHook struct {
+	commands, roundTrips atomic.Int64
+	errors               [len(errorKinds)]atomic.Int64
+}
 
 // Traffic returns what was sent since Open, by readers too.
 func (s *Store) Traffic() Traffic {
-	return Traffic{Commands: s.traffic.commands.Load(), RoundTrips: s.traffic.roundTrips.Load()}
+	t := Traffic{Commands: s.traffic.commands.Load(), RoundTrips: s.traffic.roundTrips.Load(), Errors: map[ErrorKind]int64{}}
+	for i, kind := range errorKinds {
+		t.Errors[kind] = s.traffic.errors[i].Load()
+	}
+	return t
 }
 
 // DialHook implements redis.Hook.
@@ -35,7 +63,9 @@ func (h *trafficHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		h.commands.Add(1)
 		h.roundTrips.Add(1)
-		return next(ctx, cmd)
+		err := next(ctx, cmd)
+		h.count(err)
+		return err
 	}
 }
 
@@ -44,6 +74,68 @@ func (h *trafficHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		h.commands.Add(int64(len(cmds)))
 		h.roundTrips.Add(1)
-		return next(ctx, cmds)
+		err := next(ctx, cmds)
+		h.count(err) // the first one
+		return err
 	}
+}
+
+func (h *trafficHook) count(err error) {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return
+	}
+	kind, counts := errorKind(err)
+	if !counts {
+		return
+	}
+	for i := range errorKinds {
+		if errorKinds[i] == kind {
+			h.errors[i].Add(1)
+		}
+	}
+}
+
+// ordinary are answers that look like errors and belong to the protocol between
+// this package and Redis.
+var ordinary = []string{"NOSCRIPT", "BUSYGROUP", "NOGROUP", "UNBLOCKED", "FENCED", "ERR no such key", "MOVED", "ASK", "TRYAGAIN"}
+
+var (
+	denied  = []string{"WRONGPASS", "NOAUTH", "NOPERM"}
+	refused = []string{"OOM", "LOADING", "READONLY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "BUSY"}
+)
+
+// errorKind says of which kind an error is; false when it is none that counts.
+func errorKind(err error) (ErrorKind, bool) {
+	var answered redis.Error
+	var network net.Error
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed):
+		return "", false // it was us
+	case errors.As(err, &answered):
+		return answerKind(answered.Error())
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout),
+		errors.As(err, &network) && network.Timeout():
+		return ErrorTimeout, true
+	}
+	return ErrorNetwork, true
+}
+
+func answerKind(text string) (ErrorKind, bool) {
+	begins := func(marks []string) bool {
+		for _, mark := range marks {
+			if strings.HasPrefix(text, mark) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case begins(ordinary):
+		return "", false
+	case begins(denied):
+		return ErrorDenied, true
+	case begins(refused):
+		return ErrorRefused, true
+	}
+	return ErrorAnswer, true
 }

@@ -21,7 +21,8 @@ func (s *session) admit(l *load, d delivery) (bool, error) {
 		return true, nil
 	}
 	scope := &plan.Scope{Event: &l.meta.Event, Env: s.Env}
-	if p.Idempotency != nil && (l.meta.Once == "" || l.meta.Follows != "") {
+	// A replay is wanted by a person: it is no duplicate, and its key is left to others.
+	if p.Idempotency != nil && l.meta.ReplayOf == "" && (l.meta.Once == "" || l.meta.Follows != "") {
 		if goOn, err := s.admitOnce(l, scope); err != nil || !goOn {
 			return false, err
 		}
@@ -58,6 +59,9 @@ func (s *session) admitKeyed(l *load, scope *plan.Scope) (bool, error) {
 			return false, err
 		}
 		l.meta.Admitted = true
+		if l.meta.Queued.IsZero() { // else it goes on waiting
+			l.meta.Queued = s.now()
+		}
 		_, err = s.parkAs(l, store.Park{Ref: &l.ref, Queue: slot.limit, QueueValue: value, Front: l.resumed, Restate: true})
 		if err == nil {
 			s.keyed.wake(slot) // the slot may have become free before the run was in the queue
@@ -88,8 +92,8 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 		return true, nil
 	}
 	if l.ref.Parent == nil {
-		s.Metrics.runs.WithLabelValues(s.Plan.Function, "duplicate").Inc()
-		s.log.Info("run not started: another one has its idempotency key", "run", l.ref.RunID, "key", key, "other", holder)
+		s.metrics.ended[duplicate].Inc()
+		s.log.Info("run not started: another one has its idempotency key", append(l.about(), "key", key, "other", holder)...)
 		_, err := s.committer.Finish(background, store.Finish{Ref: &l.ref, Count: "duplicate"})
 		return false, err
 	}
@@ -126,13 +130,13 @@ func (s *session) admitRate(l *load, d delivery, scope *plan.Scope) (bool, error
 		}
 	}
 	rate := *s.rateOf(limit, value)
-	if limit.Drop {
+	if limit.Drop && l.meta.ReplayOf == "" { // a replay is never dropped: it waits
 		got, _, err := s.Store.TakeRate(background, rate, 1)
 		if err != nil || got == 1 {
 			return got == 1, err
 		}
-		s.Metrics.runs.WithLabelValues(s.Plan.Function, "dropped").Inc()
-		s.log.Info("run dropped by the rate limit", "run", l.ref.RunID, "key", value)
+		s.metrics.ended[dropped].Inc()
+		s.log.Info("run dropped by the rate limit", append(l.about(), "key", value)...)
 		_, err = s.committer.Finish(background, store.Finish{Ref: &l.ref, Count: "dropped"})
 		return false, err
 	}
@@ -141,6 +145,7 @@ func (s *session) admitRate(l *load, d delivery, scope *plan.Scope) (bool, error
 		return err == nil, err
 	}
 	l.meta.Admitted = true
+	s.metrics.waited(waitRate, wait)
 	_, err = s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(wait), Restate: true})
 	return false, err
 }

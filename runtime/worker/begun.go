@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -10,31 +11,60 @@ import (
 // begun has the entries that this runner works on.
 type begun struct {
 	mu      sync.Mutex
-	entries map[[2]string]bool // by stream and id; false: ended
-	looks   int                // rereads under way: meanwhile what ends stays listed
+	entries map[[2]string]*work // by stream and id
+	looks   int                 // rereads under way: meanwhile what ends stays listed
+}
+
+// work is what is done about an entry.
+type work struct {
+	run   atomic.Pointer[load] // nil until it is known
+	ended bool                 // guarded by begun.mu
 }
 
 func entryKey(e store.Entry) [2]string { return [2]string{e.Stream, e.ID} }
 
-// add reports whether the entry is new.
-func (b *begun) add(e store.Entry) bool {
+// add lists an entry; nil means that it is there already.
+func (b *begun) add(e store.Entry) *work {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, known := b.entries[entryKey(e)]; known {
-		return false
+		return nil
 	}
 	if b.entries == nil {
-		b.entries = map[[2]string]bool{}
+		b.entries = map[[2]string]*work{}
 	}
-	b.entries[entryKey(e)] = true
-	return true
+	w := &work{}
+	b.entries[entryKey(e)] = w
+	return w
+}
+
+// runs returns the runs that are under way, by id.
+func (b *begun) runs() map[string]*load {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[string]*load, len(b.entries))
+	for _, w := range b.entries {
+		if l := w.run.Load(); l != nil && !w.ended {
+			all[l.ref.RunID] = l
+		}
+	}
+	return all
+}
+
+// idle reports whether there is nothing to work on.
+func (b *begun) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.entries) == 0
 }
 
 func (b *begun) remove(e store.Entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.looks > 0 {
-		b.entries[entryKey(e)] = false
+		if w := b.entries[entryKey(e)]; w != nil {
+			w.ended = true
+		}
 		return
 	}
 	delete(b.entries, entryKey(e))
@@ -52,8 +82,8 @@ func (b *begun) look(fn func()) {
 	if b.looks--; b.looks > 0 {
 		return
 	}
-	for key, active := range b.entries {
-		if !active {
+	for key, w := range b.entries {
+		if w.ended {
 			delete(b.entries, key)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"log/slog"
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/store"
@@ -27,6 +27,7 @@ func (s *session) park(l *load, out engine.Outcome) (again bool, err error) {
 }
 
 func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
+	p.Restate = p.Restate || l.restate
 	if p.Meta, err = json.Marshal(l.meta); err != nil {
 		return false, fmt.Errorf("encode run %s: %w", l.ref.RunID, err)
 	}
@@ -37,7 +38,9 @@ func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
 	if result == store.ParkOK {
 		s.noteDue(p.Due)
 		s.metrics.parked.Inc()
-		s.log.Debug("run parked", "run", l.ref.RunID, "event", l.meta.Event.ID, "until", p.Due)
+		if s.log.Enabled(background, slog.LevelDebug) {
+			s.log.Debug("run parked", append(l.about(), "event", l.meta.Event.ID, "until", p.Due)...)
+		}
 	}
 	return result == store.ParkAgain, nil
 }
@@ -46,11 +49,17 @@ func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
 func (s *session) finish(l *load, out engine.Outcome) error {
 	now := s.now()
 	rec := record(l, out, now)
-	f := store.Finish{Ref: &l.ref, Record: store.AppendRecord(nil, rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
-	if l.ref.Parent != nil {
-		f.Result = engine.ChildResult(l.meta.StartedAt, now, out.Output, out.Failure)
+	f := store.Finish{Ref: &l.ref, Record: store.AppendRecord(make([]byte, 0, recordBytes), rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
+	if out.Kind == engine.Cancelled {
+		f.Cancelled, f.Reason, f.Children = true, out.Failure.Message, childRefs(out.Children)
 	}
-	if l.meta.Once != "" && l.meta.Follows == "" {
+	if l.ref.Parent != nil {
+		f.Result = engine.ChildResult(l.meta.StartedAt, now, &out)
+	}
+	holds := l.meta.Once != "" && l.meta.Follows == "" && l.meta.ReplayOf == ""
+	if holds && out.Kind == engine.Cancelled {
+		f.OnceKey = l.meta.Once // free again: nobody has done what it stands for
+	} else if holds {
 		outcome, err := json.Marshal(onceOutcome{Output: out.Output, Failure: out.Failure})
 		if err != nil {
 			return fmt.Errorf("encode the outcome of run %s: %w", l.ref.RunID, err)
@@ -58,14 +67,20 @@ func (s *session) finish(l *load, out engine.Outcome) error {
 		f.OnceKey, f.Outcome = l.meta.Once, outcome
 	}
 	counted, err := s.committer.Finish(background, f)
+	var request *store.CancelRequest
+	if errors.As(err, &request) { // asked for while the last step ended: it ends in no other way
+		l.cancel.Ask(request.Reason)
+		out.Kind, out.Failure = engine.Cancelled, &engine.Failure{Message: l.cancel.Reason()}
+		return s.finish(l, out)
+	}
 	if err != nil {
 		return err
 	}
 	if !counted {
-		s.log.Debug("run had ended elsewhere; nothing was written", "run", l.ref.RunID)
+		s.log.Debug("run had ended elsewhere; nothing was written", l.about()...)
 		return nil
 	}
-	s.report(rec, out, now.Sub(l.meta.Event.Time))
+	s.report(l, rec, now.Sub(l.meta.Event.Time))
 	return nil
 }
 
@@ -84,28 +99,4 @@ func waitRefs(waits []engine.Wait) []store.WaitRef {
 		refs[i] = store.WaitRef{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
 	}
 	return refs
-}
-
-// record makes the history entry of a run.
-func record(l *load, out engine.Outcome, now time.Time) *store.Record {
-	r := &store.Record{ID: l.ref.RunID, Function: l.ref.Function, Status: store.Succeeded, EventID: l.meta.Event.ID, EventType: l.meta.Event.Type,
-		Version: l.ref.Version, StartedAt: l.meta.StartedAt, EndedAt: &now, Output: out.Output, Follows: l.meta.Follows}
-	r.Steps = make([]store.RecordStep, len(out.Steps))
-	starts := make([]time.Time, len(out.Steps))
-	for i, step := range out.Steps {
-		rs := store.RecordStep{Name: step.Name, Status: string(step.Status), Attempts: step.Attempts, Millis: step.Duration.Milliseconds(), Error: step.Error}
-		if !step.Start.IsZero() {
-			starts[i] = step.Start
-			rs.Start = &starts[i]
-		}
-		r.Steps[i] = rs
-	}
-	if out.Kind == engine.Failed {
-		r.Status, r.Error, r.ErrorStep, r.Output = store.Failed, out.Failure.Message, out.Failure.Step, nil
-		if out.Failure.OnFailure != "" {
-			r.Error += "; and onFailure failed: " + out.Failure.OnFailure
-		}
-		r.Event = &l.meta.Event
-	}
-	return r
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // journal writes what the engine decides for one run.
@@ -92,7 +93,8 @@ func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest stri
 		}
 		fits, err := w.Fits(&ev)
 		if err != nil {
-			j.s.log.Warn("waitForEvent.if failed for an event, which is passed over", "run", j.ref.RunID, "step", w.Path, "event", ev.ID, "error", err)
+			j.s.log.Warn("waitForEvent.if failed for an event, which is passed over", telemetry.LogRun, j.ref.RunID,
+				telemetry.LogTrace, telemetry.TraceID(j.ref.RunID, j.event.TraceParent), telemetry.LogStep, w.Path, "event", ev.ID, "error", err)
 			return false, nil
 		}
 		if fits {

@@ -96,7 +96,7 @@ func (s *session) beatLoop(ctx context.Context) {
 		}
 		wait = s.interval()
 		if s.fenced() != nil || b.Fenced {
-			s.Metrics.fenced.WithLabelValues(s.Plan.Function).Inc()
+			s.metrics.fenced.Inc()
 			s.log.Warn("the lease ran out: other runners take over the runs of this one; it goes on under a new name", "error", err)
 			s.stopRuns(engine.ErrFenced)
 			return
@@ -171,7 +171,7 @@ func (s *session) recover(ctx context.Context, dead []string) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.Metrics.recovered.WithLabelValues(s.Plan.Function).Add(float64(taken))
+		s.metrics.recovered.Add(float64(taken))
 		if taken > 0 {
 			s.log.Info("took over the runs of a dead runner", "dead", name, "runs", taken)
 		}
@@ -271,6 +271,9 @@ func (s *session) tidyLoop(ctx context.Context) {
 		}
 		if err := s.Store.AdoptStrays(ctx, s.Plan.Function, s.claims); err != nil {
 			s.log.Warn("could not look for consumers without a heartbeat", "error", err)
+		}
+		if err := s.Store.TidyCancels(ctx, s.Plan.Function); err != nil {
+			s.log.Warn("could not look after requests to cancel runs", "error", err)
 		}
 		if err := s.Store.TrimHistory(ctx, s.Plan.Function, maxHistoryBytes); err != nil {
 			s.log.Warn("could not shorten the history", "error", err)

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"log/slog"
 	"sync"
 	"time"
 
@@ -11,112 +10,176 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// Metrics are the Prometheus metrics of the workers of a process. Labels are
-// names of functions and steps, so that their number is bounded.
+// Metrics are the Prometheus metrics of the workers of a process
+// (docs/telemetry.md lists them). Labels are names of functions and steps, and
+// words of ours, so that their number is bounded.
 type Metrics struct {
-	runs      *prometheus.CounterVec
-	latency   *prometheus.HistogramVec
-	steps     *prometheus.HistogramVec
-	attempts  *prometheus.CounterVec
-	inFlight  *prometheus.GaugeVec
-	parked    *prometheus.CounterVec
-	recovered *prometheus.CounterVec
-	fenced    *prometheus.CounterVec
+	started    *prometheus.CounterVec
+	runs       *prometheus.CounterVec
+	latency    *prometheus.HistogramVec
+	startDelay *prometheus.HistogramVec
+	inFlight   *prometheus.GaugeVec
+	parked     *prometheus.CounterVec
+	resumed    *prometheus.CounterVec
+	attempts   *prometheus.HistogramVec
+	waits      *prometheus.HistogramVec
+	batch      *prometheus.HistogramVec
+	commit     *prometheus.HistogramVec
+	repeated   *prometheus.CounterVec
+	recovered  *prometheus.CounterVec
+	poisoned   *prometheus.CounterVec
+	fenced     *prometheus.CounterVec
 }
+
+// Buckets, in seconds: what a computer does, and what people let runs wait for.
+var (
+	quick = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+	slow  = []float64{.005, .025, .1, .5, 1, 5, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
+	// trips are round trips to Redis.
+	trips = []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
+	sizes = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
+)
 
 // NewMetrics makes the metrics and registers them with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
-	m := &Metrics{
-		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wildout_runs_total",
-			Help: "Runs that ended, by how: succeeded, failed, rejected, dropped, duplicate."}, []string{"function", "status"}),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "wildout_run_latency_seconds",
-			Help: "From the publishing of the event to the end of the run, waiting included.", Buckets: buckets}, []string{"function"}),
-		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "wildout_step_duration_seconds",
-			Help: "Duration of the last attempt of a step.", Buckets: buckets}, []string{"function", "step", "status"}),
-		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wildout_step_attempts_total",
-			Help: "Attempts of steps that ended."}, []string{"function", "step"}),
-		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "wildout_runs_in_flight",
-			Help: "Runs that this runner is working on."}, []string{"function"}),
-		parked: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wildout_runs_parked_total",
-			Help: "Times that a run was put aside to wait."}, []string{"function"}),
-		recovered: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wildout_entries_recovered_total",
-			Help: "Entries taken over from dead runners."}, []string{"function"}),
-		fenced: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wildout_runner_fenced_total",
-			Help: "Times that this runner lost its lease."}, []string{"function"}),
+	function := []string{"function"}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append(function, labels...))
+		r.MustRegister(c)
+		return c
 	}
-	r.MustRegister(m.runs, m.latency, m.steps, m.attempts, m.inFlight, m.parked, m.recovered, m.fenced)
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append(function, labels...))
+		r.MustRegister(h)
+		return h
+	}
+	m := &Metrics{
+		started:    counter("wildout_runs_started_total", "Runs that began."),
+		runs:       counter("wildout_runs_total", "Runs that ended, by how: succeeded, failed, cancelled, rejected, dropped, duplicate.", "status"),
+		latency:    histogram("wildout_run_latency_seconds", "From the publishing of the event to the end of the run, waiting included.", slow),
+		startDelay: histogram("wildout_run_start_delay_seconds", "From the publishing of the event to the beginning of the run.", slow),
+		parked:     counter("wildout_runs_parked_total", "Times that a run was put aside to wait."),
+		resumed:    counter("wildout_runs_resumed_total", "Times that a run that was put aside was taken up again."),
+		attempts: histogram("wildout_step_attempt_duration_seconds",
+			"Duration of the attempts of steps, by how they ended: ok, failed, retry, snoozed, interrupted.", quick, "step", "result"),
+		waits: histogram("wildout_wait_seconds",
+			"Time that runs spent waiting, by for what: sleep, event, invoke, retry, snooze, rate, concurrency.", slow, "kind"),
+		batch:     histogram("wildout_commit_batch_operations", "Writes that went to Redis in one batch.", sizes),
+		commit:    histogram("wildout_commit_duration_seconds", "Time that Redis took for a batch of writes.", trips),
+		repeated:  counter("wildout_commit_repeated_total", "Writes that Redis did not take and that were sent again."),
+		recovered: counter("wildout_entries_recovered_total", "Entries taken over from dead runners."),
+		poisoned:  counter("wildout_runs_poisoned_total", "Runs that were failed since no runner lived to finish them."),
+		fenced:    counter("wildout_runner_fenced_total", "Times that this runner lost its lease."),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "wildout_runs_in_flight",
+			Help: "Runs that this runner is working on."}, function),
+	}
+	r.MustRegister(m.inFlight)
 	return m
 }
+
+// Kinds of waits that the engine does not know, in the label kind of
+// wildout_wait_seconds beside those of its steps.
+const (
+	waitRetry       = "retry"
+	waitSnooze      = "snooze"
+	waitRate        = "rate"
+	waitConcurrency = "concurrency"
+)
+
+// endings are the statuses in wildout_runs_total. All are there from the start:
+// a rate over a counter sees its first count only if it was there before.
+var endings = []store.Status{store.Succeeded, store.Failed, store.Cancelled, store.Rejected, dropped, duplicate}
+
+const (
+	dropped   store.Status = "dropped"
+	duplicate store.Status = "duplicate"
+)
 
 // functionMetrics are the Metrics of one function, looked up once: a lookup by
 // labels costs more than the count.
 type functionMetrics struct {
-	all      *Metrics
-	function string
-	latency  prometheus.Observer
-	ok       prometheus.Counter
-	failed   prometheus.Counter
-	inFlight prometheus.Gauge
-	parked   prometheus.Counter
-	mu       sync.Mutex
-	steps    map[stepLabels]stepMetrics
+	all                      *Metrics
+	function                 string
+	started, parked, resumed prometheus.Counter
+	repeated, recovered      prometheus.Counter
+	poisoned, fenced         prometheus.Counter
+	latency, startDelay      prometheus.Observer
+	batch, commit            prometheus.Observer
+	inFlight                 prometheus.Gauge
+	ended                    map[store.Status]prometheus.Counter
+	waits                    map[string]prometheus.Observer
+	mu                       sync.RWMutex
+	steps                    map[stepLabels]prometheus.Observer // guarded by mu
 }
 
 type stepLabels struct {
 	step   string
-	status engine.Status
-}
-
-type stepMetrics struct {
-	duration prometheus.Observer
-	attempts prometheus.Counter
+	result engine.AttemptResult
 }
 
 func (m *Metrics) of(function string) *functionMetrics {
-	return &functionMetrics{all: m, function: function,
-		latency: m.latency.WithLabelValues(function), inFlight: m.inFlight.WithLabelValues(function), parked: m.parked.WithLabelValues(function),
-		ok: m.runs.WithLabelValues(function, string(store.Succeeded)), failed: m.runs.WithLabelValues(function, string(store.Failed)),
-		steps: map[stepLabels]stepMetrics{}}
+	f := &functionMetrics{all: m, function: function,
+		started: m.started.WithLabelValues(function), parked: m.parked.WithLabelValues(function), resumed: m.resumed.WithLabelValues(function),
+		repeated: m.repeated.WithLabelValues(function), recovered: m.recovered.WithLabelValues(function),
+		poisoned: m.poisoned.WithLabelValues(function), fenced: m.fenced.WithLabelValues(function),
+		latency: m.latency.WithLabelValues(function), startDelay: m.startDelay.WithLabelValues(function),
+		batch: m.batch.WithLabelValues(function), commit: m.commit.WithLabelValues(function),
+		inFlight: m.inFlight.WithLabelValues(function),
+		ended:    map[store.Status]prometheus.Counter{}, waits: map[string]prometheus.Observer{}, steps: map[stepLabels]prometheus.Observer{}}
+	for _, status := range endings {
+		f.ended[status] = m.runs.WithLabelValues(function, string(status))
+	}
+	for _, kind := range []string{string(engine.StepSleep), string(engine.StepEvent), string(engine.StepInvoke), waitRetry, waitSnooze, waitRate, waitConcurrency} {
+		f.waits[kind] = m.waits.WithLabelValues(function, kind)
+	}
+	return f
 }
 
-func (f *functionMetrics) step(name string, status engine.Status) stepMetrics {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	key := stepLabels{name, status}
-	m, known := f.steps[key]
+// attempt counts an attempt of a step. trace is its trace id, or empty.
+func (f *functionMetrics) attempt(a *engine.Attempt, trace string) {
+	key := stepLabels{a.Step, a.Result}
+	f.mu.RLock()
+	observer, known := f.steps[key]
+	f.mu.RUnlock()
 	if !known {
-		m = stepMetrics{f.all.steps.WithLabelValues(f.function, name, string(status)), f.all.attempts.WithLabelValues(f.function, name)}
-		f.steps[key] = m
+		observer = f.all.attempts.WithLabelValues(f.function, a.Step, string(a.Result))
+		f.mu.Lock()
+		f.steps[key] = observer
+		f.mu.Unlock()
 	}
-	return m
+	observe(observer, a.Ended.Sub(a.Start), trace)
+	switch a.Result {
+	case engine.AttemptRetry:
+		f.waited(waitRetry, a.Wait)
+	case engine.AttemptSnoozed:
+		f.waited(waitSnooze, a.Wait)
+	}
 }
 
-// report counts and logs a run that has ended.
-func (s *session) report(r *store.Record, out engine.Outcome, latency time.Duration) {
-	ended := s.metrics.ok
-	if r.Status == store.Failed {
-		ended = s.metrics.failed
+// waited counts a wait, unless its kind is none.
+func (f *functionMetrics) waited(kind string, d time.Duration) {
+	if wait := f.waits[kind]; wait != nil {
+		wait.Observe(max(0, d).Seconds())
 	}
-	ended.Inc()
-	s.metrics.latency.Observe(latency.Seconds())
-	for _, step := range out.Steps {
-		if step.Status == engine.StatusOK || step.Status == engine.StatusFailed {
-			m := s.metrics.step(step.Name, step.Status)
-			m.duration.Observe(step.Duration.Seconds())
-			m.attempts.Add(float64(step.Attempts))
+}
+
+// committed counts a batch of writes.
+func (f *functionMetrics) committed(operations, repeat int, took time.Duration) {
+	f.batch.Observe(float64(operations))
+	f.commit.Observe(took.Seconds())
+	if repeat > 0 {
+		f.repeated.Add(float64(repeat))
+	}
+}
+
+// observe observes a duration, with the trace where one can be looked at.
+func observe(o prometheus.Observer, d time.Duration, trace string) {
+	seconds := max(0, d).Seconds()
+	if trace != "" {
+		if e, ok := o.(prometheus.ExemplarObserver); ok {
+			e.ObserveWithExemplar(seconds, prometheus.Labels{"trace_id": trace})
+			return
 		}
 	}
-	level := slog.LevelInfo
-	if r.Status == store.Failed {
-		level = slog.LevelError
-	}
-	if !s.log.Enabled(background, level) {
-		return
-	}
-	attrs := []any{"run", r.ID, "event", r.EventID, "type", r.EventType, "duration", r.EndedAt.Sub(r.StartedAt).Round(time.Millisecond)}
-	if r.Status == store.Failed {
-		attrs = append(attrs, "step", r.ErrorStep, "error", r.Error)
-	}
-	s.log.Log(background, level, "run "+string(r.Status), attrs...)
+	o.Observe(seconds)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // delivery is a stream entry that this runner was given.
@@ -24,6 +25,7 @@ type delivery struct {
 	poison error
 	// release gives back the entry's place, once it is dealt with.
 	release func()
+	work    *work // nil for what is handed back at the end
 }
 
 // load is a run, ready to be executed, with what the store needs to know of it.
@@ -33,7 +35,10 @@ type load struct {
 	meta store.Meta
 	// resumed: the run began before, and keeps its place in a queue.
 	resumed bool
+	restate bool // what the journal has of meta is not what it is now
 	keyed   []keyedSlot
+	cancel  engine.Cancel
+	seen    observer
 }
 
 // stepped reports whether the run has taken a step: its limits were passed then.
@@ -81,7 +86,7 @@ func (s *session) sweep(d delivery) {
 	ctx, cancel := context.WithTimeout(background, s.Lease)
 	defer cancel()
 	if err := s.committer.Sweep(ctx, d.Stream, d.ID, id); err != nil {
-		s.log.Warn("could not look whether a late write left anything", "run", id, "error", err)
+		s.log.Warn("could not look whether a late write left anything", telemetry.LogRun, id, telemetry.LogTrace, telemetry.TraceID(id, ""), "error", err)
 	}
 }
 
@@ -131,9 +136,9 @@ func (s *session) reject(d delivery, reason string) error {
 		r.Event, r.EventID = &e, e.ID
 	}
 	ref := &store.Ref{Function: s.Plan.Function, RunID: r.ID, Stream: d.Stream, Entry: d.ID, Inbox: d.Type == ""}
-	_, err := s.committer.Finish(background, store.Finish{Ref: ref, Failed: true, Record: store.AppendRecord(nil, &r)})
-	s.Metrics.runs.WithLabelValues(s.Plan.Function, string(store.Rejected)).Inc()
-	s.log.Error("entry rejected", "stream", d.Stream, "entry", d.ID, "reason", reason)
+	_, err := s.committer.Finish(background, store.Finish{Ref: ref, Failed: true, Rejected: true, Record: store.AppendRecord(nil, &r)})
+	s.metrics.ended[store.Rejected].Inc()
+	s.log.Error("entry rejected", telemetry.LogRun, r.ID, telemetry.LogTrace, telemetry.TraceID(r.ID, ""), "stream", d.Stream, "entry", d.ID, "reason", reason)
 	return err
 }
 
@@ -161,7 +166,7 @@ func (s *session) processEvent(d delivery) error {
 		return s.finishUnstarted(l, err)
 	}
 	if !fits {
-		return s.committer.Ack(background, d.Stream, d.ID)
+		return s.passOver(d, l.ref.RunID)
 	}
 	return s.begin(l, d, "")
 }
@@ -209,15 +214,12 @@ func (s *session) finishUnstarted(l *load, cause error) error {
 	if l.ref.Version == "" {
 		l.ref.Version = s.Plan.Hash
 	}
-	if i := s.Plan.Idempotency; i != nil && l.meta.Once == "" {
-		// An earlier delivery may have taken the key: who meets it must be told.
-		l.meta.Once, _ = i.Key.Text(&plan.Scope{Event: &l.meta.Event, Env: s.Env})
-	}
+	s.claimOnce(l) // who meets the key must be told
 	return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: cause.Error()}})
 }
 
 // processStart begins a run that was addressed to this function: an invoked
-// one, or one of a cron tick.
+// one, a replay, or one of a cron tick.
 func (s *session) processStart(d delivery, id string) error {
 	l := &load{}
 	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Runner: s.name}
@@ -230,7 +232,7 @@ func (s *session) processStart(d delivery, id string) error {
 			return s.reject(d, "field parent: "+err.Error())
 		}
 	}
-	l.ref.Parent = l.meta.Parent
+	l.ref.Parent, l.meta.ReplayOf = l.meta.Parent, d.Field("replay")
 	version, err := s.recall(l, d)
 	if err != nil {
 		return err
@@ -270,8 +272,12 @@ func (s *session) processResume(d delivery, id string) error {
 		return s.reject(d, "the journal of run "+id+" has no readable description of the run: "+err.Error())
 	}
 	l.ref.Parent = l.meta.Parent
+	if j.Cancel != nil {
+		l.cancel.Ask(j.Cancel.Reason)
+	}
 	l.run = engine.Run{ID: id, Event: l.meta.Event, StartedAt: l.meta.StartedAt, Attempt: int(d.Deliveries),
 		Active: j.Active, Results: j.Results, Progress: j.Progress}
+	s.metrics.resumed.Inc()
 	version := l.meta.Version
 	if err := s.setPlan(l, version); err != nil {
 		l.ref.Version = version
@@ -283,7 +289,18 @@ func (s *session) processResume(d delivery, id string) error {
 
 // admitAndExecute runs a run once its limits let it.
 func (s *session) admitAndExecute(l *load, d delivery) error {
+	l.run.Cancel = &l.cancel
+	if d.work != nil {
+		d.work.run.Store(l)
+	}
+	if err := s.lookForCancel(l, d); err != nil {
+		return err
+	}
+	if l.cancel.Asked() {
+		return s.endCancelled(l, d)
+	}
 	if d.poison != nil {
+		s.metrics.poisoned.Inc()
 		return s.finishUnstarted(l, d.poison)
 	}
 	if d.back {
@@ -297,6 +314,8 @@ func (s *session) admitAndExecute(l *load, d delivery) error {
 	}
 	l.run.Journal = &journal{s: s, ref: &l.ref, entry: d.ID, typ: d.Type, event: &l.run.Event}
 	l.run.Elsewhere = func(out engine.Outcome, err error) { s.goOn(l, d, out, err) }
+	s.observe(l)
+	s.noteStart(l)
 	s.metrics.inFlight.Inc()
 	err = s.execute(l)
 	if !errors.Is(err, engine.ErrElsewhere) {
@@ -351,7 +370,7 @@ func (s *session) settle(l *load, out engine.Outcome, err error) (again bool, _ 
 		}
 		return false, s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: err.Error()}})
 	}
-	if out.Kind == engine.Finished || out.Kind == engine.Failed {
+	if out.Kind == engine.Finished || out.Kind == engine.Failed || out.Kind == engine.Cancelled {
 		return false, s.finish(l, out)
 	}
 	if again, err := s.park(l, out); err != nil || !again {

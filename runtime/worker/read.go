@@ -138,14 +138,15 @@ func (s *session) dispatch(entries []store.Entry, rated bool) { s.dispatchAs(ent
 // dispatchAs is dispatch; again says that the runs may have begun before.
 func (s *session) dispatchAs(entries []store.Entry, rated, again bool) {
 	for _, e := range entries {
-		if !s.begun.add(e) {
+		work := s.begun.add(e)
+		if work == nil {
 			continue
 		}
 		// The place is taken here, before the next read asks for free ones.
 		entered := s.gate.tryEnter()
 		s.runs.Add(1)
 		s.engine.Routines.Go(func() {
-			d := delivery{Entry: e, rated: rated && e.Type != "", again: again}
+			d := delivery{Entry: e, rated: rated && e.Type != "", again: again, work: work}
 			d.back = !entered && !s.enterSoon(again) // another runner may have a place for it
 			d.release = func() { s.release(d) }
 			s.process(d)

@@ -190,11 +190,12 @@ func decodePlan(function string, text []byte) (*plan.Plan, error) {
 func (s *session) run(ctx context.Context) error {
 	limits := store.HistoryLimits{Done: s.historyLimit(), Dead: 1000}
 	s.committer = s.Store.NewCommitter(s.Plan.Function, limits, s.fenced)
+	s.committer.Observe(s.metrics.committed)
 	s.reader = s.Store.NewReader(s.Plan.Function, s.name)
 	loops, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	for _, loop := range []func(context.Context){s.beatLoop, s.timerLoop, s.cronLoop, s.tidyLoop} {
+	for _, loop := range []func(context.Context){s.beatLoop, s.timerLoop, s.cronLoop, s.cancelLoop, s.tidyLoop} {
 		wg.Go(func() { loop(loops) })
 	}
 	reading := make(chan struct{})
@@ -234,6 +235,7 @@ func (s *session) drain() {
 	var beats sync.WaitGroup
 	if s.runCtx.Err() == nil {
 		beats.Go(func() { s.beatLoop(keep) }) // the lease must outlast the grace period
+		beats.Go(func() { s.cancelLoop(keep) })
 	}
 	select {
 	case <-ended:

@@ -128,7 +128,8 @@ var _ = Describe("onFailure", func() {
 		for _, s := range run.Steps {
 			statuses[s.Name] = s.Status
 		}
-		Expect(statuses).To(Equal(map[string]string{"pure": "ok", "list": "ok", "last": "ok", "check": "failed", "tell": "ok"}))
+		Expect(statuses).To(Equal(map[string]string{"pure": "ok", "list": "ok", "list[0]": "ok", "list[1]": "ok", "list[2]": "ok",
+			"last": "ok", "check": "failed", "tell": "ok"}))
 	})
 })
 

@@ -18,6 +18,7 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // Options describe one runner of one function.
@@ -45,6 +46,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Tracing makes the spans of runs; nil: none.
+	Tracing *telemetry.Tracing
 }
 
 // Validate reports what is missing, and fills in the defaults.

@@ -1,5 +1,6 @@
 -- Park a run: its state, its wake-up and its acknowledgement are one write.
--- KEYS: source stream, journal, timers, inbox, versions [, queue, queued]
+-- A run whose end was asked for meanwhile is put back at once.
+-- KEYS: source stream, journal, timers, inbox, versions, cancels [, queue, queued]
 -- ARGV: group, entry id, run id, due ms (0: none), wake ('1': put it back at once), inbox ('1': the source is one),
 --       meta ('' when stored before and the same), version, queued member ('' when none), front ('1': at the head of the queue),
 --       runner, n awaited fields..., field, value, ...
@@ -20,11 +21,12 @@ redis.call('HSET', KEYS[2], '@o', '')
 for i = ai + 1, #ARGV, 1000 do -- Lua takes some thousand arguments at most
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
-if ARGV[9] ~= '' then
-  redis.call(ARGV[10] == '1' and 'LPUSH' or 'RPUSH', KEYS[6], ARGV[3])
-  redis.call('SADD', KEYS[7], ARGV[9])
+local wake = ARGV[5] == '1' or redis.call('HEXISTS', KEYS[6], ARGV[3]) == 1
+if ARGV[9] ~= '' and not wake then
+  redis.call(ARGV[10] == '1' and 'LPUSH' or 'RPUSH', KEYS[7], ARGV[3])
+  redis.call('SADD', KEYS[8], ARGV[9])
 end
-if ARGV[5] == '1' then
+if wake then
   redis.call('ZREM', KEYS[3], ARGV[3])
   redis.call('XADD', KEYS[4], '*', 'run', ARGV[3])
 else

@@ -2,8 +2,8 @@
 -- owner: another entry for a run that is owned is stale, and dropped.
 -- A runner that was given the entry no more takes nothing: the run would be
 -- owned by an entry that nobody has, and never wake.
--- KEYS: inbox, journal, timers. ARGV: group, entry id, run id, runner.
--- Returns the journal as a flat list, or false.
+-- KEYS: inbox, journal, timers, cancels. ARGV: group, entry id, run id, runner.
+-- Returns the journal as a flat list, with the request to cancel the run, or false.
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1, ARGV[4]) == 0 then
   return redis.error_reply('FENCED the entry has another owner')
 end
@@ -11,7 +11,13 @@ local owner = redis.call('HGET', KEYS[2], '@o')
 if owner == '' or owner == ARGV[2] then
   redis.call('HSET', KEYS[2], '@o', ARGV[2])
   redis.call('ZREM', KEYS[3], ARGV[3])
-  return redis.call('HGETALL', KEYS[2])
+  local journal = redis.call('HGETALL', KEYS[2])
+  local asked = redis.call('HGET', KEYS[4], ARGV[3])
+  if asked then
+    journal[#journal + 1] = '@cancel'
+    journal[#journal + 1] = asked
+  end
+  return journal
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])

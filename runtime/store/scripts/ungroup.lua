@@ -1,0 +1,16 @@
+-- Drop the consumer group of a function from a stream that it does not read any
+-- more, once nothing is pending and no run of any version may wait there: the
+-- stream is kept for as long as a group needs it.
+-- KEYS: stream, reads, waits. ARGV: function, event type, force ('1': the function is deleted).
+-- Returns 1 when the group is gone.
+if ARGV[3] ~= '1' then
+  for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if string.sub(field, 1, string.len(ARGV[2]) + 1) == ARGV[2] .. ' ' then return 0 end
+  end
+  local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1])
+  if not pending.err and pending[1] > 0 then return 0 end
+  if pending.err and not string.find(pending.err, 'NOGROUP', 1, true) then return pending end
+end
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1]) end
+redis.call('SREM', KEYS[2], ARGV[2])
+return 1

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// answer is an error that Redis answered.
+type answer string
+
+func (a answer) Error() string { return string(a) }
+
+// RedisError implements redis.Error.
+func (a answer) RedisError() {}
+
+func TestErrorKind(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		want ErrorKind // "": it does not count
+	}{
+		"broken":          {io.EOF, ErrorNetwork},
+		"refused":         {&net.OpError{Op: "dial", Err: errors.New("connection refused")}, ErrorNetwork},
+		"too late":        {fmt.Errorf("read: %w", os.ErrDeadlineExceeded), ErrorTimeout},
+		"too late for us": {context.DeadlineExceeded, ErrorTimeout},
+		"no connection":   {redis.ErrPoolTimeout, ErrorTimeout},
+		"full":            {answer("OOM command not allowed when used memory > 'maxmemory'."), ErrorRefused},
+		"a replica":       {answer("READONLY You can't write against a read only replica."), ErrorRefused},
+		"password":        {answer("WRONGPASS invalid username-password pair"), ErrorDenied},
+		"something else":  {answer("WRONGTYPE Operation against a key"), ErrorAnswer},
+		"script unknown":  {answer("NOSCRIPT No matching script."), ""},
+		"group is there":  {answer("BUSYGROUP Consumer Group name already exists"), ""},
+		"no stream":       {answer("ERR no such key"), ""},
+		"fenced":          {answer("FENCED the entry has another owner"), ""},
+		"given up by us":  {context.Canceled, ""},
+		"closed by us":    {redis.ErrClosed, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kind, counts := errorKind(tc.err)
+			if kind != tc.want || counts != (tc.want != "") {
+				t.Errorf("errorKind(%v) = %q, %v, want %q", tc.err, kind, counts, tc.want)
+			}
+		})
+	}
+}
+
+// A run that an older release parked is read, and what it did not know is
+// empty; what this one parks comes back as it was.
+func TestMetaOfOldJournals(t *testing.T) {
+	const old = `{"i":"e1","y":"a","t":1700000000000,"p":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","d":{"n":1},"b":1700000000001,"v":"abc"}`
+	var m Meta
+	if err := json.Unmarshal([]byte(old), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Event.ID != "e1" || m.Event.TraceParent == "" || m.Event.TraceState != "" || !m.Queued.IsZero() {
+		t.Errorf("got %+v", m)
+	}
+	if again, err := json.Marshal(m); err != nil || string(again) != old {
+		t.Errorf("it becomes %s, %v", again, err)
+	}
+	m.Event.TraceState, m.Queued = "vendor=x", m.StartedAt
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Meta
+	if err := json.Unmarshal(text, &back); err != nil || back.Event.TraceState != "vendor=x" || !back.Queued.Equal(m.Queued) {
+		t.Errorf("%s becomes %+v, %v", text, back, err)
+	}
+}

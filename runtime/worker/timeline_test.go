@@ -1,0 +1,250 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// stepOf returns a step of a run by its path.
+func stepOf(run store.Record, path string) store.RecordStep {
+	GinkgoHelper()
+	for _, s := range run.Steps {
+		if s.Name == path {
+			return s
+		}
+	}
+	Fail(fmt.Sprintf("run %s has no step %s: %+v", run.ID, path, run.Steps))
+	return store.RecordStep{}
+}
+
+func paths(run store.Record) (all []string) {
+	for _, s := range run.Steps {
+		all = append(all, s.Name)
+	}
+	return all
+}
+
+var _ = Describe("the record of a run", func() {
+	It("has the failed attempts of a step, across parks and runners", func() {
+		r := newRig()
+		wildout.Add(r.handlers, "flaky", func(ctx context.Context, _ struct{}) (string, error) {
+			if n := wildout.Info(ctx).Attempt; n < 4 {
+				time.Sleep(time.Duration(n) * 10 * time.Millisecond)
+				return "", fmt.Errorf("failure %d", n)
+			}
+			return "done", nil
+		})
+		p := compile("f", `
+			triggers: [{event: a}]
+			steps:
+			- {name: one, handler: flaky, retryPolicy: {initialInterval: 100ms, multiplier: "1"}}
+			- {name: nap, sleep: 20ms}
+			- {name: two, handler: flaky, retryPolicy: {maxAttempts: 3, initialInterval: 10ms}}`)
+		w := r.start(p)
+		e := r.send("a", `{}`)
+		r.waits("f", 1)
+		open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+		Expect(err).NotTo(HaveOccurred())
+		one := stepOf(*open, "one")
+		Expect(one.Status).To(Equal("waiting"))
+		Expect(one.Tries).NotTo(BeEmpty())
+		Expect(one.Until).NotTo(BeNil())
+		w.stop()
+		r.start(p)
+		run := r.ended("f", e)
+		one = stepOf(run, "one")
+		Expect(one.Attempts).To(Equal(4))
+		Expect(string(one.Output)).To(Equal(`"done"`))
+		Expect(one.Tries).To(HaveLen(3))
+		for i, t := range one.Tries {
+			Expect(t.Error).To(Equal(fmt.Sprint("failure ", i+1)))
+			Expect(t.Millis).To(And(BeNumerically(">=", 10*(i+1)), BeNumerically("<", 1000)))
+			if i > 0 {
+				Expect(t.Start).To(BeTemporally(">", one.Tries[i-1].Start.Add(80*time.Millisecond)))
+			}
+		}
+		Expect(*one.Start).To(BeTemporally(">", one.Tries[2].Start))
+		two := stepOf(run, "two")
+		Expect(two.Status).To(Equal("failed"))
+		Expect(two.Tries).To(HaveLen(3), "the last one is among them")
+		Expect(two.Tries[2].Start).To(BeTemporally("==", *two.Start))
+		Expect(two.Error).To(Equal("failure 3"))
+	})
+
+	It("keeps the last 20 attempts, and the beginning of their errors", func() {
+		r := newRig()
+		wildout.Add(r.handlers, "broken", func(ctx context.Context, _ struct{}) (string, error) {
+			return "", fmt.Errorf("failure %d %s", wildout.Info(ctx).Attempt, strings.Repeat("é", 5000))
+		})
+		r.start(compile("f", `
+			triggers: [{event: a}]
+			steps: [{name: one, handler: broken, retryPolicy: {maxAttempts: 25, initialInterval: 1ms, multiplier: "1"}}]`))
+		one := stepOf(r.ended("f", r.send("a", `{}`)), "one")
+		Expect(one.Attempts).To(Equal(25))
+		Expect(one.Tries).To(HaveLen(20))
+		Expect(one.Tries[0].Error).To(HavePrefix("failure 6 é"))
+		Expect(one.Tries[19].Error).To(HavePrefix("failure 25 é"))
+		Expect(len(one.Tries[0].Error)).To(BeNumerically("<", 300))
+	})
+
+	It("has the elements of a list and the sub-steps of handlers", func() {
+		r := newRig()
+		wildout.Add(r.handlers, "pack", func(ctx context.Context, in struct{ Item int }) (int, error) {
+			weight, err := wildout.Step(ctx, "weigh", func(context.Context) (int, error) { return 10 * in.Item, nil })
+			if err == nil && in.Item == 2 && wildout.Info(ctx).Attempt == 1 {
+				err = errors.New("dropped")
+			}
+			return weight + 1, err
+		})
+		r.start(compile("f", `
+			triggers: [{event: a}]
+			steps:
+			- {name: list, forEach: "${[1, 2]}", maxParallel: 2, handler: pack, with: {item: "${item}"}, retryPolicy: {initialInterval: 20ms}}
+			- {name: none, forEach: "${[]}", handler: pack}
+			- {name: one, handler: pack, with: {item: 7}}`))
+		run := r.ended("f", r.send("a", `{}`))
+		Expect(paths(run)).To(Equal([]string{"list", "list[0]", "list[1]", "list[0]/weigh", "list[1]/weigh", "none", "one", "one/weigh"}))
+		list := stepOf(run, "list")
+		Expect(string(list.Output)).To(Equal("[11,21]"))
+		Expect(list.Elements).To(Equal(2))
+		Expect(stepOf(run, "list[1]").Tries).To(HaveLen(1))
+		Expect(stepOf(run, "list[1]").Tries[0].Error).To(Equal("dropped"))
+		Expect(string(stepOf(run, "list[1]/weigh").Output)).To(Equal("20"))
+		Expect(string(stepOf(run, "one/weigh").Output)).To(Equal("70"))
+	})
+
+	It("has of a long list the elements that tell something", func() {
+		r := newRig()
+		wildout.Add(r.handlers, "pack", func(_ context.Context, in struct{ Item int }) (int, error) {
+			if in.Item%10 == 9 {
+				return 0, wildout.NonRetriable(errors.New("broken"))
+			}
+			return in.Item, nil
+		})
+		r.start(compile("f", `
+			triggers: [{event: a}]
+			steps: [{name: list, forEach: "${lists.range(300)}", maxParallel: 20, handler: pack, with: {item: "${item}"}, onError: Continue}]`))
+		run := r.ended("f", r.send("a", `{}`))
+		Expect(stepOf(run, "list").Elements).To(Equal(300))
+		Expect(run.Steps).To(HaveLen(51))
+		failed := 0
+		for _, s := range run.Steps[1:] {
+			if s.Status == "failed" {
+				failed++
+			}
+		}
+		Expect(failed).To(Equal(30))
+		Expect(stepOf(run, "list[0]").Status).To(Equal("ok"))
+	})
+
+	It("has waits from their beginning to their end, however late the run went on", func() {
+		r := newRig()
+		r.start(compile("child", `
+			triggers: [{event: never}]
+			steps: [{name: nap, sleep: 100ms}]`))
+		r.start(compile("f", `
+			triggers: [{event: a}]
+			steps:
+			- {name: pure, set: "${'now'}"}
+			- {name: skipped, if: "false", handler: echo}
+			- {name: nap, sleep: 100ms}
+			- {name: call, invoke: {function: child}}
+			- {name: paid, waitForEvent: {event: b, timeout: 10s}}
+			- {name: late, waitForEvent: {event: c, timeout: 50ms}}
+			- {name: done, set: "${'done'}"}`))
+		e := r.send("a", `{}`)
+		began := time.Now()
+		time.Sleep(500 * time.Millisecond)
+		r.send("b", `{}`)
+		run := r.ended("f", e)
+		at := func(path string) int64 { return stepOf(run, path).Start.Sub(run.StartedAt).Milliseconds() }
+		took := func(path string) int64 { return stepOf(run, path).Millis }
+		Expect(at("pure")).To(BeNumerically("<", 90))
+		Expect(took("pure")).To(BeNumerically("<", 5))
+		Expect(stepOf(run, "skipped").Status).To(Equal("skipped"))
+		Expect(at("skipped")).To(BeNumerically("<", 90))
+		Expect(took("nap")).To(Equal(int64(100)))
+		Expect(at("call")).To(And(BeNumerically(">=", 100), BeNumerically("<", 400)))
+		Expect(took("call")).To(And(BeNumerically(">=", 100), BeNumerically("<", 400)))
+		Expect(at("paid")).To(BeNumerically(">=", at("call")+took("call")))
+		Expect(at("paid") + took("paid")).To(And(BeNumerically(">=", 495), BeNumerically("<", 900)))
+		Expect(at("late")).To(BeNumerically(">=", at("paid")+took("paid")))
+		Expect(took("late")).To(And(BeNumerically(">=", 50), BeNumerically("<", 400)))
+		Expect(at("done")).To(Equal(at("late") + took("late")))
+		Expect(run.EndedAt.Sub(began)).To(BeNumerically("<", 5*time.Second))
+	})
+
+	It("says how far a run that has not ended has come", func() {
+		r := newRig()
+		wildout.Add(r.handlers, "broken", func(context.Context, struct{}) (int, error) { return 0, errors.New("not yet") })
+		r.start(compile("f", `
+			triggers: [{event: a}]
+			steps:
+			- {name: one, handler: echo, with: {name: one}}
+			- {name: nap, sleep: 30ms}
+			- {name: two, needs: [nap], handler: broken, retryPolicy: {initialInterval: 5m}}
+			- {name: paid, needs: [nap], waitForEvent: {event: b, timeout: 1h}}
+			- {name: sleep, needs: [nap], sleep: 1h}`))
+		e := r.send("a", `{}`)
+		var run store.Record
+		Eventually(func() ([]string, error) {
+			open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+			if open != nil {
+				run = *open
+			}
+			return paths(run), err
+		}, "3s").Should(ConsistOf("one", "nap", "two", "paid", "sleep"))
+		Expect(string(stepOf(run, "one").Output)).To(Equal(`{"name":"one"}`))
+		Expect(stepOf(run, "nap").Status).To(Equal("ok"))
+		Expect(stepOf(run, "nap").Millis).To(Equal(int64(30)))
+		for path, due := range map[string]time.Duration{"two": 5 * time.Minute, "paid": time.Hour, "sleep": time.Hour} {
+			s := stepOf(run, path)
+			Expect(s.Status).To(Equal("waiting"), path)
+			Expect(*s.Until).To(BeTemporally("~", time.Now().Add(due), 2*time.Minute), path)
+		}
+		Expect(stepOf(run, "two").Tries).To(HaveLen(1))
+	})
+
+	It("keeps what outputs are, if they are small", func() {
+		r := newRig()
+		wildout.Add(r.handlers, "long", func(_ context.Context, in struct{ Pairs int }) (map[string]string, error) {
+			return map[string]string{"text": strings.Repeat("ö\"", in.Pairs)}, nil
+		})
+		r.start(compile("f", `
+			triggers: [{event: a}]
+			steps:
+			- {name: small, handler: long, with: {pairs: 2}}
+			- {name: large, handler: long, with: {pairs: 5000}}
+			- {name: many, forEach: "${lists.range(20)}", handler: long, with: {pairs: 200}}
+			- {name: nap, sleep: 1h}`))
+		e := r.send("a", `{}`)
+		r.waits("f", 1)
+		open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+		Expect(err).NotTo(HaveOccurred())
+		r.cancels("f", e, "")
+		for what, run := range map[string]store.Record{"open": *open, "ended": r.ended("f", e)} {
+			small, large := stepOf(run, "small"), stepOf(run, "large")
+			Expect(string(small.Output)).To(Equal(`{"text":"ö\"ö\""}`), what)
+			Expect(small.OutputBytes).To(BeZero(), what)
+			Expect(string(large.Output)).To(HavePrefix(`"{\"text\":\"ö`), what)
+			Expect(string(large.Output)).To(HaveSuffix(`…"`), what)
+			Expect(large.OutputBytes).To(BeNumerically(">", 15_000), what)
+			Expect(len(large.Output)).To(BeNumerically("<", 1500), what)
+			total := 0
+			for _, s := range run.Steps {
+				total += len(s.Output)
+			}
+			Expect(total).To(BeNumerically("<", 9000), what)
+			Expect(total).To(BeNumerically(">", 4000), what)
+		}
+	})
+})
