@@ -12,10 +12,10 @@ import (
 // its largest expense.
 const gcPercent = 800
 
-// tuneMemory sets up the garbage collector: it runs seldom while there is room,
-// and in time before the container's memory limit. GOGC and GOMEMLIMIT, where
-// they are set, are left alone.
-func tuneMemory() {
+// TuneMemory sets up the garbage collector of this process, a runner or another
+// server: it runs seldom while there is room, and in time before the container's
+// memory limit. GOGC and GOMEMLIMIT, where they are set, are left alone.
+func TuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}

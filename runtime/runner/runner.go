@@ -29,6 +29,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -116,9 +117,10 @@ func (e *configError) Error() string { return e.err.Error() }
 func (e *configError) Unwrap() error { return e.err }
 
 func run(ctx context.Context, settings Settings, o Options) error {
-	tuneMemory()
+	TuneMemory()
 	logger := newLogger(settings.LogFormat, o.Stderr)
-	redis, err := store.Open(store.Options{URL: settings.RedisURL, Namespace: settings.Namespace, Logger: logger})
+	slog.SetDefault(logger) // what a handler writes with slog.InfoContext is marked with its run
+	redis, err := store.Open(store.Options{URL: settings.RedisURL, CA: []byte(settings.RedisCA), Namespace: settings.Namespace, Logger: logger})
 	if err != nil {
 		return &configError{err}
 	}
@@ -135,10 +137,16 @@ func run(ctx context.Context, settings Settings, o Options) error {
 		return &configError{err}
 	}
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), telemetry.NewRedisTraffic(redis))
+	backlog, err := telemetry.NewBacklog(metrics, telemetry.BacklogOptions{Store: redis, Functions: []string{function.Function}, Logger: logger})
+	if err != nil {
+		return &configError{err}
+	}
+	tracing := telemetry.Start(ctx, telemetry.Options{Service: function.Function, Namespace: settings.Namespace, Logger: logger, Metrics: metrics})
+	defer tracing.Close()
 	w, err := worker.New(worker.Options{
 		Store: redis, Plan: function, Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
-		Lease: settings.Lease, Grace: settings.Grace, Logger: logger, Metrics: worker.NewMetrics(metrics),
+		Lease: settings.Lease, Grace: settings.Grace, Logger: logger, Metrics: worker.NewMetrics(metrics), Tracing: tracing,
 	})
 	if err != nil {
 		return &configError{err}
@@ -149,6 +157,7 @@ func run(ctx context.Context, settings Settings, o Options) error {
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { defer stop(); return w.Run(ctx) })
 	group.Go(func() error { return serve(beside, settings.Listen, w.Health, metrics) })
+	group.Go(func() error { return backlog.Run(beside) })
 	if handlers.Run != nil {
 		group.Go(func() error { return handlers.Run(beside) })
 	}
@@ -156,10 +165,11 @@ func run(ctx context.Context, settings Settings, o Options) error {
 }
 
 func newLogger(format string, w io.Writer) *slog.Logger {
+	var handler slog.Handler = slog.NewJSONHandler(w, nil)
 	if format == "text" {
-		return slog.New(slog.NewTextHandler(w, nil))
+		handler = slog.NewTextHandler(w, nil)
 	}
-	return slog.New(slog.NewJSONHandler(w, nil))
+	return slog.New(telemetry.NewLogHandler(handler))
 }
 
 // load reads the one function of a manifest and compiles it.

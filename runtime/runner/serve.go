@@ -27,7 +27,7 @@ func RegisterProbes(mux *http.ServeMux, ready func() error, metrics prometheus.G
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{EnableOpenMetrics: true})) // for exemplars
 }
 
 // Serve serves handler on listener until ctx ends, with limits that keep slow

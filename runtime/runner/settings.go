@@ -15,6 +15,7 @@ import (
 // Settings are what a runner is told from outside.
 type Settings struct {
 	RedisURL       string
+	RedisCA        string // in PEM
 	Namespace      string
 	Manifest       string
 	Listen         string
@@ -40,6 +41,7 @@ type setting struct {
 
 var settingList = []setting{
 	{"redis-url", "", "Redis, such as redis://:password@host:6379/0", func(s *Settings, v string) error { s.RedisURL = v; return nil }},
+	{"redis-ca", "", "certificates of the authorities that sign for rediss://, in PEM", func(s *Settings, v string) error { s.RedisCA = v; return nil }},
 	{"namespace", "default", "namespace of the function", func(s *Settings, v string) error { s.Namespace = v; return nil }},
 	{"manifest", "/etc/wildout/function.yaml", "manifest with the one function to run", func(s *Settings, v string) error { s.Manifest = v; return nil }},
 	{"listen", ":8080", "address of /healthz, /readyz and /metrics", func(s *Settings, v string) error { s.Listen = v; return nil }},

@@ -43,7 +43,7 @@ func inside(t *testing.T) *Client { return newClient(t, Options{AllowPrivate: tr
 
 func attempt() context.Context {
 	return wildout.WithInfo(context.Background(), wildout.RunInfo{
-		IdempotencyKey: "run1/call", TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		IdempotencyKey: "run1/call", TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", TraceState: "a=1",
 	}, nil)
 }
 
@@ -79,6 +79,7 @@ func TestHandlerSendsFromJSON(t *testing.T) {
 		"X-Api-Key":       {got.Header.Get("X-Api-Key"), "k"},
 		"Idempotency-Key": {got.Header.Get("Idempotency-Key"), "run1/call"},
 		"traceparent":     {got.Header.Get("Traceparent"), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		"tracestate":      {got.Header.Get("Tracestate"), "a=1"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: got %q, want %q", what, pair[0], pair[1])

@@ -17,7 +17,7 @@ func (e *redirectError) Error() string { return e.reason }
 // others may hold a secret meant for the first one.
 var portable = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Content-Type": true,
-	"Idempotency-Key": true, "Traceparent": true, "User-Agent": true,
+	"Idempotency-Key": true, "Traceparent": true, "Tracestate": true, "User-Agent": true,
 }
 
 // checkRedirect is an http.Client.CheckRedirect. The addresses of a redirect

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/http/httpguts"
 
 	wildout "github.com/wildout/wildout/runtime"
@@ -24,7 +26,7 @@ type Request struct {
 	URL   string `json:"url"`
 	Query Query  `json:"query,omitempty"`
 	// Headers win over those that the client sets: User-Agent, Content-Type,
-	// Idempotency-Key and traceparent.
+	// Idempotency-Key, traceparent and tracestate.
 	Headers map[string]string `json:"headers,omitempty"`
 	// Body is sent as JSON; Text as it is. At most one of them is given.
 	Body json.RawMessage `json:"body,omitempty"`
@@ -177,6 +179,21 @@ func (r Request) build(ctx context.Context) (*nethttp.Request, error) {
 	return req, r.setHeaders(req)
 }
 
+// setTrace adds the W3C trace context: that of the span in the context, which
+// may be one that a handler began itself, else that of the attempt.
+func setTrace(req *nethttp.Request, info wildout.RunInfo) {
+	if trace.SpanContextFromContext(req.Context()).IsValid() {
+		propagation.TraceContext{}.Inject(req.Context(), propagation.HeaderCarrier(req.Header))
+		return
+	}
+	if info.TraceParent != "" {
+		req.Header.Set("Traceparent", info.TraceParent)
+	}
+	if info.TraceState != "" {
+		req.Header.Set("Tracestate", info.TraceState)
+	}
+}
+
 func (r Request) setHeaders(req *nethttp.Request) error {
 	info := wildout.Info(req.Context())
 	req.Header.Set("User-Agent", "wildout")
@@ -188,9 +205,7 @@ func (r Request) setHeaders(req *nethttp.Request) error {
 	if info.IdempotencyKey != "" {
 		req.Header.Set("Idempotency-Key", info.IdempotencyKey)
 	}
-	if info.TraceParent != "" {
-		req.Header.Set("Traceparent", info.TraceParent)
-	}
+	setTrace(req, info)
 	for name, value := range r.Headers {
 		if !httpguts.ValidHeaderFieldName(name) {
 			return fmt.Errorf("headers: %q is not the name of a header", name)

@@ -1,0 +1,188 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// BacklogOptions say whose backlog is exported.
+type BacklogOptions struct {
+	Store *store.Store
+	// Functions are their names. Nil: all that are installed, as they come and go.
+	Functions []string
+	// Period is the time between two reads. Default: 15s.
+	Period time.Duration
+	// Logger is told when Redis cannot be read. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Validate reports what is missing, and fills in the defaults.
+func (o *BacklogOptions) Validate() error {
+	if o.Store == nil {
+		return errors.New("telemetry: the backlog needs a Store")
+	}
+	if o.Period == 0 {
+		o.Period = 15 * time.Second
+	}
+	if o.Period < 0 {
+		return fmt.Errorf("telemetry: the period of the backlog is %s, want more than 0", o.Period)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return nil
+}
+
+// Backlog exports what waits for functions. Redis is read at a fixed pace and
+// not by who scrapes. Every runner of a function exports the same figures, and
+// the gateway those of all functions, so that there are figures of a function
+// without a runner too: take the max by function, never the sum.
+type Backlog struct {
+	BacklogOptions
+	types map[string]readTypes // by function
+
+	entries, oldest *prometheus.GaugeVec
+	parked, runners *prometheus.GaugeVec
+}
+
+// readTypes are the event types that a version of a function reads.
+type readTypes struct {
+	version string
+	types   []string
+}
+
+// NewBacklog makes the gauges and registers them with r. Run fills them.
+func NewBacklog(r prometheus.Registerer, o BacklogOptions) (*Backlog, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"function"}, labels...))
+	}
+	b := &Backlog{BacklogOptions: o, types: map[string]readTypes{},
+		entries: gauge("wildout_backlog", "What waits for a runner: unread events, and parked runs whose time has come.", "kind"),
+		oldest:  gauge("wildout_backlog_oldest_seconds", "How long the oldest of it waits; 0 when nothing does.", "kind"),
+		parked:  gauge("wildout_runs_parked", "Runs that are parked: they sleep, or wait for an event, a retry, another run or a limit."),
+		runners: gauge("wildout_runners", "Runners with a heartbeat in the last minute."),
+	}
+	r.MustRegister(b.entries, b.oldest, b.parked, b.runners)
+	return b, nil
+}
+
+// Run reads until ctx ends. While Redis cannot be read there are no figures:
+// old ones would look like good ones.
+func (b *Backlog) Run(ctx context.Context) error {
+	failing := false
+	for ctx.Err() == nil {
+		err := b.read(ctx)
+		if err != nil && ctx.Err() == nil {
+			b.forget()
+			if !failing {
+				b.Logger.Warn("the backlog cannot be read; its metrics are missing until it can", "error", err)
+			}
+		}
+		failing = err != nil
+		select {
+		case <-time.After(b.Period):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (b *Backlog) forget() {
+	for _, g := range []*prometheus.GaugeVec{b.entries, b.oldest, b.parked, b.runners} {
+		g.Reset()
+	}
+}
+
+func (b *Backlog) read(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.Period)
+	defer cancel()
+	installed, err := b.Store.Functions(ctx)
+	if err != nil {
+		return err
+	}
+	for name := range b.types {
+		if _, still := installed[name]; !still {
+			delete(b.types, name)
+			b.forget() // the others are set again below
+		}
+	}
+	for name, version := range installed {
+		if b.Functions != nil && !slices.Contains(b.Functions, name) {
+			continue
+		}
+		types, err := b.reads(ctx, name, version)
+		if err != nil {
+			return err
+		}
+		waits, err := b.Store.ReadBacklog(ctx, name, types)
+		if err != nil {
+			return err
+		}
+		b.entries.WithLabelValues(name, "unread").Set(float64(waits.Unread))
+		b.entries.WithLabelValues(name, "due").Set(float64(waits.Due))
+		b.oldest.WithLabelValues(name, "unread").Set(waits.OldestUnread.Seconds())
+		b.oldest.WithLabelValues(name, "due").Set(waits.OldestDue.Seconds())
+		b.parked.WithLabelValues(name).Set(float64(waits.Parked))
+		b.runners.WithLabelValues(name).Set(float64(waits.Runners))
+	}
+	return nil
+}
+
+// reads returns the event types that a version of a function reads. A version
+// never changes: it is looked up once.
+func (b *Backlog) reads(ctx context.Context, function, version string) ([]string, error) {
+	if known, ok := b.types[function]; ok && known.version == version {
+		return known.types, nil
+	}
+	plans, err := b.Store.Plans(ctx, function)
+	if err != nil {
+		return nil, err
+	}
+	types, err := typesOf([]byte(plans[version]))
+	if err != nil {
+		return nil, fmt.Errorf("the stored version %s of %s cannot be read: %w", version, function, err)
+	}
+	b.types[function] = readTypes{version, types}
+	return types, nil
+}
+
+// typesOf returns the event types of the triggers and waits of a stored function.
+func typesOf(text []byte) ([]string, error) {
+	type step struct {
+		WaitForEvent struct {
+			Event string `json:"event"`
+		} `json:"waitForEvent"`
+	}
+	var spec struct {
+		Triggers []struct {
+			Event string `json:"event"`
+		} `json:"triggers"`
+		Steps     []step `json:"steps"`
+		OnFailure []step `json:"onFailure"`
+	}
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return nil, err
+	}
+	var types []string
+	for _, t := range spec.Triggers {
+		types = append(types, t.Event)
+	}
+	for _, s := range append(spec.Steps, spec.OnFailure...) {
+		types = append(types, s.WaitForEvent.Event)
+	}
+	slices.Sort(types)
+	types = slices.Compact(types)
+	return slices.DeleteFunc(types, func(t string) bool { return t == "" }), nil
+}
