@@ -1,128 +1,177 @@
-// Package gateway is HTTP in: it takes events in the wire form of the Inngest
-// event API, checks who sends them and whether their data fits the schema of
-// their type, and publishes them. An answer of 200 means that Redis has them.
-// The package must not know who reads the events.
+// Package gateway is HTTP in: it finds out who sends events, checks whether
+// they may and whether the events fit the schemas of their types, and publishes
+// them. It speaks the wire form of the Inngest event API itself; the folders
+// below are other ways in, which end in Accept as this one does. An answer of
+// 200 means that Redis has the events. The package must not know who reads
+// them.
 package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
-	"github.com/wildout/wildout/runtime/event"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/wildout/wildout/runtime/store"
 )
 
-// Publisher stores events; *store.Store does.
-type Publisher interface {
-	// Publish returns when all events are stored. It sets the ids that are empty.
-	Publish(ctx context.Context, events ...*event.Event) error
+// Backend is where the events go; *store.Store is one.
+type Backend interface {
+	// Accept publishes batches, each as a whole or not at all, and sets their Err.
+	Accept(ctx context.Context, batches ...*store.Batch)
+	// TakeEvents and ReturnEvents keep the rates of senders, over all gateways.
+	TakeEvents(ctx context.Context, r store.SenderRate, n int) (got int, wait time.Duration, err error)
+	ReturnEvents(ctx context.Context, r store.SenderRate, n int) error
+	// Ping and Memory say how the backend is.
+	Ping(ctx context.Context) error
+	Memory(ctx context.Context) (store.Memory, error)
 }
 
 // Options are what a Gateway needs.
 type Options struct {
-	Publisher Publisher
-	// Types are the event types that are known. Events of others are accepted
-	// without a check. Nil: none is known.
+	Backend Backend
+	// Types are the event types that are known. Nil: none is.
 	Types *Types
-	// Authenticate returns an error for a key that may not send, the last part
-	// of /e/{key}. Nil lets every key in.
-	Authenticate func(key string) error
+	// Strict refuses events of types that are not known; otherwise they are
+	// accepted without a check of their data.
+	Strict bool
+	// Authenticator knows who may send. Nil: Anyone.
+	Authenticator Authenticator
+	// Dev answers GET /dev, by which Inngest clients find a dev server.
+	Dev bool
 	// MaxBodyBytes bounds the body of a request: 16 MiB by default.
 	MaxBodyBytes int64
+	// MaxRequests bounds the requests that are worked on at the same time, and
+	// MaxRequestBytes the bytes of all bodies: 1,024 and 64 MiB by default.
+	MaxRequests     int
+	MaxRequestBytes int64
+	// PublishTimeout bounds the wait for Redis: 5 s by default.
+	PublishTimeout time.Duration
+	// MemoryThreshold is the part of its memory limit up to which Redis may be
+	// filled by events: 0.9 by default. What is above it is for the runs.
+	MemoryThreshold float64
+	// Metrics may be nil.
+	Metrics *Metrics
 	// Logger gets what goes wrong on our side. Nil: slog.Default().
 	Logger *slog.Logger
 }
 
 // Validate reports what is missing, and fills in the defaults.
 func (o *Options) Validate() error {
-	if o.Publisher == nil {
-		return errors.New("gateway: no publisher")
+	if o.Backend == nil {
+		return errors.New("gateway: no backend")
 	}
-	if o.MaxBodyBytes < 0 {
-		return fmt.Errorf("gateway: the largest body is %d bytes, want more than 0", o.MaxBodyBytes)
+	for _, bound := range []struct {
+		name     string
+		value    *int64
+		fallback int64
+	}{
+		{"largest body", &o.MaxBodyBytes, 16 << 20},
+		{"bytes of all requests", &o.MaxRequestBytes, 64 << 20},
+	} {
+		if *bound.value < 0 {
+			return fmt.Errorf("gateway: the bound for the %s is %d, want more than 0", bound.name, *bound.value)
+		}
+		if *bound.value == 0 {
+			*bound.value = bound.fallback
+		}
 	}
-	if o.MaxBodyBytes == 0 {
-		o.MaxBodyBytes = 16 << 20
+	if o.MaxRequestBytes < o.MaxBodyBytes {
+		return fmt.Errorf("gateway: the largest body is %d bytes, and all requests together may have %d: one must fit", o.MaxBodyBytes, o.MaxRequestBytes)
+	}
+	if o.MaxRequests < 0 || o.PublishTimeout < 0 {
+		return errors.New("gateway: the number of requests and the time to publish must be more than 0")
+	}
+	if o.MemoryThreshold < 0 || o.MemoryThreshold > 1 {
+		return fmt.Errorf("gateway: the memory threshold is %g, want a part of 1 such as 0.9", o.MemoryThreshold)
+	}
+	o.fill()
+	return nil
+}
+
+func (o *Options) fill() {
+	if o.MaxRequests == 0 {
+		o.MaxRequests = 1024
+	}
+	if o.PublishTimeout == 0 {
+		o.PublishTimeout = 5 * time.Second
+	}
+	if o.MemoryThreshold == 0 {
+		o.MemoryThreshold = 0.9
 	}
 	if o.Types == nil {
 		o.Types = &Types{}
 	}
-	if o.Authenticate == nil {
-		o.Authenticate = func(string) error { return nil }
+	if o.Authenticator == nil {
+		o.Authenticator = Anyone{}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return nil
 }
 
-// Gateway is the handler of POST /e/{key}.
-type Gateway struct{ opts Options }
+// Gateway takes events. Its methods may be called by many goroutines.
+type Gateway struct {
+	opts      Options
+	limits    limits
+	publisher publisher
+	pressure  pressure
+	requests  *semaphore.Weighted // of MaxRequests
+	bytes     *semaphore.Weighted // of MaxRequestBytes
+	// What may go wrong thousands of times in a second.
+	unknown, failures quietly
+}
 
-// New returns a Gateway.
+// New returns a Gateway. Run watches over its backend.
 func New(o Options) (*Gateway, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return &Gateway{opts: o}, nil
+	g := &Gateway{
+		opts:     o,
+		requests: semaphore.NewWeighted(int64(o.MaxRequests)),
+		bytes:    semaphore.NewWeighted(o.MaxRequestBytes),
+	}
+	g.limits = limits{backend: o.Backend, timeout: o.PublishTimeout}
+	g.publisher = publisher{backend: o.Backend, timeout: o.PublishTimeout, metrics: o.Metrics}
+	g.pressure = pressure{backend: o.Backend, threshold: o.MemoryThreshold, log: o.Logger}
+	return g, nil
 }
 
-// Register adds the gateway's route to mux.
-func (g *Gateway) Register(mux *http.ServeMux) { mux.HandleFunc("POST /e/{key}", g.send) }
-
-// answer is the body of every answer.
-type answer struct {
-	IDs    []string `json:"ids,omitempty"`
-	Error  string   `json:"error,omitempty"`
-	Faults []Fault  `json:"faults,omitempty"`
-	Status int      `json:"status"`
+// Run watches how Redis is until ctx ends: while it is nearly full, or away,
+// events are refused at once.
+func (g *Gateway) Run(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		g.pressure.look(ctx)
+		g.limits.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
-func (g *Gateway) send(w http.ResponseWriter, r *http.Request) {
-	if err := g.opts.Authenticate(r.PathValue("key")); err != nil {
-		reply(w, answer{Error: err.Error(), Status: http.StatusUnauthorized})
-		return
+// Ready says why events would be refused now; nil: they would not.
+func (g *Gateway) Ready() error {
+	if r := g.pressure.refusal(); r != nil {
+		return r.Err
 	}
-	events, err := readEvents(http.MaxBytesReader(w, r.Body, g.opts.MaxBodyBytes))
-	if err == nil {
-		err = g.opts.Types.check(events)
-	}
-	if err != nil {
-		reply(w, refusal(err, g.opts.MaxBodyBytes))
-		return
-	}
-	if err := g.opts.Publisher.Publish(r.Context(), events...); err != nil {
-		g.opts.Logger.Error("events not published", "events", len(events), "error", err)
-		reply(w, answer{Error: "the events could not be stored, send them again: " + err.Error(), Status: http.StatusServiceUnavailable})
-		return
-	}
-	a := answer{Status: http.StatusOK}
-	for _, e := range events {
-		a.IDs = append(a.IDs, e.ID)
-	}
-	reply(w, a)
+	return nil
 }
 
-// refusal is the answer to a request that is at fault.
-func refusal(err error, maxBody int64) answer {
-	a := answer{Error: err.Error(), Status: http.StatusBadRequest}
-	var faults Faults
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		a.Status = http.StatusRequestEntityTooLarge
-		a.Error = fmt.Sprintf("the body is larger than %d bytes: send fewer events at a time", maxBody)
-	case errors.As(err, &faults):
-		a.Faults = faults
+// Register adds the routes of the Inngest event API to mux.
+func (g *Gateway) Register(mux *http.ServeMux) {
+	send := cors(g.Guard("inngest", http.HandlerFunc(g.sendInngest)))
+	mux.Handle("/e/{key...}", send)
+	mux.Handle("/e", send)
+	if g.opts.Dev {
+		mux.HandleFunc("GET /dev", g.devInfo)
 	}
-	return a
-}
-
-func reply(w http.ResponseWriter, a answer) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(a.Status)
-	_ = json.NewEncoder(w).Encode(a) // the client may be gone
 }

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
+	"net/http"
+	"reflect"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/wildout/wildout/runtime/event"
 )
@@ -17,7 +17,7 @@ import (
 // maxEvents bounds the events of one request.
 const maxEvents = 5000
 
-// wireEvent is an event as clients send it.
+// wireEvent is an event as clients of the Inngest event API send it.
 type wireEvent struct {
 	Name string          `json:"name"`
 	Data json.RawMessage `json:"data"`
@@ -32,60 +32,29 @@ type wireEvent struct {
 	Meta json.RawMessage `json:"meta"`
 }
 
-// Fault is what is wrong with one event of a request.
-type Fault struct {
-	// Event counts the events of the request from 0.
-	Event int `json:"event"`
-	// Path is the field, such as data.email.
-	Path string `json:"path"`
-	// Message says what was expected there.
-	Message string `json:"message"`
-}
-
-// Faults are all faults of a request; nothing of it was published.
-type Faults []Fault
-
-// maxFaultsShown bounds the faults in the text of an error.
-const maxFaultsShown = 10
-
-func (f Faults) Error() string {
-	lines := make([]string, 0, maxFaultsShown+1)
-	for i, fault := range f {
-		if i == maxFaultsShown {
-			lines = append(lines, fmt.Sprintf("and %d more", len(f)-i))
-			break
-		}
-		lines = append(lines, fmt.Sprintf("event %d: %s %s", fault.Event, fault.Path, fault.Message))
-	}
-	return strings.Join(lines, "; ") + " (nothing was published)"
-}
-
-// readEvents reads one event or an array of them.
-func readEvents(body io.Reader) ([]*event.Event, error) {
-	text, err := io.ReadAll(body)
+// readEvents reads one event or an array of them, and returns what is wrong
+// with single ones beside them. lenient takes fields that we do not know, as
+// newer clients may send them; a person who misspells one should hear of it.
+func readEvents(text []byte, lenient bool) (events []*event.Event, faults Faults, err error) {
+	wires, err := decodeEvents(bytes.TrimSpace(text), lenient)
 	if err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
+		return nil, nil, err
 	}
-	wires, err := decodeEvents(bytes.TrimSpace(text))
-	if err != nil {
-		return nil, err
-	}
-	var faults Faults
-	events := make([]*event.Event, len(wires))
-	for i, w := range wires {
-		faults = append(faults, w.faults(i)...)
+	now := time.Now()
+	events = make([]*event.Event, len(wires))
+	for i := range wires {
+		w := &wires[i]
+		faults = append(faults, w.faults(i, now)...)
 		events[i] = &event.Event{ID: w.ID, Type: w.Name, Data: w.Data}
 	}
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	return events, nil
+	return events, faults, nil
 }
 
-func decodeEvents(text []byte) ([]wireEvent, error) {
-	const form = `want {"name":"user/registered","data":{…}} or an array of such events`
+const form = `want {"name":"user/registered","data":{…}} or an array of such events`
+
+func decodeEvents(text []byte, lenient bool) ([]wireEvent, error) {
 	if len(text) == 0 {
-		return nil, errors.New("the body is empty, " + form)
+		return nil, malformed("the body is empty, " + form)
 	}
 	wires := make([]wireEvent, 1)
 	var into any = &wires[0]
@@ -93,62 +62,88 @@ func decodeEvents(text []byte) ([]wireEvent, error) {
 		into = &wires
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return nil, fmt.Errorf("the body cannot be read: %w; %s", err, form)
+	if !lenient {
+		dec.DisallowUnknownFields()
 	}
-	if dec.More() {
-		return nil, errors.New("there is something after the event: send several as an array")
+	if err := dec.Decode(into); err != nil {
+		return nil, explain(text, lenient, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, malformed("there is something after the event: send several as an array")
 	}
 	if len(wires) == 0 || len(wires) > maxEvents {
-		return nil, fmt.Errorf("the array has %d events, want 1 to %d", len(wires), maxEvents)
+		return nil, malformed(fmt.Sprintf("the array has %d events, want 1 to %d", len(wires), maxEvents))
 	}
 	return wires, nil
 }
 
-// eventType is the pattern of WildoutEventType.spec.type; the name becomes
-// part of a Redis key.
-var eventType = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$`)
+func malformed(message string) *Refusal {
+	return &Refusal{Status: http.StatusBadRequest, Message: message}
+}
 
-const (
-	maxTypeLength = 128
-	maxIDLength   = 256
-	clockSkew     = 5 * time.Minute
-)
-
-// faults checks all but the schema, and fills in the data of an event without.
-func (w *wireEvent) faults(n int) (found []Fault) {
-	fault := func(path, format string, args ...any) {
-		found = append(found, Fault{n, path, fmt.Sprintf(format, args...)})
-	}
+// explain says what is wrong with a body that could not be decoded, and in
+// which events; it decodes them again, one by one.
+func explain(text []byte, lenient bool, cause error) error {
+	var events []json.RawMessage
 	switch {
-	case w.Name == "":
-		fault("name", "is missing: it is the event type, such as user/registered")
-	case len(w.Name) > maxTypeLength || !eventType.MatchString(w.Name):
-		fault("name", "%q is no event type: up to %d letters, digits and . _ / -, a letter or a digit at both ends", clip(w.Name), maxTypeLength)
-	case strings.HasPrefix(w.Name, "inngest/"), strings.HasPrefix(w.Name, "wildout/"):
-		fault("name", "%q is reserved for what the system sends itself", clip(w.Name))
+	case !json.Valid(text):
+		return malformed(fmt.Sprintf("the body is no JSON: %v; %s", cause, form))
+	case text[0] != '[':
+		events = []json.RawMessage{text}
+	case json.Unmarshal(text, &events) != nil || len(events) > maxEvents:
+		return malformed(fmt.Sprintf("the array has %d events, want 1 to %d", len(events), maxEvents))
 	}
-	if len(w.ID) > maxIDLength || strings.IndexFunc(w.ID, unicode.IsControl) >= 0 {
-		fault("id", "must be at most %d bytes without control characters", maxIDLength)
+	var faults Faults
+	for i, one := range events {
+		dec := json.NewDecoder(bytes.NewReader(one))
+		if !lenient {
+			dec.DisallowUnknownFields()
+		}
+		var kind *json.UnmarshalTypeError
+		switch err := dec.Decode(&wireEvent{}); {
+		case err == nil:
+		case errors.As(err, &kind) && kind.Field == "":
+			faults = append(faults, newFault(i, "", "is a %s, want an object with name and data", kind.Value))
+		case errors.As(err, &kind):
+			faults = append(faults, newFault(i, kind.Field, "is a %s, want %s", kind.Value, jsonName(kind.Type)))
+		default: // only the standard library's text says which field it is
+			field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
+			faults = append(faults, newFault(i, clip(field), "is unknown: an event has name, data, id, ts, and for Inngest user, v and meta"))
+		}
 	}
-	if w.TS != nil && time.UnixMilli(*w.TS).After(time.Now().Add(clockSkew)) {
-		fault("ts", "is in the future: an event cannot be sent for later, use a step with sleepUntil")
+	return faults.refusal()
+}
+
+// jsonName is what JSON calls a type of wireEvent.
+func jsonName(t reflect.Type) string {
+	if t.Kind() == reflect.String {
+		return "a string"
+	}
+	return "a whole number"
+}
+
+// clockSkew is how far the clock of a sender may be ahead.
+const clockSkew = 5 * time.Minute
+
+// oldest is the first time that is taken for one in ms; one in seconds is below.
+var oldest = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// faults checks what is not in an event.Event, and fills in the data of an
+// event without.
+func (w *wireEvent) faults(n int, now time.Time) (found []Fault) {
+	if w.TS != nil && *w.TS != 0 { // clients in Go send 0 for none
+		switch at := time.UnixMilli(*w.TS); {
+		case at.Before(oldest):
+			found = append(found, newFault(n, "ts", "is before 1980: want milliseconds since 1970"))
+		case at.After(now.Add(clockSkew)):
+			found = append(found, newFault(n, "ts", "is in the future: an event cannot be sent for later, use a step with sleepUntil"))
+		}
 	}
 	if len(w.Data) == 0 || string(w.Data) == "null" {
 		w.Data = json.RawMessage("{}")
 	}
 	if w.Data[0] != '{' {
-		fault("data", "must be an object")
-	} else if err := event.Check(w.Data); err != nil {
-		fault("data", "%s", strings.TrimPrefix(err.Error(), "malformed event: data "))
+		found = append(found, newFault(n, "data", "must be an object"))
 	}
 	return found
-}
-
-func clip(text string) string {
-	if runes := []rune(text); len(runes) > 60 {
-		return string(runes[:60]) + "…"
-	}
-	return text
 }

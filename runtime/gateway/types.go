@@ -72,16 +72,22 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("it refers to %s: a schema must be complete in itself", url)
 }
 
-// check holds the data of events against the schemas of their types. The
-// error is Faults.
-func (t *Types) check(events []*event.Event) error {
-	known := t.known.Load()
-	if known == nil {
-		return nil
+// check holds the data of events against the schemas of their types; those
+// that have a fault already are left out. With strict it is a fault to be of a
+// type that is not known.
+func (t *Types) check(events []*event.Event, strict bool, faulty Faults) (faults Faults) {
+	var known map[string]*jsonschema.Schema
+	if k := t.known.Load(); k != nil {
+		known = *k
 	}
-	var faults Faults
 	for i, e := range events {
-		schema := (*known)[e.Type]
+		if slices.ContainsFunc(faulty, func(f Fault) bool { return f.Event == i }) {
+			continue
+		}
+		schema, declared := known[e.Type]
+		if strict && !declared {
+			faults = append(faults, newFault(i, "type", "%q is not declared: there is no WildoutEventType for it", clip(e.Type)))
+		}
 		if schema == nil {
 			continue
 		}
@@ -95,10 +101,7 @@ func (t *Types) check(events []*event.Event) error {
 			faults = append(faults, leaves(i, invalid)...)
 		}
 	}
-	if len(faults) > 0 {
-		return faults
-	}
-	return nil
+	return faults
 }
 
 // leaves returns the faults at the ends of a tree of them, without repetitions.

@@ -69,7 +69,7 @@ func newAccess(e ast.Expr) *access {
 			return nil
 		}
 		a.env, keys = keys[0].name, nil
-	case varItem:
+	case varItem, varBody, varHeaders, varQuery, varName:
 	default:
 		return nil
 	}
@@ -135,8 +135,8 @@ func (a *access) eval(s *Scope) (result, error) {
 			return result{}, missingEnv(a.env)
 		}
 		return result{val: types.String(value)}, nil
-	case a.root == varItem:
-		doc, err = s.itemNode()
+	case a.field == nil:
+		doc, err = s.document(a.root)
 	case a.field.doc == nil:
 		return result{val: a.field.get(a.record(s))}, nil
 	default:

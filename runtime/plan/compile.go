@@ -87,6 +87,7 @@ func (c *compiler) counts(spec *v1alpha1.WildoutFunctionSpec) bool {
 func (c *compiler) plan(name string, spec *v1alpha1.WildoutFunctionSpec) *Plan {
 	p := &Plan{Function: name, Spec: spec}
 	c.length("spec.description", spec.Description, 1024)
+	c.deployment(spec)
 	p.Triggers = c.triggers(spec.Triggers)
 	p.Concurrency = c.concurrency(spec.Concurrency)
 	p.RateLimit = c.rateLimit(spec.RateLimit)

@@ -22,6 +22,7 @@ func withDefaults(spec *v1alpha1.WildoutFunctionSpec) *v1alpha1.WildoutFunctionS
 		setDefault(&spec.Idempotency.TTL, "24h")
 	}
 	setDefault(&spec.Versioning, v1alpha1.VersioningPinned)
+	setDefault(&spec.DeletionPolicy, v1alpha1.DeletionDelete)
 	if spec.History == nil {
 		spec.History = &v1alpha1.History{}
 	}
@@ -66,6 +67,7 @@ const hashLength = 16
 func hash(spec *v1alpha1.WildoutFunctionSpec) (string, error) {
 	content := *spec
 	content.Description, content.Suspend, content.History = "", false, nil
+	content.Redis, content.Runner, content.DeletionPolicy = nil, nil, ""
 	encoded, err := json.Marshal(&content)
 	if err != nil {
 		return "", fmt.Errorf("hash the spec: %w", err)

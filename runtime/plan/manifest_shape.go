@@ -133,6 +133,9 @@ func typeName(value any) string {
 func (s *shape) object(path string, object map[string]any, t reflect.Type) {
 	fields := map[string]reflect.Type{}
 	collectFields(t, fields)
+	if path == "" {
+		delete(fields, "status") // the operator writes it, and nobody else
+	}
 	for _, key := range sortedKeys(object) {
 		at := strings.TrimPrefix(path+fieldPath(key), ".")
 		fieldType, known := fields[key]

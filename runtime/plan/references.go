@@ -122,11 +122,17 @@ func memberOf(e ast.Expr) (root ast.Expr, key string, known, optional bool) {
 // whereItExists says where a variable can be read, for errors about reading it
 // elsewhere.
 var whereItExists = map[string]string{
-	varItem:  "only in the action of a step with forEach",
-	varError: "only in onFailure",
-	varAsync: "only in waitForEvent.if",
-	varSteps: "only in steps, onFailure and output",
-	varRun:   "only in steps, onFailure and output",
+	varEvent:   "only in functions",
+	varEnv:     "only in functions",
+	varItem:    "only with forEach, in what is done for each item",
+	varError:   "only in onFailure",
+	varAsync:   "only in waitForEvent.if",
+	varSteps:   "only in steps, onFailure and output",
+	varRun:     "only in steps, onFailure and output",
+	varBody:    "only in the events of a webhook",
+	varHeaders: "only in the events of a webhook",
+	varQuery:   "only in the events of a webhook",
+	varName:    "only in the events of a webhook",
 }
 
 func (r *references) variable(e ast.Expr) {

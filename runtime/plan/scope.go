@@ -31,6 +31,9 @@ type Scope struct {
 	Error *ErrorVar
 	// Env is `env`: allow-listed settings of the runner.
 	Env map[string]string
+	// Request is `body`, `headers`, `query` and `name` in the mapping of a
+	// webhook; nil elsewhere.
+	Request *Request
 
 	// cache is what was decoded so far.
 	cache *scopeCache
@@ -98,6 +101,14 @@ func (s *Scope) errorRecord() *ErrorVar {
 	return s.Error
 }
 
+// document is a variable that is a JSON value of its own.
+func (s *Scope) document(name string) (*node, error) {
+	if name == varItem {
+		return s.itemNode()
+	}
+	return s.Request.document(name)
+}
+
 // itemNode is the parsed item; null where there is none.
 func (s *Scope) itemNode() (*node, error) {
 	c := s.cached()
@@ -149,6 +160,12 @@ const (
 	varItem  = "item"
 	varError = "error"
 	varEnv   = "env"
+
+	// In the mapping of a webhook.
+	varBody    = "body"
+	varHeaders = "headers"
+	varQuery   = "query"
+	varName    = "name"
 )
 
 // activation gives CEL the variables of a scope, each when it is asked for.
@@ -168,12 +185,12 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return &record{errorType, s.errorRecord()}, true
 	case varSteps:
 		return &stepsMap{noSteps, s}, true
-	case varItem:
-		item, err := s.itemNode()
+	case varItem, varBody, varHeaders, varQuery, varName:
+		doc, err := s.document(name)
 		if err != nil {
 			return types.WrapErr(err), true
 		}
-		return item.value(), true
+		return doc.value(), true
 	case varEnv:
 		return types.NewStringStringMap(types.DefaultTypeAdapter, s.Env), true
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	// A step whose name is no identifier, after a dot.
-	badStepName = regexp.MustCompile(`(?:^|[^.\w])(steps\s*\.\s*([0-9][a-z0-9-]*|[a-z0-9]+(?:-[a-z0-9]+)+|(?:in|true|false|null)\b))`)
+	// A step or a header whose name is no identifier, after a dot.
+	badMemberName = regexp.MustCompile(`(?:^|[^.\w])((steps|headers)\s*\.\s*([0-9][a-z0-9-]*|[a-z0-9]+(?:-[a-z0-9]+)+|(?:in|true|false|null)\b))`)
 
 	// What the CEL compiler says.
 	undeclared   = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
@@ -30,14 +30,15 @@ var (
 )
 
 // hyphenFault finds steps.log-registration, which CEL would read as a
-// subtraction. Reading it as one is always an error: a step is no number.
+// subtraction, and so with headers.x-event. Reading it as one is always an
+// error: a step is no number, and neither is a header.
 func hyphenFault(source string) (offset int, message string) {
-	m := badStepName.FindStringSubmatchIndex(blankLiterals(source))
+	m := badMemberName.FindStringSubmatchIndex(blankLiterals(source))
 	if m == nil {
 		return 0, ""
 	}
-	name := source[m[4]:m[5]]
-	return m[2], fmt.Sprintf("the name %s cannot follow a dot: write steps['%s']", name, name)
+	of, name := source[m[4]:m[5]], source[m[6]:m[7]]
+	return m[2], fmt.Sprintf("the name %s cannot follow a dot: write %s['%s']", name, of, name)
 }
 
 // blankLiterals overwrites string literals with spaces, so that a search in
