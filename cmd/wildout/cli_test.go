@@ -112,6 +112,14 @@ func TestMigrate(t *testing.T) {
 	if _, _, err := cli(t, "migrate", "--database", "mysql://x"); err == nil || !strings.Contains(err.Error(), "no scheme that is known") {
 		t.Errorf("error %v", err)
 	}
+	t.Setenv("WILDOUT_DATABASE_URL", "")
+	if _, _, err := cli(t, "migrate"); err == nil || !strings.Contains(err.Error(), "no database: set --database or $WILDOUT_DATABASE_URL") {
+		t.Errorf("error %v", err)
+	}
+	t.Setenv("WILDOUT_DATABASE_URL", url)
+	if _, _, err := cli(t, "migrate"); err != nil {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestEnvironment(t *testing.T) {

@@ -116,9 +116,21 @@ func (r *reporter) title(text, note string) {
 
 // runs writes the runs under the events that started them.
 func (r *reporter) runs(ctx context.Context, client *console.Client) error {
-	all, err := client.Runs(ctx, console.Query{Limit: 1000})
+	page, err := client.Runs(ctx, console.RunQuery{Limit: console.MaxLimit})
 	if err != nil {
 		return err
+	}
+	all := page.Runs
+	for i := range all {
+		if all[i].EndedAt != nil {
+			continue
+		}
+		// A list does not show what a run that has not ended has done.
+		run, err := client.Run(ctx, all[i].ID)
+		if err != nil {
+			return err
+		}
+		all[i].Steps = run.Done()
 	}
 	slices.SortStableFunc(all, func(a, b store.Record) int { return a.StartedAt.Compare(b.StartedAt) })
 	var types []string

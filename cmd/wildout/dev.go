@@ -13,6 +13,7 @@ import (
 
 	"github.com/wildout/wildout/cmd/wildout/internal/dev"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
+	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // devFlags are the flags of `wildout dev` that are no dev.Options.
@@ -59,6 +60,7 @@ Expressions see the variables WILDOUT_ENV_NAME, and those of --env, as env.NAME.
 	flags.StringVar(&o.DatabaseURL, "database", "", "database to use: postgres://… or sqlite:FILE")
 	flags.BoolVar(&o.Migrate, "migrate", false, "bring the site's tables in --database up to date")
 	flags.StringVar(&o.SMTPURL, "smtp", "", "mail server to use, such as smtp://user:password@host:587")
+	flags.StringVar(&o.GatewayConfig, "gateway-config", "", "configuration of the gateway with webhooks to take (docs/gateway.md)")
 	flags.StringVar(&o.Namespace, "namespace", "default", "namespace of the functions")
 	flags.StringArrayVar(&f.env, "env", nil, "NAME=VALUE that expressions see as env.NAME; may be repeated")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
@@ -80,6 +82,8 @@ func runDev(cmd *cobra.Command, o dev.Options, f devFlags) error {
 	default:
 		return fmt.Errorf("--log-format is %q, want text or json", f.logFormat)
 	}
+	o.Logger = slog.New(telemetry.NewLogHandler(o.Logger.Handler()))
+	slog.SetDefault(o.Logger) // what a handler writes with slog.InfoContext is marked with its run
 	if f.demo {
 		o.DataDir = filepath.Join(o.DataDir, "demo")
 		if err := os.RemoveAll(o.DataDir); err != nil {

@@ -114,13 +114,13 @@ func TestDemo(t *testing.T) {
 	if err := demo(t.Context(), &out, s.Server); err != nil {
 		t.Fatal(err)
 	}
-	runs, err := s.client.Runs(t.Context(), console.Query{Limit: 1000})
+	page, err := s.client.Runs(t.Context(), console.RunQuery{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	counts := map[string]int{}
-	for i := range runs {
-		counts[runs[i].Function+" "+string(runs[i].Status)]++
+	for i := range page.Runs {
+		counts[page.Runs[i].Function+" "+string(page.Runs[i].Status)]++
 	}
 	want := map[string]int{
 		"send-welcome-email succeeded":       2, // one follows the other
@@ -305,8 +305,9 @@ spec: {type: hello, schema: {type: object, properties: {name: {type: string}}}, 
 		"as JSON":             {[]string{"hello", "--data", `{"name":"Mara"}`, "--wait", "-o", "json"}, []string{`"type": "hello"`, `"status": "succeeded"`, `"function": "greet"`}, ""},
 		"what does not fit":   {[]string{"hello", "--data", `{"name":7}`}, nil, "data.name is not valid: got number, want string"},
 		"no JSON":             {[]string{"hello", "--data", `{name:7}`}, nil, "the data is no JSON"},
-		"another output":      {[]string{"hello", "-o", "yaml"}, nil, "want text or json"},
-		"nobody who answers":  {[]string{"hello", "--url", "http://127.0.0.1:1"}, nil, "is `wildout dev` running?"},
+		"as YAML":             {[]string{"hello", "--id", "y", "-o", "yaml"}, []string{"id: \"y\"\n", "type: hello\n"}, ""},
+		"another output":      {[]string{"hello", "-o", "xml"}, nil, "want text, json, yaml, name"},
+		"nobody who answers":  {[]string{"hello", "--url", "http://127.0.0.1:1"}, nil, "is `wildout dev`, or the console of a cluster, running there?"},
 		"two sources of data": {[]string{"hello", "--data", "{}", "--file", data}, nil, "none of the others can be"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -345,18 +346,18 @@ func TestRuns(t *testing.T) {
 		want, avoid string
 		fails       string
 	}{
-		"all":                {[]string{"runs", "list"}, ids["succeeded"], "", ""},
-		"failed ones":        {[]string{"runs", "list", "--status", "failed"}, ids["failed"], ids["succeeded"], ""},
-		"of a function":      {[]string{"runs", "list", "--function", "greet", "-o", "json"}, ids["failed"], "", ""},
-		"the newest":         {[]string{"runs", "list", "--limit", "1"}, ids["failed"], ids["succeeded"], ""},
-		"none":               {[]string{"runs", "list", "--status", "waiting"}, "no runs", "", ""},
-		"one":                {[]string{"runs", "get", ids["failed"]}, "nobody to greet", "", ""},
-		"one as JSON":        {[]string{"runs", "get", ids["succeeded"], "-o", "json"}, `"output": "HELLO Mara"`, "", ""},
-		"one that is not":    {[]string{"runs", "get", "nope"}, "", "", `there is no run "nope"`},
-		"no such function":   {[]string{"runs", "list", "--function", "nope"}, "", "", `there is no function "nope"`},
-		"no such status":     {[]string{"runs", "list", "--status", "nope"}, "", "", "want succeeded, failed"},
-		"limit out of reach": {[]string{"runs", "list", "--limit", "5000"}, "", "", "want 1 to 1000"},
-		"functions":          {[]string{"functions"}, "hello", "", ""},
+		"all":              {[]string{"runs", "list"}, ids["succeeded"], "", ""},
+		"failed ones":      {[]string{"runs", "list", "--status", "failed"}, ids["failed"], ids["succeeded"], ""},
+		"of a function":    {[]string{"runs", "list", "--function", "greet", "-o", "json"}, ids["failed"], "", ""},
+		"the newest":       {[]string{"runs", "list", "--limit", "1"}, ids["failed"], ids["succeeded"], ""},
+		"none":             {[]string{"runs", "list", "--status", "waiting"}, "no runs", "", ""},
+		"one":              {[]string{"runs", "get", ids["failed"]}, "nobody to greet", "", ""},
+		"one as JSON":      {[]string{"runs", "get", ids["succeeded"], "-o", "json"}, `"output": "HELLO Mara"`, "", ""},
+		"one that is not":  {[]string{"runs", "get", "nope"}, "", "", `there is no run "nope"`},
+		"no such function": {[]string{"runs", "list", "--function", "nope"}, "", "", `there is no function "nope"`},
+		"no such status":   {[]string{"runs", "list", "--status", "nope"}, "", "", "want queued, running"},
+		"no such limit":    {[]string{"runs", "list", "--limit", "0"}, "", "", "want 1 or more"},
+		"functions":        {[]string{"functions"}, "hello", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, _, err := cli(t, append(c.args, "--url", url)...)

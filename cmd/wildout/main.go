@@ -1,5 +1,6 @@
-// Command wildout is the tool of whoever writes functions: it runs them
-// without a cluster, sends events, shows runs, and checks manifests.
+// Command wildout is the tool of whoever writes and runs functions: it runs them
+// without a cluster, sends events, shows runs and acts on them, and checks
+// manifests. Installed as kubectl-wildout it is `kubectl wildout`.
 package main
 
 import (
@@ -8,27 +9,27 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wildout/wildout/cmd/wildout/internal/term"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	cmd := root()
+	name := calledAs(cmd, filepath.Base(os.Args[0]))
+	err := cmd.ExecuteContext(ctx)
 	stop()
-	if err == nil {
-		return
+	if err != nil && !errors.Is(err, errShown) && !errors.Is(err, context.Canceled) {
+		term.StyleFor(os.Stderr).Wrap(os.Stderr, name+": "+err.Error())
 	}
-	if !errors.Is(err, errShown) {
-		fmt.Fprintln(os.Stderr, "wildout:", err)
-	}
-	os.Exit(1)
+	os.Exit(exitStatus(err))
 }
-
-// errShown ends a command with status 1 after it said why.
-var errShown = errors.New("shown")
 
 func root() *cobra.Command {
 	cmd := &cobra.Command{
@@ -36,16 +37,62 @@ func root() *cobra.Command {
 		Short: "Durable, event-driven functions",
 		Long: `wildout runs durable, event-driven functions: a function is a manifest, its
 steps call handlers, and what a step returned is kept, so that a run goes on
-where it was, whatever crashed meanwhile.`,
+where it was, whatever crashed meanwhile.
+
+` + exitHelp,
 		Example: `  wildout dev                                      run the functions of this folder
   wildout send user/registered --wait \
     --data '{"userId":"u1","email":"u1@example.com"}'
   wildout runs list --status failed                what went wrong
+  wildout runs watch                               see runs come and go
   wildout validate -f config/functions             check manifests`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(devCommand(), sendCommand(), runsCommand(), functionsCommand(), validateCommand(), migrateCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), gatewayCommand(), consoleCommand(), sendCommand(), runsCommand(), functionsCommand(), eventsCommand(), validateCommand(), migrateCommand(), versionCommand())
+	return cmd
+}
+
+// pluginName is the name under which kubectl finds the command.
+const pluginName = "kubectl-wildout"
+
+// calledAs makes the help texts say the name by which the command was called,
+// and returns it. As kubectl_complete-wildout it completes for kubectl.
+func calledAs(cmd *cobra.Command, program string) string {
+	program = strings.TrimSuffix(program, ".exe")
+	switch program {
+	case "kubectl_complete-wildout":
+		cmd.SetArgs(append([]string{cobra.ShellCompRequestCmd}, os.Args[1:]...))
+	case pluginName:
+	default:
+		return cmd.Name()
+	}
+	const name = "kubectl wildout"
+	cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: name}
+	var rename func(*cobra.Command)
+	rename = func(c *cobra.Command) {
+		for _, text := range []*string{&c.Example, &c.Long} {
+			*text = strings.ReplaceAll(strings.ReplaceAll(*text, "  wildout ", "  "+name+" "), "`wildout ", "`"+name+" ")
+			*text = strings.ReplaceAll(*text, "| wildout ", "| "+name+" ")
+		}
+		for _, sub := range c.Commands() {
+			rename(sub)
+		}
+	}
+	rename(cmd)
+	return name
+}
+
+// group returns a command that only has others below it. By itself it shows its
+// help; without a check, cobra takes a misspelt subcommand for a wish for it.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("unknown command %q for %q; see `%s --help`", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
+		return cmd.Help()
+	}
+	cmd.AddCommand(commands...)
 	return cmd
 }
 
@@ -53,7 +100,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
 			return err

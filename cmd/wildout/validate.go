@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ It prints all faults and ends with status 1 if there is one. Whether a handler
 exists only its runner knows; ` + "`wildout dev`" + ` checks the standard ones.`,
 		Example: `  wildout validate -f config/functions
   wildout validate -f function.yaml -f event-type.yaml`,
-		Args: cobra.NoArgs,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, err := manifest.Load(paths, nil)
 			if err != nil {
@@ -58,15 +59,22 @@ func migrateCommand() *cobra.Command {
 	var url string
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:   "migrate --database URL",
+		Use:   "migrate [--database URL]",
 		Short: "Bring the tables of the site's functions up to date",
 		Long: `Creates and updates the tables that the nine functions use. It may be run at any
 time and by several at once: what is up to date stays as it is. Use the direct
-address of a Supabase project, or its pooler in session mode.`,
+address of a Supabase project, or its pooler in session mode.
+$WILDOUT_DATABASE_URL names the database, where the flag does not.`,
 		Example: `  wildout migrate --database postgres://me:secret@localhost:5432/site
   wildout migrate --database sqlite:site.db`,
-		Args: cobra.NoArgs,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if url == "" {
+				url = os.Getenv("WILDOUT_DATABASE_URL")
+			}
+			if url == "" {
+				return usagef("no database: set --database or $WILDOUT_DATABASE_URL to something like postgres://user:password@host:5432/name")
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			if err := standard.Migrate(ctx, url); err != nil {
@@ -78,6 +86,5 @@ address of a Supabase project, or its pooler in session mode.`,
 	}
 	cmd.Flags().StringVar(&url, "database", "", "postgres://… or sqlite:FILE")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long it may take")
-	_ = cmd.MarkFlagRequired("database") // the flag exists
 	return cmd
 }

@@ -1,141 +1,297 @@
 package console
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// spec is what the console reads of a stored function.
-type spec struct {
-	Triggers []struct {
-		Event string `json:"event"`
-		Cron  string `json:"cron"`
-	} `json:"triggers"`
-	Steps []struct {
-		Name         string `json:"name"`
-		WaitForEvent *struct {
-			Event string `json:"event"`
-		} `json:"waitForEvent"`
-	} `json:"steps"`
-}
-
-// installed is a function as it is stored.
+// installed is a function as it is stored, in its newest version.
 type installed struct {
 	name, version string
-	spec          spec
+	text          string
+	spec          v1alpha1.WildoutFunctionSpec
 }
 
-// reads returns the event types of the function's triggers and waits.
-func (f *installed) reads() []string {
-	types := f.triggers()
-	for _, step := range f.spec.Steps {
-		if w := step.WaitForEvent; w != nil && !slices.Contains(types, w.Event) {
-			types = append(types, w.Event)
+// collect returns what get finds in the steps, without repetitions.
+func (f *installed) collect(into []string, get func(*v1alpha1.Step) []string) []string {
+	for _, steps := range [][]v1alpha1.Step{f.spec.Steps, f.spec.OnFailure} {
+		for i := range steps {
+			for _, name := range get(&steps[i]) {
+				if !slices.Contains(into, name) {
+					into = append(into, name)
+				}
+			}
 		}
 	}
-	return types
+	return into
 }
 
+// triggers returns the event types that start runs.
 func (f *installed) triggers() []string {
 	var types []string
 	for _, t := range f.spec.Triggers {
-		if t.Event != "" && !slices.Contains(types, t.Event) {
-			types = append(types, t.Event)
+		if t.Event != "" && !slices.Contains(types, string(t.Event)) {
+			types = append(types, string(t.Event))
 		}
 	}
 	return types
 }
 
-// sort puts the steps of a run that has not ended, of which the journal knows
-// only the times, into the order of the function where those are equal.
-func (f *installed) sort(r *store.Record) {
-	place := func(s store.RecordStep) int {
-		for i := range f.spec.Steps {
-			if f.spec.Steps[i].Name == s.Name {
-				return i
-			}
-		}
-		return len(f.spec.Steps)
+// waits returns the event types that steps wait for.
+func (f *installed) waits() []string {
+	return f.collect(nil, waitsFor)
+}
+
+func waitsFor(s *v1alpha1.Step) []string {
+	if s.WaitForEvent == nil {
+		return nil
 	}
-	slices.SortStableFunc(r.Steps, func(a, b store.RecordStep) int {
-		if a.Start == nil || b.Start == nil || a.Start.Equal(*b.Start) {
-			return cmp.Compare(place(a), place(b))
+	return []string{string(s.WaitForEvent.Event)}
+}
+
+// sends returns the event types that steps send.
+func (f *installed) sends() []string {
+	return f.collect(nil, func(s *v1alpha1.Step) (types []string) {
+		for i := range s.SendEvent {
+			types = append(types, string(s.SendEvent[i].Name))
 		}
-		return a.Start.Compare(*b.Start)
+		return types
 	})
 }
 
+// reads is what the store needs to know of the function.
+func (f *installed) reads() store.Reads {
+	triggers := f.triggers()
+	return store.Reads{Function: f.name, Triggers: triggers, Types: f.collect(slices.Clone(triggers), waitsFor)}
+}
+
+func readsOf(functions []*installed) []store.Reads {
+	reads := make([]store.Reads, len(functions))
+	for i, f := range functions {
+		reads[i] = f.reads()
+	}
+	return reads
+}
+
+// planCache keeps decoded functions for as long as their text is the same.
+type planCache struct {
+	mu    sync.Mutex
+	known map[string]*installed
+}
+
+func (c *planCache) decode(name, version, text string) (*installed, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.known[name]; f != nil && f.version == version && f.text == text {
+		return f, nil
+	}
+	f := &installed{name: name, version: version, text: text}
+	if err := json.Unmarshal([]byte(text), &f.spec); err != nil {
+		return nil, fmt.Errorf("the stored version %s of %s cannot be read: %w", version, name, err)
+	}
+	if c.known == nil {
+		c.known = map[string]*installed{}
+	}
+	c.known[name] = f
+	return f, nil
+}
+
+// forget drops the functions that are not installed any more.
+func (c *planCache) forget(versions map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range c.known {
+		if _, there := versions[name]; !there {
+			delete(c.known, name)
+		}
+	}
+}
+
 // functions returns the installed functions by name; all, or the one asked for.
-func (c *Console) functions(ctx context.Context, only string) ([]installed, error) {
-	versions, err := c.store.Functions(ctx)
+func (s *Service) functions(ctx context.Context, only string) ([]*installed, error) {
+	versions, err := s.store.Functions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []installed
-	for name, version := range versions {
-		if only != "" && name != only {
-			continue
+	s.plans.forget(versions)
+	if only != "" {
+		version, there := versions[only]
+		if !there {
+			return nil, failf(http.StatusNotFound, "there is no function %q", only)
 		}
-		plans, err := c.store.Plans(ctx, name)
+		versions = map[string]string{only: version}
+	}
+	texts, err := s.store.PlanTexts(ctx, versions)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*installed, 0, len(versions))
+	for name, text := range texts {
+		f, err := s.plans.decode(name, versions[name], text)
 		if err != nil {
 			return nil, err
-		}
-		f := installed{name: name, version: version}
-		if err := json.Unmarshal([]byte(plans[version]), &f.spec); err != nil {
-			return nil, fmt.Errorf("the stored version %s of %s cannot be read: %w", version, name, err)
 		}
 		all = append(all, f)
 	}
-	if only != "" && len(all) == 0 {
-		return nil, failf(http.StatusNotFound, "there is no function %q", only)
-	}
-	slices.SortFunc(all, func(a, b installed) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *installed) int { return strings.Compare(a.name, b.name) })
 	return all, nil
 }
 
-func (c *Console) getFunctions(r *http.Request) (any, error) {
-	all, err := c.functions(r.Context(), "")
+// Functions returns the installed functions by name.
+func (s *Service) Functions(ctx context.Context) ([]Function, error) {
+	all, err := s.functions(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Function, 0, len(all))
+	return s.describe(ctx, all)
+}
+
+// Function returns the function of that name.
+func (s *Service) Function(ctx context.Context, name string) (*Function, error) {
+	all, err := s.functions(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := s.describe(ctx, all)
+	if err != nil || len(shown) == 0 {
+		return nil, err
+	}
+	return &shown[0], nil
+}
+
+// Manifest returns the spec of a function as it is installed: JSON.
+func (s *Service) Manifest(ctx context.Context, name string) (json.RawMessage, error) {
+	all, err := s.functions(ctx, name)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return json.RawMessage(all[0].text), nil
+}
+
+// recentRuns is how many runs Recent looks at.
+const recentRuns = 100
+
+// describe adds the numbers of functions to what their manifests say.
+func (s *Service) describe(ctx context.Context, all []*installed) ([]Function, error) {
+	stats, err := s.store.StatsOf(ctx, readsOf(all))
+	if err != nil {
+		return nil, err
+	}
+	ranges := make([]store.HistoryRange, 0, 2*len(all))
 	for _, f := range all {
-		stats, err := c.store.Stats(r.Context(), f.name, f.reads())
-		if err != nil {
-			return nil, err
-		}
-		shown := Function{Name: f.name, Version: f.version, Triggers: f.triggers(), Stats: stats}
+		ranges = append(ranges, store.HistoryRange{Function: f.name, Count: recentRuns}, store.HistoryRange{Function: f.name, Dead: true, Count: recentRuns})
+	}
+	histories, err := s.store.Histories(ctx, ranges)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Function, len(all))
+	for i, f := range all {
+		out[i] = Function{Name: f.name, Version: f.version, Description: f.spec.Description, Triggers: f.triggers(), Stats: stats[i]}
 		for _, t := range f.spec.Triggers {
 			if t.Cron != "" {
-				shown.Triggers = append(shown.Triggers, "cron "+t.Cron)
+				out[i].Triggers = append(out[i].Triggers, strings.TrimSpace("cron "+t.Cron+" "+t.TimeZone))
 			}
 		}
-		out = append(out, shown)
+		s.recent(&out[i], newest(histories[2*i], histories[2*i+1]), time.Now())
+		out[i].State = stateOf(&out[i], f.spec.Suspend)
 	}
 	return out, nil
 }
 
+// newest joins two histories, the newest runs first.
+func newest(done, dead []store.HistoryEntry) []store.HistoryEntry {
+	all := slices.Concat(done, dead)
+	slices.SortStableFunc(all, func(a, b store.HistoryEntry) int { return store.CompareEntries(b.ID, a.ID) })
+	return all[:min(recentRuns, len(all))]
+}
+
+// rateWindow is the time over which Recent.PerMinute counts.
+const rateWindow = 5 * time.Minute
+
+// recent fills in what the last runs tell.
+func (s *Service) recent(f *Function, entries []store.HistoryEntry, now time.Time) {
+	var took []int64
+	counted, since := 0, now.Add(-rateWindow)
+	for i := range entries {
+		run, err := entries[i].Record()
+		if err != nil || run.EndedAt == nil {
+			s.log.Warn("history entry skipped", "function", f.Name, "entry", entries[i].ID, "error", err)
+			continue
+		}
+		if f.LastRun == nil {
+			f.LastRun = run.EndedAt
+		}
+		if !run.EndedAt.Before(since) {
+			counted++
+		}
+		f.Recent.Runs++
+		if run.Status == store.Failed || run.Status == store.Rejected {
+			f.Recent.Failed++
+			if f.LastFailure == nil {
+				f.LastFailure = &Failure{RunID: run.ID, Step: run.ErrorStep, Error: run.Error, Time: *run.EndedAt}
+			}
+		}
+		took = append(took, run.EndedAt.Sub(run.StartedAt).Milliseconds())
+	}
+	window := rateWindow
+	if counted == recentRuns { // there were more, which are not looked at
+		if oldest, err := entries[len(entries)-1].Record(); err == nil {
+			window = max(now.Sub(*oldest.EndedAt), time.Second)
+		}
+	}
+	f.Recent.PerMinute = math.Round(float64(counted)/window.Minutes()*10) / 10
+	f.Recent.P50Millis, f.Recent.P99Millis = quantile(took, 0.5), quantile(took, 0.99)
+}
+
+// quantile returns the value below which a share of the values is; 0 of none.
+// It sorts them.
+func quantile(values []int64, share float64) int64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[min(len(values)-1, int(share*float64(len(values))))]
+}
+
+func stateOf(f *Function, suspended bool) State {
+	switch {
+	case suspended:
+		return Suspended
+	case f.Runners == 0:
+		return Down
+	case f.Recent.Failed > 0 && 2*f.Recent.Failed >= f.Recent.Runs:
+		return Failing
+	case f.Backlog() > 0 || f.Pending > 0:
+		return Busy
+	}
+	return Idle
+}
+
 // Backlog returns how many events and due runs wait, over all functions.
-func Backlog(ctx context.Context, s *store.Store) (int64, error) {
-	c := &Console{store: s}
-	all, err := c.functions(ctx, "")
+func Backlog(ctx context.Context, st *store.Store) (int64, error) {
+	s := &Service{store: st}
+	all, err := s.functions(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	stats, err := st.StatsOf(ctx, readsOf(all))
 	if err != nil {
 		return 0, err
 	}
 	var backlog int64
-	for _, f := range all {
-		stats, err := s.Stats(ctx, f.name, f.reads())
-		if err != nil {
-			return 0, err
-		}
-		backlog += stats.Backlog()
+	for i := range stats {
+		backlog += stats[i].Backlog()
 	}
 	return backlog, nil
 }

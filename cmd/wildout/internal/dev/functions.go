@@ -12,6 +12,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/manifest"
@@ -30,6 +31,7 @@ type functions struct {
 	handlers *wildout.Registry
 	env      map[string]string
 	metrics  *worker.Metrics
+	tracing  *telemetry.Tracing
 	log      *slog.Logger
 
 	mu      sync.Mutex
@@ -102,7 +104,7 @@ func (f *functions) apply(ctx context.Context, set *manifest.Set) (change, error
 
 func (f *functions) start(ctx context.Context, next manifest.Function) error {
 	w, err := worker.New(worker.Options{Store: f.store, Plan: next.Plan, Handlers: f.handlers, Env: f.env, Name: "dev",
-		Lease: lease, Grace: grace, Logger: f.log, Metrics: f.metrics})
+		Lease: lease, Grace: grace, Logger: f.log, Metrics: f.metrics, Tracing: f.tracing})
 	if err != nil {
 		return fmt.Errorf("function %s: %w", next.Plan.Function, err)
 	}

@@ -44,6 +44,7 @@ func (s *Server) applyTypes(ctx context.Context, set *manifest.Set) error {
 			return fmt.Errorf("record the retention of %s: %w", t.Name, err)
 		}
 	}
+	s.declare(set.EventTypes)
 	return s.types.Set(schemas)
 }
 

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,11 +26,13 @@ import (
 
 	"github.com/wildout/wildout/cmd/wildout/internal/manifest"
 	"github.com/wildout/wildout/runtime/console"
+	"github.com/wildout/wildout/runtime/console/web"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/mailsink"
 	"github.com/wildout/wildout/runtime/runner"
 	"github.com/wildout/wildout/runtime/standard"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -47,6 +50,9 @@ type Options struct {
 	// Migrate brings the tables of DatabaseURL up to date; those of the own
 	// SQLite file always are.
 	Migrate bool
+	// GatewayConfig is a configuration of the gateway, of which the webhooks
+	// are taken; may be empty.
+	GatewayConfig string
 	// Listen is the address of HTTP: 127.0.0.1:8288 by default.
 	Listen string
 	// Namespace of the functions: default.
@@ -91,9 +97,14 @@ type Server struct {
 	sink      *mailsink.Sink // nil with SMTPURL
 	handlers  *standard.Set
 	types     gateway.Types
+	events    *gateway.Gateway
+	console   *console.Service
+	site      *web.Site
+	declared  atomic.Pointer[[]console.EventType]
 	functions *functions
 	workers   context.Context // of the workers
 	metrics   *prometheus.Registry
+	backlog   *telemetry.Backlog
 	about     About
 }
 
@@ -164,7 +175,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	s.workers = ctx
-	s.functions = &functions{store: s.store, handlers: s.handlers.Registry, env: s.opts.Env, metrics: worker.NewMetrics(s.metrics), log: s.log, running: map[string]*running{}}
+	tracing := telemetry.Start(ctx, telemetry.Options{Service: "wildout-dev", Namespace: s.opts.Namespace, Logger: s.log, Metrics: s.metrics})
+	defer tracing.Close()
+	s.functions = &functions{store: s.store, tracing: tracing, handlers: s.handlers.Registry, env: s.opts.Env, metrics: worker.NewMetrics(s.metrics), log: s.log, running: map[string]*running{}}
 	handler, err := s.routes()
 	if err != nil {
 		return errors.Join(err, s.close())
@@ -172,9 +185,12 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.load(ctx); err != nil {
 		return errors.Join(err, s.close())
 	}
-	group.Go(func() error { defer stopServers(); <-ctx.Done(); s.functions.wait(); return nil })
+	group.Go(func() error { defer stopServers(); <-ctx.Done(); s.site.Close(); s.functions.wait(); return nil })
 	group.Go(func() error { return runner.Serve(servers, listener, handler) })
+	group.Go(func() error { return s.events.Run(servers) })
+	group.Go(func() error { return s.console.Serve(servers) })
 	group.Go(func() error { return s.handlers.Run(servers) })
+	group.Go(func() error { return s.backlog.Run(servers) })
 	if s.sink != nil {
 		group.Go(func() error { return s.sink.Run(servers) })
 	}
@@ -196,7 +212,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.metrics = prometheus.NewRegistry()
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), telemetry.NewRedisTraffic(s.store))
+	if s.backlog, err = telemetry.NewBacklog(s.metrics, telemetry.BacklogOptions{Store: s.store, Logger: s.log}); err != nil {
+		return err
+	}
 	smtp := s.opts.SMTPURL
 	s.about.Mail = "sent through the server of --smtp"
 	if smtp == "" {
@@ -273,18 +292,18 @@ func (s *Server) awaitReady(ctx context.Context) {
 	}
 }
 
-func (s *Server) routes() (http.Handler, error) {
+func (s *Server) routes() (_ http.Handler, err error) {
 	mux := http.NewServeMux()
-	events, err := gateway.New(gateway.Options{Publisher: s.store, Types: &s.types, Logger: s.log})
+	if err := s.registerGateway(mux); err != nil {
+		return nil, err
+	}
+	s.console, err = console.New(console.Options{Store: s.store, Authorize: console.AllowAll, Send: s.sendFromConsole, Types: s.declaredTypes, Logger: s.log})
 	if err != nil {
 		return nil, err
 	}
-	events.Register(mux)
-	runs, err := console.New(s.store, s.log)
-	if err != nil {
+	if err := s.registerSite(mux); err != nil {
 		return nil, err
 	}
-	runs.Register(mux)
 	runner.RegisterProbes(mux, s.functions.health, s.metrics)
 	mux.HandleFunc("GET /mail", s.getMail)
 	return mux, nil

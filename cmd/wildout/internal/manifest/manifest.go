@@ -29,8 +29,9 @@ type Function struct {
 
 // EventType is an event type that can be used.
 type EventType struct {
-	Name   string
-	Schema json.RawMessage // nil: any object
+	Name        string
+	Description string
+	Schema      json.RawMessage // nil: any object
 	// Period and MaxBytes are how long events are kept; MaxBytes 0: no limit.
 	Period   time.Duration
 	MaxBytes int64
@@ -186,7 +187,7 @@ func (l *loader) eventType(file string, t *v1alpha1.WildoutEventType) {
 		return
 	}
 	l.types[name] = file
-	found := EventType{Name: name, Source: file}
+	found := EventType{Name: name, Description: t.Spec.Description, Source: file}
 	var err error
 	if t.Spec.Schema != nil {
 		found.Schema = t.Spec.Schema.Raw

@@ -111,7 +111,7 @@ func (h *LogHandler) run(status string, attrs []slog.Attr) string {
 }
 
 // quiet are attributes that say nothing new to somebody with one process.
-var quiet = []string{"runner", "level"}
+var quiet = []string{"runner", "level", "trace_id", "span_id"}
 
 func (h *LogHandler) other(r *slog.Record, attrs []slog.Attr) string {
 	sign, paint := "·", h.style.Dim

@@ -1,6 +1,8 @@
 package term
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -20,48 +22,10 @@ func (s Style) status(state string) (sign string, paint func(string) string) {
 		return "✗", s.Bad
 	case string(store.Running), string(store.Waiting), string(console.Queued):
 		return "…", s.Busy
+	case string(store.Cancelled):
+		return "⊘", s.Dim
 	}
 	return "–", s.Dim
-}
-
-// Run writes a run with its steps.
-func (s Style) Run(w io.Writer, r *store.Record, now time.Time) error {
-	sign, paint := s.status(string(r.Status))
-	fmt.Fprintf(w, "%s %s  %s  %s\n", paint(sign), s.Bold(r.Function), paint(summary(r, now)), s.Dim(r.ID))
-	steps := Table{Indent: "    "}
-	for i := range r.Steps {
-		step := r.Steps[i]
-		if step.Error == r.Error {
-			step.Error = "" // it is shown below, in full
-		}
-		steps.Row(s.step(&step)...)
-	}
-	if err := steps.Write(w); err != nil {
-		return err
-	}
-	if r.Error != "" {
-		message := r.Error
-		if r.ErrorStep != "" && !strings.HasPrefix(message, r.ErrorStep) {
-			message = r.ErrorStep + ": " + message
-		}
-		fmt.Fprintln(w, "    "+s.Bad(indent(4, message)))
-	}
-	if len(r.Output) > 0 && string(r.Output) != "null" {
-		fmt.Fprintln(w, "    "+s.Dim("output ")+clip(string(r.Output), 160))
-	}
-	return nil
-}
-
-func (s Style) step(step *store.RecordStep) []Cell {
-	sign, paint := s.status(step.Status)
-	took, notes := took(step), ""
-	if step.Attempts > 1 {
-		notes = fmt.Sprintf("%d attempts", step.Attempts)
-	}
-	if step.Error != "" {
-		notes = strings.TrimPrefix(notes+", "+clip(step.Error, 100), ", ")
-	}
-	return []Cell{{sign, paint}, {step.Name, nil}, {step.Status, paint}, {took, nil}, {notes, s.Dim}}
 }
 
 // took is how long the last attempt of a step took, "" when it had none.
@@ -120,9 +84,15 @@ func (s Style) RunBrief(w io.Writer, r *store.Record, now time.Time) {
 // summary says in a few words where a run is.
 func summary(r *store.Record, now time.Time) string {
 	switch r.Status {
-	case store.Succeeded, store.Failed, store.Rejected:
+	case store.Succeeded, store.Failed, store.Rejected, store.Cancelled:
 		if r.Follows != "" {
 			return fmt.Sprintf("%s: the outcome of %s, which has the same idempotency key", r.Status, r.Follows)
+		}
+		if r.EndedAt == nil {
+			return string(r.Status)
+		}
+		if r.Status == store.Cancelled {
+			return "cancelled after " + Duration(r.EndedAt.Sub(r.StartedAt))
 		}
 		return fmt.Sprintf("%s in %s", r.Status, Duration(r.EndedAt.Sub(r.StartedAt)))
 	case store.Waiting:
@@ -139,8 +109,8 @@ func summary(r *store.Record, now time.Time) string {
 
 // Runs writes a table of runs.
 func (s Style) Runs(w io.Writer, runs []store.Record, now time.Time) error {
-	var t Table
-	t.Row(Cell{"RUN", s.Dim}, Cell{"FUNCTION", s.Dim}, Cell{"STATUS", s.Dim}, Cell{"EVENT", s.Dim}, Cell{"STARTED", s.Dim}, Cell{"TOOK", s.Dim}, Cell{"", nil})
+	t := Table{Width: s.Width, Drop: []int{6, 3, 5, 4}, Shrink: 1}
+	t.Header(s, "RUN", "FUNCTION", "STATUS", "EVENT", "STARTED", "TOOK", "")
 	for i := range runs {
 		r := &runs[i]
 		_, paint := s.status(string(r.Status))
@@ -155,6 +125,65 @@ func (s Style) Runs(w io.Writer, runs []store.Record, now time.Time) error {
 			Cell{Ago(r.StartedAt, now), nil}, Cell{took, nil}, Cell{clip(note, 80), s.Dim})
 	}
 	return t.Write(w)
+}
+
+// RunLine writes a run in one line, with the time at which it came to its state.
+func (s Style) RunLine(w io.Writer, r *store.Record, now time.Time) error {
+	sign, paint := s.status(string(r.Status))
+	at := now
+	if r.EndedAt != nil {
+		at = *r.EndedAt
+	}
+	t := Table{Width: s.Width, Shrink: 2}
+	t.Row(Cell{at.Local().Format("15:04:05"), s.Dim}, Cell{sign, paint}, Cell{pad(r.Function, 26), nil}, Cell{r.ID, s.Dim},
+		Cell{summary(r, now), paint})
+	return t.Write(w)
+}
+
+// pad makes a text at least n characters long, so that lines that are written
+// one by one stand in columns.
+func pad(text string, n int) string {
+	return text + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(text)))
+}
+
+// Events writes a table of events, the data cut to what there is room for.
+func (s Style) Events(w io.Writer, events []console.EventSummary, now time.Time, header bool) error {
+	t := Table{Width: s.Width, Drop: []int{4, 3}, Shrink: 1}
+	if header {
+		t.Header(s, "TIME", "TYPE", "ID", "SIZE", "DATA")
+	}
+	for i := range events {
+		e := &events[i]
+		text := pad(e.Type, 18)
+		t.Row(Cell{clock(e.Time, now), s.Dim}, Cell{text, nil}, Cell{pad(e.ID, 26), nil}, Cell{pad(Bytes(e.Bytes), 5), nil}, Cell{clip(e.Preview, 100), s.Dim})
+	}
+	return t.Write(w)
+}
+
+// clock is the time of day, with the date if it is not of the last hours.
+func clock(t, now time.Time) string {
+	if now.Sub(t) > 20*time.Hour {
+		return t.Local().Format("2 Jan 15:04")
+	}
+	return t.Local().Format("15:04:05")
+}
+
+// Moment says when something was, and how long ago.
+func Moment(t, now time.Time) string {
+	return fmt.Sprintf("%s (%s)", clock(t, now), Ago(t, now))
+}
+
+// Bytes writes a size with two or three digits: 340B, 1.2K, 5M.
+func Bytes(n int) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%dB", n)
+	case n < 10<<10:
+		return fmt.Sprintf("%.1fK", float64(n)/(1<<10))
+	case n < 1<<20:
+		return fmt.Sprintf("%dK", n>>10)
+	}
+	return fmt.Sprintf("%.1fM", float64(n)/(1<<20))
 }
 
 // Duration writes a length of time with two or three digits: <1ms, 34ms, 1.2s, 3m20s.
@@ -178,10 +207,14 @@ func Duration(d time.Duration) string {
 
 // Ago says how long ago something was.
 func Ago(t, now time.Time) string {
-	if d := now.Sub(t).Truncate(time.Second); d > 0 {
+	switch d := now.Sub(t).Truncate(time.Second); {
+	case d <= 0:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%.0fs ago", d.Seconds())
+	default:
 		return Duration(d) + " ago"
 	}
-	return "just now"
 }
 
 // Until says when something will be: the time of day, the date if it is not
@@ -206,4 +239,69 @@ func clip(text string, n int) string {
 // indent keeps the lines of a text under its first, which is behind a margin.
 func indent(margin int, text string) string {
 	return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", margin))
+}
+
+// Functions writes a table of functions.
+func (s Style) Functions(w io.Writer, all []console.Function, now time.Time) error {
+	t := Table{Width: s.Width, Drop: []int{10, 2, 5, 6, 9, 4, 8, 3}, Shrink: 0}
+	t.Header(s, "FUNCTION", "STATE", "RUNNERS", "BACKLOG", "IN FLIGHT", "WAITING", "SUCCEEDED", "FAILED", "PER MIN", "LAST RUN", "TRIGGERS")
+	for i := range all {
+		f := &all[i]
+		paint := s.Good
+		switch f.State {
+		case console.Down, console.Failing:
+			paint = s.Bad
+		case console.Busy, console.Suspended:
+			paint = s.Busy
+		case console.Idle:
+		}
+		failed := Cell{Count(int(f.Failed)), nil}
+		if f.Recent.Failed > 0 {
+			failed.Paint = s.Bad
+		}
+		last := ""
+		if f.LastRun != nil {
+			last = Ago(*f.LastRun, now)
+		}
+		t.Row(Cell{f.Name, nil}, Cell{string(f.State), paint}, Cell{Count(int(f.Runners)), nil}, Cell{Count(int(f.Backlog())), nil}, Cell{Count(int(f.Pending)), nil},
+			Cell{Count(int(f.Waiting)), nil}, Cell{Count(int(f.Succeeded)), nil}, failed, Cell{fmt.Sprint(f.Recent.PerMinute), nil}, Cell{last, s.Dim},
+			Cell{strings.Join(f.Triggers, ", "), s.Dim})
+	}
+	return t.Write(w)
+}
+
+// Count writes a number with commas: 12,345.
+func Count(n int) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// Event writes an event with its data and the runs that it started.
+func (s Style) Event(w io.Writer, e *console.EventDetail, now time.Time) error {
+	fmt.Fprintf(w, "%s  %s\n", s.Bold(e.Event.Type), s.Dim(e.Event.ID))
+	s.para(w, 2, s.Dim, "published "+Moment(e.Event.Time, now))
+	for _, line := range []struct{ name, text string }{{"source ", e.Event.Source}, {"subject ", e.Event.Subject}, {"traceparent ", e.Event.TraceParent}} {
+		if line.text != "" {
+			s.para(w, 2, s.Dim, line.name+line.text)
+		}
+	}
+	var data bytes.Buffer
+	if json.Indent(&data, e.Event.Data, "", "  ") != nil {
+		data.Write(e.Event.Data)
+	}
+	s.para(w, 2, nil, data.String())
+	if len(e.Runs) == 0 {
+		_, err := fmt.Fprintln(w, "  "+s.Dim("no function listens to this type"))
+		return err
+	}
+	t := Table{Indent: "  ", Width: s.Width, Drop: []int{2}, Shrink: 1}
+	for i := range e.Runs {
+		r := &e.Runs[i]
+		sign, paint := s.status(string(r.Status))
+		t.Row(Cell{sign, paint}, Cell{r.Function, nil}, Cell{r.ID, s.Dim}, Cell{summary(r, now), paint})
+	}
+	return t.Write(w)
 }

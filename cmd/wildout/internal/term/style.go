@@ -1,5 +1,6 @@
 // Package term writes for people at a terminal: colours, tables, runs with
-// their steps, and log lines. It must not know where what it shows comes from.
+// their steps, progress, and log lines. It must not know where what it shows
+// comes from.
 package term
 
 import (
@@ -9,14 +10,34 @@ import (
 	"golang.org/x/term"
 )
 
-// Style colours text, or leaves it as it is.
-type Style struct{ colour bool }
+// Style colours text, or leaves it as it is, and knows how wide lines may be.
+type Style struct {
+	colour bool
+	// Width is how many characters a line may have; 0: as many as it needs.
+	Width int
+	// Height is how many lines the terminal shows; 0: it is none.
+	Height int
+}
 
 // StyleFor returns the Style for w: colours on a terminal, unless NO_COLOR
-// (no-color.org) is set.
+// (no-color.org) is set, and lines that fit it.
 func StyleFor(w io.Writer) Style {
 	file, ok := w.(*os.File)
-	return Style{ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))}
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return Style{}
+	}
+	s := Style{colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	if width, height, err := term.GetSize(int(file.Fd())); err == nil {
+		s.Width, s.Height = width, height
+	}
+	return s
+}
+
+// IsTerminal says whether somebody looks at what is written to, or types what
+// is read from, a file.
+func IsTerminal(file any) bool {
+	f, ok := file.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (s Style) wrap(code, text string) string {

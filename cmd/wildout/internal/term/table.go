@@ -2,6 +2,7 @@ package term
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -15,6 +16,14 @@ type Cell struct {
 // Table is rows of cells in columns.
 type Table struct {
 	Indent string
+	// Width is how many characters a line may have; 0: as many as it needs.
+	Width int
+	// Drop are the columns that may be left out where there is no room, the
+	// least important first.
+	Drop []int
+	// Shrink is the column that is cut when that is not enough; the last one
+	// always may be.
+	Shrink int
 	rows   [][]Cell
 }
 
@@ -30,36 +39,132 @@ func (t *Table) Texts(texts ...string) {
 	t.Row(cells...)
 }
 
-// Write writes the rows in columns two spaces apart. Colours take no room; the
-// last cell of a row may be as long as it likes.
-func (t *Table) Write(w io.Writer) error {
-	var widths []int
-	for _, row := range t.rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			if i < len(row)-1 {
-				widths[i] = max(widths[i], utf8.RuneCountInString(cell.Text))
-			}
-		}
+// Header adds a row of titles.
+func (t *Table) Header(s Style, titles ...string) {
+	cells := make([]Cell, len(titles))
+	for i, title := range titles {
+		cells[i] = Cell{title, s.Dim}
 	}
+	t.Row(cells...)
+}
+
+const (
+	gap = 2 // between two columns
+	// minLast is the least that is worth to be shown of the last column.
+	minLast = 12
+	// minShrunk is the least that is left of a column that is cut.
+	minShrunk = 4
+)
+
+// Write writes the rows in columns two spaces apart, and within Width. Colours
+// take no room; without a Width the last cell of a row may be as long as it likes.
+func (t *Table) Write(w io.Writer) error {
+	rows, widths := t.fit()
 	var b strings.Builder
-	for _, row := range t.rows {
+	for _, row := range rows {
 		var line strings.Builder
 		line.WriteString(t.Indent)
 		for i, cell := range row {
 			text := cell.Text
+			if t.Width > 0 {
+				text = cut(text, widths[i])
+			}
+			pad := widths[i] - utf8.RuneCountInString(text)
 			if cell.Paint != nil {
 				text = cell.Paint(text)
 			}
 			line.WriteString(text)
 			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", 2+widths[i]-utf8.RuneCountInString(cell.Text)))
+				line.WriteString(strings.Repeat(" ", gap+max(0, pad)))
 			}
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// fit returns the rows with the columns for which there is room, and how wide
+// each is.
+func (t *Table) fit() ([][]Cell, []int) {
+	rows, widths := t.rows, t.widths()
+	if t.Width <= 0 || len(widths) == 0 {
+		return rows, widths
+	}
+	room := t.Width - utf8.RuneCountInString(t.Indent)
+	last := len(widths) - 1
+	total := func() (n int) {
+		for _, width := range widths {
+			if width > 0 {
+				n += width + gap
+			}
+		}
+		return n - gap
+	}
+	dropped := map[int]bool{}
+	for _, column := range t.Drop {
+		over := total() - room
+		if over <= 0 {
+			break
+		}
+		if column == last && widths[last]-over >= minLast {
+			widths[last] -= over // a part of it is worth more than nothing
+			break
+		}
+		widths[column], dropped[column] = 0, true
+	}
+	for dropped[last] {
+		last--
+	}
+	for _, column := range []int{t.Shrink, last} {
+		if over := total() - room; over > 0 && !dropped[column] {
+			widths[column] = max(min(minShrunk, widths[column]), widths[column]-over)
+		}
+	}
+	if len(dropped) == 0 {
+		return rows, widths
+	}
+	kept := make([][]Cell, len(rows))
+	for i, row := range rows {
+		for j, cell := range row {
+			if !dropped[j] {
+				kept[i] = append(kept[i], cell)
+			}
+		}
+	}
+	var left []int
+	for j, width := range widths {
+		if !dropped[j] {
+			left = append(left, width)
+		}
+	}
+	return kept, left
+}
+
+// widths returns how wide each column is by itself. Without a Width the last
+// cell of a row does not count.
+func (t *Table) widths() []int {
+	var widths []int
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			if i < len(row)-1 || t.Width > 0 {
+				widths[i] = max(widths[i], utf8.RuneCountInString(cell.Text))
+			}
+		}
+	}
+	return slices.Clip(widths)
+}
+
+// cut shortens a text to n characters.
+func cut(text string, n int) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	if n <= 1 {
+		return string([]rune(text)[:max(n, 0)])
+	}
+	return string([]rune(text)[:n-1]) + "…"
 }

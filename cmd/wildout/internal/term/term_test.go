@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -17,7 +18,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func failedRun() *store.Record {
 	at, end, ok := now, now.Add(3200*time.Millisecond), now
 	return &store.Record{
-		ID: "01RUN", Function: "send-welcome-email", Status: store.Failed, EventType: "user/registered", StartedAt: at, EndedAt: &end,
+		ID: "01RUN", Function: "send-welcome-email", Status: store.Failed, EventType: "user/registered", EventID: "01EV", StartedAt: at, EndedAt: &end,
 		Error: "send-email: no route", ErrorStep: "send-email",
 		Steps: []store.RecordStep{
 			{Name: "validate-input", Status: "ok", Attempts: 1, Start: &ok, Millis: 34},
@@ -31,10 +32,12 @@ func failedRun() *store.Record {
 
 func TestRun(t *testing.T) {
 	var b bytes.Buffer
-	if err := (Style{}).Run(&b, failedRun(), now); err != nil {
+	if err := (Style{}).Run(&b, console.Bare(failedRun()), now, Brief); err != nil {
 		t.Fatal(err)
 	}
-	const want = `✗ send-welcome-email  failed in 3.2s  01RUN
+	want := `✗ send-welcome-email  failed in 3.2s  01RUN
+  event user/registered 01EV
+  started ` + now.Local().Format("15:04:05") + ` (just now)
     ✓  validate-input       ok       34ms
     ✗  log                  failed   1ms    2 attempts, disk full
     –  maybe                skipped
@@ -88,7 +91,7 @@ func TestDuration(t *testing.T) {
 func TestColoursTakeNoRoom(t *testing.T) {
 	plain, coloured := &bytes.Buffer{}, &bytes.Buffer{}
 	for style, b := range map[Style]*bytes.Buffer{{}: plain, {colour: true}: coloured} {
-		if err := style.Run(b, failedRun(), now); err != nil {
+		if err := style.Run(b, console.Bare(failedRun()), now, Full); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,334 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// compile makes a plan of a stored version.
+func compile(function, text string) (*plan.Plan, error) {
+	var spec v1alpha1.WildoutFunctionSpec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		return nil, err
+	}
+	return plan.Compile(function, &spec, plan.Options{})
+}
+
+// maxCompiled bounds the compiled versions that are kept.
+const maxCompiled = 64
+
+// compiledCache keeps compiled versions, which never change.
+type compiledCache struct {
+	mu    sync.Mutex
+	known map[string]*plan.Plan
+}
+
+func (c *compiledCache) get(function, version string) *plan.Plan {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[function+" "+version]
+}
+
+func (c *compiledCache) put(function, version string, p *plan.Plan) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= maxCompiled {
+		c.known = map[string]*plan.Plan{}
+	}
+	c.known[function+" "+version] = p
+}
+
+// view joins what a run did with what its plan says.
+type view struct {
+	run   *RunDetail
+	scope plan.Scope
+	// ran has the steps of the record by name, parts those of their parts.
+	ran   map[string]store.RecordStep
+	parts map[string][]store.RecordStep
+	// gap is set when an expression reads something that is not kept.
+	gap bool
+	now time.Time
+}
+
+func newView(d *RunDetail, p *plan.Plan) *view {
+	v := &view{run: d, ran: map[string]store.RecordStep{}, parts: map[string][]store.RecordStep{}, now: time.Now()}
+	for _, step := range d.Record.Steps {
+		if name := stepOf(step.Name); name != step.Name {
+			v.parts[name] = append(v.parts[name], step)
+		} else {
+			v.ran[name] = step
+		}
+	}
+	v.scope = plan.Scope{Event: d.Event, Run: plan.RunVar{ID: d.ID, Function: p.Function, Attempt: 1, StartedAt: d.StartedAt}, Step: v.stepVar}
+	if d.ErrorStep != "" || d.Error != "" {
+		v.scope.Error = &plan.ErrorVar{Message: d.Error, Step: d.ErrorStep, Attempts: v.ran[d.ErrorStep].Attempts}
+	}
+	return v
+}
+
+// stepVar is what expressions see of a step.
+func (v *view) stepVar(name string) (plan.StepVar, bool) {
+	step, there := v.ran[name]
+	if !there || !over(step.Status) || step.OutputBytes > 0 {
+		v.gap = true
+		return plan.StepVar{}, false
+	}
+	output := step.Output
+	if len(output) == 0 {
+		output = json.RawMessage("null")
+	}
+	return plan.StepVar{Output: output, Error: step.Error, Attempts: step.Attempts}, true
+}
+
+// over says whether a step has ended.
+func over(status string) bool { return status == "ok" || status == "failed" || status == "skipped" }
+
+// failed says whether the onFailure steps are of interest.
+func (v *view) failed() bool { return v.run.Status == store.Failed || v.scope.Error != nil }
+
+// evaluate returns a value of the plan; nil when it cannot be told any more:
+// the event or an output is not kept, or it reads the settings of the runner.
+func (v *view) evaluate(value *plan.Value) json.RawMessage {
+	if value == nil || v.run.Event == nil {
+		return nil
+	}
+	v.gap = false
+	out, err := value.JSON(&v.scope)
+	if err != nil || v.gap {
+		return nil
+	}
+	return slices.Clone(out)
+}
+
+// steps returns a list of steps with what came of them, in the order of the
+// manifest, each followed by its parts.
+func (v *view) steps(planned []*plan.Step, specs []v1alpha1.Step) []Step {
+	all := make([]Step, 0, len(planned))
+	for i, p := range planned {
+		step := v.step(planned, p, &specs[i])
+		all = append(all, step)
+		var items []json.RawMessage
+		if p.ForEach != nil && v.run.Event != nil {
+			v.gap = false
+			if items, _ = p.ForEach.List(&v.scope); v.gap {
+				items = nil
+			}
+		}
+		for _, part := range v.parts[p.Name] {
+			all = append(all, v.part(p, part, items))
+		}
+	}
+	return all
+}
+
+func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Step {
+	step := Step{MaxAttempts: p.Retry.MaxAttempts, If: string(spec.If), ForEach: p.ForEach != nil}
+	step.Kind, step.Does = kindOf(p, spec)
+	for _, i := range p.Needs {
+		step.Needs = append(step.Needs, planned[i].Name)
+	}
+	ran, there := v.ran[p.Name]
+	if !there {
+		ran = v.guess(planned, p)
+		v.ran[p.Name] = ran // the steps after it may read it
+	}
+	step.RecordStep = v.settled(p, ran)
+	if p.ForEach != nil {
+		v.span(&step.RecordStep)
+	}
+	value, template := inputOf(p, spec)
+	step.Template = template
+	if p.ForEach == nil && ran.Status != Pending && ran.Status != "skipped" {
+		step.Input = v.evaluate(value)
+	}
+	if step.Kind == KindSend {
+		step.Sent = sent(p, ran.Output)
+	}
+	if step.Kind != KindHandler {
+		step.MaxAttempts = 0
+	}
+	return step
+}
+
+// settled says that a handler is at work again where the journal still shows
+// that it waits: an attempt leaves nothing before it ends.
+func (v *view) settled(p *plan.Step, ran store.RecordStep) store.RecordStep {
+	due := ran.Until == nil || !ran.Until.After(v.now)
+	if v.run.EndedAt == nil && v.run.Status == store.Running && ran.Status == string(store.Waiting) && due && p.Handler != "" {
+		ran.Status, ran.Until = string(store.Running), nil
+	}
+	return ran
+}
+
+// part is an element of a forEach or a sub-step of a handler.
+func (v *view) part(p *plan.Step, ran store.RecordStep, items []json.RawMessage) Step {
+	step := Step{RecordStep: ran}
+	n, isElement := elementOf(p.Name, ran.Name)
+	if !isElement || n >= len(items) {
+		return step
+	}
+	v.scope.Item = items[n]
+	value, _ := inputOf(p, nil)
+	step.Input = v.evaluate(value)
+	v.scope.Item = nil
+	if len(p.Send) > 0 {
+		step.Sent = sent(p, ran.Output)
+	}
+	return step
+}
+
+// guess says where a step is that the journal of an open run does not have:
+// pure steps are not written down, and an attempt leaves nothing before it ends.
+func (v *view) guess(planned []*plan.Step, p *plan.Step) store.RecordStep {
+	step := store.RecordStep{Name: p.Name, Status: Pending}
+	if v.run.EndedAt != nil || v.run.Status == Queued || v.run.Event == nil {
+		return step
+	}
+	for _, i := range p.Needs {
+		if !over(v.ran[planned[i].Name].Status) {
+			return step
+		}
+	}
+	v.gap = false
+	if p.If != nil {
+		yes, err := p.If.Bool(&v.scope)
+		if err != nil || v.gap {
+			return step
+		}
+		if !yes {
+			step.Status = "skipped"
+			return step
+		}
+	}
+	switch {
+	case p.ForEach != nil:
+		v.gather(p, &step)
+	case p.Set != nil:
+		if out := v.evaluate(p.Set); out != nil {
+			step.Status, step.Output = "ok", out
+		}
+		return step
+	case len(p.Assert) > 0:
+		step.Status = "ok" // one that does not hold ends the run
+		return step
+	}
+	if v.run.Status == store.Running && step.Status == Pending {
+		step.Status = string(store.Running)
+	}
+	return step
+}
+
+// gather says where a forEach is by its elements, of which alone the journal
+// knows.
+func (v *view) gather(p *plan.Step, step *store.RecordStep) {
+	items, err := p.ForEach.List(&v.scope)
+	if err != nil || v.gap {
+		return
+	}
+	parts := v.parts[p.Name]
+	outputs := make([]json.RawMessage, len(items))
+	ended, whole := 0, true
+	for _, part := range parts {
+		i, isElement := elementOf(p.Name, part.Name)
+		if !isElement || i >= len(items) || !over(part.Status) {
+			continue
+		}
+		ended++
+		outputs[i], whole = part.Output, whole && part.OutputBytes == 0
+		step.Attempts = max(step.Attempts, part.Attempts)
+		step.Error = cmp.Or(step.Error, part.Error)
+	}
+	switch {
+	case ended < len(items) && len(parts) > 0:
+		step.Status = string(store.Waiting)
+		if v.run.Status == store.Running {
+			step.Status = string(store.Running)
+		}
+		return
+	case ended < len(items):
+		return
+	}
+	step.Status = "ok"
+	step.Output, err = json.Marshal(outputs)
+	if !whole || err != nil {
+		step.Output, step.OutputBytes = nil, 1 // more than is kept
+	}
+}
+
+// span makes a forEach begin with its first element and end with its last one:
+// its own times are those of the last time that the run went on.
+func (v *view) span(step *store.RecordStep) {
+	var start, end time.Time
+	for _, part := range v.parts[step.Name] {
+		if part.Start == nil {
+			continue
+		}
+		if start.IsZero() || part.Start.Before(start) {
+			start = *part.Start
+		}
+		if e := part.Start.Add(time.Duration(part.Millis) * time.Millisecond); e.After(end) {
+			end = e
+		}
+	}
+	if !start.IsZero() {
+		step.Start, step.Millis = &start, max(0, end.Sub(start).Milliseconds())
+	}
+}
+
+// elementOf returns which element of a forEach a part is: 2 of pack[2].
+func elementOf(name, part string) (int, bool) {
+	index, ok := strings.CutPrefix(part, name+"[")
+	index, isElement := strings.CutSuffix(index, "]")
+	n, err := strconv.Atoi(index)
+	return n, ok && isElement && err == nil && n >= 0
+}
+
+// inputOf returns what a step is given, compiled and as it was written. spec
+// may be nil: then only the first.
+func inputOf(p *plan.Step, spec *v1alpha1.Step) (*plan.Value, json.RawMessage) {
+	raw := func(j *v1alpha1.JSON) json.RawMessage {
+		if j == nil {
+			return nil
+		}
+		return j.Raw
+	}
+	switch {
+	case spec == nil && p.Handler != "":
+		return p.With, nil
+	case spec == nil && p.Invoke != nil:
+		return p.Invoke.Data, nil
+	case spec == nil:
+		return nil, nil
+	case p.Handler != "":
+		return p.With, raw(spec.With)
+	case p.Invoke != nil:
+		return p.Invoke.Data, raw(spec.Invoke.Data)
+	case p.Set != nil:
+		return nil, raw(spec.Set)
+	case len(p.Send) == 1:
+		return p.Send[0].Data, raw(spec.SendEvent[0].Data)
+	}
+	return nil, nil
+}
+
+// sent returns the events that a step sent: its output are their ids.
+func sent(p *plan.Step, output json.RawMessage) []EventRef {
+	var ids []string
+	if json.Unmarshal(output, &ids) != nil || len(ids) != len(p.Send) {
+		return nil
+	}
+	refs := make([]EventRef, len(ids))
+	for i, id := range ids {
+		refs[i] = EventRef{Type: p.Send[i].Type, ID: id}
+	}
+	return refs
+}

@@ -1,0 +1,291 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// Bounds on lists.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 1000
+	// maxScan is how many runs of the history one page looks through.
+	maxScan = 10_000
+	// maxOpen is how many runs of one function that run or wait are looked at.
+	maxOpen = 2000
+)
+
+// statuses are what RunQuery.Statuses may have.
+var statuses = []store.Status{store.Queued, store.Running, store.Waiting, store.Succeeded, store.Failed, store.Cancelled, store.Rejected}
+
+// validate reports what is wrong, as a *Problem, and fills in the limit.
+func (q *RunQuery) validate() error {
+	for _, st := range q.Statuses {
+		if !slices.Contains(statuses, st) {
+			return failf(http.StatusBadRequest, "status is %q, want succeeded, failed, cancelled, running, waiting, queued or rejected", st)
+		}
+	}
+	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
+		return failf(http.StatusBadRequest, "until is before since: nothing lies between them")
+	}
+	return limitIn(&q.Limit)
+}
+
+func limitIn(limit *int) error {
+	if *limit == 0 {
+		*limit = DefaultLimit
+	}
+	if *limit < 1 || *limit > MaxLimit {
+		return failf(http.StatusBadRequest, "limit is %d, want 1 to %d", *limit, MaxLimit)
+	}
+	return nil
+}
+
+// wants says whether runs in one of the states are asked for.
+func (q *RunQuery) wants(states ...store.Status) bool {
+	return len(q.Statuses) == 0 || slices.ContainsFunc(states, func(st store.Status) bool { return slices.Contains(q.Statuses, st) })
+}
+
+// Runs returns runs, the newest first. It reads a bounded part of the history.
+func (s *Service) Runs(ctx context.Context, q RunQuery) (RunPage, error) {
+	if err := q.validate(); err != nil {
+		return RunPage{}, err
+	}
+	after, err := parseCursor(q.Cursor)
+	if err != nil {
+		return RunPage{}, err
+	}
+	functions, err := s.functions(ctx, q.Function)
+	if err != nil {
+		return RunPage{}, err
+	}
+	l := &lister{Service: s, q: &q, after: after, seen: map[string]bool{}, page: RunPage{Runs: []store.Record{}}}
+	// The open runs are read first: one that ends meanwhile is found in the
+	// history, and there it counts.
+	if err := l.readOpen(ctx, functions); err != nil {
+		return RunPage{}, err
+	}
+	err = l.fill(ctx, functions)
+	return l.page, err
+}
+
+// lister makes one page.
+type lister struct {
+	*Service
+	q     *RunQuery
+	after *position // where the page begins; nil: at the newest
+	open  []openItem
+	seen  map[string]bool // runs of the page
+	page  RunPage
+	last  position // the last place that was looked at
+}
+
+// openItem is a run that has not ended, with its place in the list.
+type openItem struct {
+	run store.Record
+	at  position
+}
+
+func openPosition(r *store.OpenRun) position {
+	if r.Entry != "" {
+		return entryPosition(r.Entry, "f"+r.Function+" "+r.EventType)
+	}
+	return position{ms: uint64(max(0, r.At.UnixMilli())), source: "f" + r.Function + " " + r.ID}
+}
+
+// readOpen collects the open runs that come after the cursor.
+func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
+	q := l.q
+	if q.Text != "" || !q.wants(store.Running, store.Waiting, store.Queued) {
+		return nil // a run that has not ended has no error
+	}
+	ask := store.OpenQuery{Functions: readsOf(functions), Running: true, Waiting: q.wants(store.Waiting), Queued: q.wants(store.Queued),
+		Most: maxOpen, MostQueued: q.Limit + 2} // the one of the cursor, and one to know of more
+	if !q.Until.IsZero() {
+		ask.Newest = strconv.FormatInt(max(0, q.Until.UnixMilli()), 10)
+	}
+	if l.after != nil {
+		ask.Newest = l.after.entry()
+	}
+	runs, more, err := l.store.OpenRuns(ctx, ask)
+	if err != nil {
+		return err
+	}
+	if more {
+		l.page.Partial = fmt.Sprintf("a function has more than %d runs that run or wait: of those that wait, only the ones that are due next are listed", maxOpen)
+	}
+	if q.EventID != "" && q.wants(store.Queued) {
+		queued, err := l.backlogged(ctx, functions)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, queued...)
+	}
+	runs = l.placed(runs)
+	if q.EventType == "" && q.EventID == "" {
+		runs = runs[:min(len(runs), q.Limit+1)]
+	}
+	briefs, err := l.store.Briefs(ctx, runs)
+	if err != nil {
+		return err
+	}
+	for i := range briefs {
+		if q.fits(&briefs[i]) {
+			l.open = append(l.open, openItem{briefs[i], openPosition(&runs[i])})
+		}
+	}
+	return nil
+}
+
+// backlogged returns the runs that the event that is asked for will start,
+// however much there is in the stream after it.
+func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs []store.OpenRun, err error) {
+	entry, err := l.entry(ctx, l.q.EventType, l.q.EventID)
+	if err != nil {
+		if StatusOf(err) == http.StatusNotFound {
+			return nil, nil
+		}
+		return nil, err
+	}
+	for _, f := range functions {
+		if !triggeredBy(f, entry.Type) {
+			continue
+		}
+		delivery, err := l.store.Delivery(ctx, f.name, entry.Type, entry.ID)
+		if err != nil {
+			return nil, err
+		}
+		if delivery == store.Unread {
+			runs = append(runs, store.OpenRun{Function: f.name, ID: store.RunID(f.name, entry.Type, entry.ID), Status: Queued,
+				At: event.EntryTime(entry.ID), Entry: entry.ID, EventType: entry.Type, EventID: l.q.EventID})
+		}
+	}
+	return runs, nil
+}
+
+// placed returns the runs that belong on the page, in the order of the list,
+// each once: a run that was found running is not waiting any more.
+func (l *lister) placed(runs []store.OpenRun) []store.OpenRun {
+	rank := map[store.Status]int{store.Running: 2, store.Waiting: 1}
+	best := map[string]store.OpenRun{}
+	for _, r := range runs {
+		if known, there := best[r.ID]; !there || rank[r.Status] > rank[known.Status] {
+			best[r.ID] = r
+		}
+	}
+	runs = runs[:0]
+	for _, r := range best {
+		outside := !l.q.Since.IsZero() && r.At.Before(l.q.Since) || !l.q.Until.IsZero() && r.At.After(l.q.Until)
+		if !outside && l.q.wants(r.Status) && (l.after == nil || openPosition(&r).compare(*l.after) < 0) {
+			runs = append(runs, r)
+		}
+	}
+	slices.SortFunc(runs, func(a, b store.OpenRun) int { return openPosition(&b).compare(openPosition(&a)) })
+	return runs
+}
+
+// fill merges open runs and histories until the page is full, or enough has
+// been looked through.
+func (l *lister) fill(ctx context.Context, functions []*installed) error {
+	q := l.q
+	newest, oldest := l.bounds()
+	ended := l.mergeHistories(functions, q.wants(store.Succeeded) && q.Text == "", q.wants(store.Failed, store.Cancelled, store.Rejected), l.after, newest, oldest, q.Limit)
+	for scanned := 0; ; {
+		from, at, err := ended.peek(ctx)
+		if err != nil {
+			return err
+		}
+		isOpen := len(l.open) > 0 && (from == nil || l.open[0].at.compare(at) > 0)
+		if from == nil && !isOpen {
+			return nil // this was all
+		}
+		if len(l.page.Runs) == q.Limit || scanned == maxScan {
+			l.page.Next = l.last.cursor()
+			back := time.UnixMilli(int64(l.last.ms)).UTC()
+			l.page.Back = &back
+			return nil
+		}
+		if isOpen {
+			l.last = l.open[0].at
+			l.add(l.open[0].run)
+			l.open = l.open[1:]
+			continue
+		}
+		l.last = at
+		scanned++
+		entry := from.take()
+		if run, ok := l.decode(&entry); ok {
+			l.add(run)
+		}
+	}
+}
+
+func (l *lister) add(run store.Record) {
+	if !l.seen[run.ID] {
+		l.page.Runs = append(l.page.Runs, run)
+	}
+	l.seen[run.ID] = true
+}
+
+// bounds returns the newest and the oldest entry of a history that count.
+func (l *lister) bounds() (newest, oldest string) {
+	since := l.q.Since
+	// A run ends after the time in the id of its event.
+	if at, ok := event.IDTime(l.q.EventID); ok && at.After(since) {
+		since = at
+	}
+	if !since.IsZero() {
+		oldest = strconv.FormatInt(max(0, since.UnixMilli()), 10)
+	}
+	if !l.q.Until.IsZero() {
+		newest = strconv.FormatInt(max(0, l.q.Until.UnixMilli()), 10)
+	}
+	return newest, oldest
+}
+
+// decode reads an entry of the history if it may be what is asked for.
+func (l *lister) decode(e *store.HistoryEntry) (run store.Record, ok bool) {
+	if !l.q.mayFit(e.Text()) {
+		return run, false
+	}
+	run, err := e.Record()
+	if err != nil {
+		l.log.Warn("history entry skipped", "function", e.Function, "entry", e.ID, "error", err)
+		return run, false
+	}
+	return run, l.q.wants(run.Status) && l.q.fits(&run)
+}
+
+// Fits says whether a run is what is asked for, but for its time.
+func (q *RunQuery) Fits(r *store.Record) bool { return q.wants(r.Status) && q.fits(r) }
+
+// fits says whether a run has what is asked for, but for its state and time.
+func (q *RunQuery) fits(r *store.Record) bool {
+	return (q.EventType == "" || r.EventType == q.EventType) && (q.EventID == "" || r.EventID == q.EventID) &&
+		(q.Text == "" || strings.Contains(strings.ToLower(r.Error), strings.ToLower(q.Text)))
+}
+
+// mayFit is fits on the JSON of an entry: false spares decoding it.
+func (q *RunQuery) mayFit(text string) bool {
+	for _, part := range []string{q.EventType, q.EventID} {
+		if part != "" && plain(part) && !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return q.Text == "" || !plain(q.Text) || strings.Contains(strings.ToLower(text), strings.ToLower(q.Text))
+}
+
+// plain says whether a text stands in JSON as it is.
+func plain(text string) bool {
+	quoted, err := json.Marshal(text)
+	return err == nil && len(quoted) == len(text)+2 && !strings.ContainsFunc(text, func(r rune) bool { return r >= 0x7f })
+}
