@@ -9,6 +9,15 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=wevt,categories=wildout
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Events",type=integer,JSONPath=`.status.stream.length`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Subscribers",type=string,JSONPath=`.status.subscribers`,priority=1
+// +kubebuilder:printcolumn:name="Oldest",type=date,JSONPath=`.status.stream.oldest`,priority=1
+// +kubebuilder:selectablefield:JSONPath=`.spec.type`
 type WildoutEventType struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -17,6 +26,11 @@ type WildoutEventType struct {
 	// What the events of this type look like.
 	// +required
 	Spec WildoutEventTypeSpec `json:"spec"`
+
+	// What the operator made of it. Nobody else writes here.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status WildoutEventTypeStatus `json:"status,omitzero"`
 }
 
 // WildoutEventTypeList is a list of event types.
@@ -51,6 +65,10 @@ type WildoutEventTypeSpec struct {
 	// +optional
 	// +kubebuilder:default={period: "72h"}
 	Retention *Retention `json:"retention,omitempty"`
+
+	// The Redis that holds the stream.
+	// +optional
+	Redis *Redis `json:"redis,omitempty"`
 }
 
 // Retention bounds how long events are kept.

@@ -9,6 +9,19 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=wfn,categories=wildout
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Triggers",type=string,JSONPath=`.status.triggers`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`
+// +kubebuilder:printcolumn:name="Backlog",type=integer,JSONPath=`.status.backlog`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.runs.failed`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`,priority=1
+// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.status.image`,priority=1
+// +kubebuilder:printcolumn:name="In-flight",type=integer,JSONPath=`.status.runs.inFlight`,priority=1
+// +kubebuilder:printcolumn:name="Waiting",type=integer,JSONPath=`.status.runs.waiting`,priority=1
+// +kubebuilder:selectablefield:JSONPath=`.spec.suspend`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="metadata.name must be at most 52 characters: it becomes part of the names of Deployments and of Redis keys"
 type WildoutFunction struct {
 	metav1.TypeMeta `json:",inline"`
@@ -18,6 +31,11 @@ type WildoutFunction struct {
 	// What the function does.
 	// +required
 	Spec WildoutFunctionSpec `json:"spec"`
+
+	// What the operator made of it. Nobody else writes here.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status WildoutFunctionStatus `json:"status,omitzero"`
 }
 
 // WildoutFunctionList is a list of functions.
@@ -109,6 +127,19 @@ type WildoutFunctionSpec struct {
 	// +optional
 	// +kubebuilder:default={limit: 1000}
 	History *History `json:"history,omitempty"`
+
+	// The Redis that holds the events and the runs.
+	// +optional
+	Redis *Redis `json:"redis,omitempty"`
+
+	// The pods that run the function.
+	// +optional
+	Runner *Runner `json:"runner,omitempty"`
+
+	// What becomes of the function's runs and history when it is deleted.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
 // VersioningPolicy says on which version of its function a run continues.

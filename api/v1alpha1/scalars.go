@@ -79,3 +79,25 @@ func (j *JSON) UnmarshalJSON(b []byte) error {
 	j.Raw = append(j.Raw[:0:0], b...)
 	return nil
 }
+
+// Object is any JSON object, kept as the bytes it was written in.
+//
+// +kubebuilder:validation:Type=object
+// +kubebuilder:pruning:PreserveUnknownFields
+type Object struct {
+	Raw json.RawMessage `json:"-"`
+}
+
+// MarshalJSON returns the object as it was written; an unset one is {}.
+func (o Object) MarshalJSON() ([]byte, error) {
+	if len(o.Raw) == 0 {
+		return []byte("{}"), nil
+	}
+	return o.Raw, nil
+}
+
+// UnmarshalJSON keeps a copy of the bytes.
+func (o *Object) UnmarshalJSON(b []byte) error {
+	o.Raw = append(o.Raw[:0:0], b...)
+	return nil
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/wildout/wildout/controllers"
+)
+
+// options are the settings of the operator.
+type options struct {
+	controllers.Options
+	namespaces     []string
+	metricsAddr    string
+	metricsCertDir string
+	probeAddr      string
+	electLeader    bool
+	leaseNamespace string
+	shutdown       time.Duration
+	qps            float64
+	level          slog.Level
+	// shareProcess lets several managers be in one process, as tests do.
+	shareProcess bool
+}
+
+// parse reads the command line. Help goes to stderr.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{}
+	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.RunnerImage, "runner-image", "", "image of the standard runner (required)")
+	flags.StringVar(&o.RedisSecret, "redis-secret", "wildout-redis", "name of the Secret with the URL of Redis, in the namespace of a function, where the function names none")
+	namespaces := flags.String("namespaces", "", "namespaces to look after, separated by commas; empty: all")
+	flags.StringVar(&o.metricsAddr, "metrics-bind-address", ":8443", "address of the metrics, with TLS, authentication and authorization; 0: none")
+	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics; empty: self-signed")
+	flags.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	flags.BoolVar(&o.electLeader, "leader-elect", true, "only one of several managers acts")
+	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "namespace of the Lease; empty: the manager's own")
+	flags.DurationVar(&o.shutdown, "graceful-shutdown-timeout", 20*time.Second, "how long what is under way may go on at the end")
+	flags.Float64Var(&o.qps, "kube-api-qps", 50, "most requests per second to the API server, over a time")
+	flags.IntVar(&o.Workers, "workers", 8, "functions that are reconciled at once")
+	flags.DurationVar(&o.PollInterval, "poll-interval", 5*time.Second, "time between two looks at a Redis")
+	flags.DurationVar(&o.SecretInterval, "secret-interval", 10*time.Second, "time between two looks at the Secret of a Redis")
+	flags.DurationVar(&o.StatusInterval, "status-interval", 15*time.Second, "how often at most the numbers of a status are written")
+	flags.DurationVar(&o.DeletionTimeout, "deletion-timeout", time.Minute, "how long a function that is deleted waits for its pods and for Redis")
+	level := flags.String("log-level", "info", "debug, info, warn or error")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: --help lists the settings", flags.Arg(0))
+	}
+	for name := range strings.FieldsFuncSeq(*namespaces, func(r rune) bool { return r == ',' || r == ' ' }) {
+		o.namespaces = append(o.namespaces, name)
+	}
+	if err := o.level.UnmarshalText([]byte(*level)); err != nil {
+		return nil, fmt.Errorf("--log-level is %q, want debug, info, warn or error", *level)
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Validate reports every setting that is wrong.
+func (o *options) Validate() error {
+	errs := []error{o.Options.Validate()}
+	for _, name := range o.namespaces {
+		if faults := validation.IsDNS1123Label(name); len(faults) > 0 {
+			errs = append(errs, fmt.Errorf("--namespaces: %q is no name of a namespace: %s", name, faults[0]))
+		}
+	}
+	if o.shutdown <= 0 {
+		errs = append(errs, fmt.Errorf("--graceful-shutdown-timeout is %s, and must be more than 0", o.shutdown))
+	}
+	if o.qps <= 0 {
+		errs = append(errs, fmt.Errorf("--kube-api-qps is %g, and must be more than 0", o.qps))
+	}
+	if o.metricsCertDir != "" && o.metricsAddr == "0" {
+		errs = append(errs, errors.New("--metrics-cert-dir is set, and --metrics-bind-address says that there are no metrics"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,129 @@
+package desired
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/wildout/wildout/controllers/survey"
+)
+
+// How a runner is set up: what its program is told, and what Kubernetes is.
+const (
+	containerName = "runner"
+	listenPort    = 8080
+	portName      = "http"
+	manifestDir   = "/etc/wildout"
+	redisDir      = "/etc/wildout-redis"
+	// grace is how long runs may go on after SIGTERM. After it the runner takes
+	// some seconds to park and hand back what is left.
+	grace       = 20 * time.Second
+	terminateIn = 45 // seconds
+	// user is a number that no image gives a meaning to.
+	user = 65532
+)
+
+// deployment runs the function. A change replaces the pods one after another,
+// a new one first: the runs of one that leaves go on in the others.
+func deployment(in *Input, configMap string) (*appsv1ac.DeploymentApplyConfiguration, error) {
+	f := in.Function
+	pod, err := podSpec(in, configMap)
+	if err != nil {
+		return nil, err
+	}
+	podLabels, annotations := map[string]string{}, map[string]string{}
+	if r := f.Spec.Runner; r != nil {
+		maps.Copy(podLabels, r.PodLabels)
+		maps.Copy(annotations, r.PodAnnotations)
+	}
+	maps.Copy(podLabels, labels(f.Name)) // the operator finds the pods by them
+	maps.Copy(annotations, map[string]string{AnnotationManifest: configMap, AnnotationRedis: in.SecretHash})
+	return appsv1ac.Deployment(Name(f.Name), f.Namespace).
+		WithLabels(labels(f.Name)).WithOwnerReferences(owner(f)).
+		WithSpec(appsv1ac.DeploymentSpec().
+			WithReplicas(in.Replicas).
+			WithRevisionHistoryLimit(1).
+			WithSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(f.Name))).
+			WithStrategy(appsv1ac.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType).
+				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
+					WithMaxUnavailable(intstr.FromInt32(0)).WithMaxSurge(intstr.FromString("25%")))).
+			WithTemplate(corev1ac.PodTemplateSpec().
+				WithLabels(podLabels).WithAnnotations(annotations).WithSpec(pod))), nil
+}
+
+func podSpec(in *Input, configMap string) (*corev1ac.PodSpecApplyConfiguration, error) {
+	container := corev1ac.Container().
+		WithName(containerName).
+		WithImage(Image(in.Function, in.Image)).
+		WithPorts(corev1ac.ContainerPort().WithName(portName).WithContainerPort(listenPort).WithProtocol(corev1.ProtocolTCP)).
+		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
+		WithSecurityContext(corev1ac.SecurityContext().
+			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).
+			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))).
+		WithReadinessProbe(probe("/readyz", 2, 2)).
+		WithLivenessProbe(probe("/healthz", 10, 6)).
+		WithVolumeMounts(
+			corev1ac.VolumeMount().WithName("function").WithMountPath(manifestDir).WithReadOnly(true),
+			corev1ac.VolumeMount().WithName("redis").WithMountPath(redisDir).WithReadOnly(true),
+			corev1ac.VolumeMount().WithName("tmp").WithMountPath("/tmp"),
+		)
+	pod := corev1ac.PodSpec().
+		WithServiceAccountName(serviceAccount(in.Function)).
+		WithAutomountServiceAccountToken(false).
+		WithEnableServiceLinks(false). // hundreds of variables that nobody asked for
+		WithTerminationGracePeriodSeconds(terminateIn).
+		WithSecurityContext(corev1ac.PodSecurityContext().
+			WithRunAsNonRoot(true).WithRunAsUser(user).WithRunAsGroup(user).WithFSGroup(user).
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+		WithVolumes(
+			corev1ac.Volume().WithName("function").WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(configMap)),
+			redisVolume(in),
+			corev1ac.Volume().WithName("tmp").WithEmptyDir(corev1ac.EmptyDirVolumeSource()),
+		)
+	if err := passThrough(in, pod, container); err != nil {
+		return nil, err
+	}
+	return pod.WithContainers(container), nil
+}
+
+func redisVolume(in *Input) *corev1ac.VolumeApplyConfiguration {
+	items := []*corev1ac.KeyToPathApplyConfiguration{corev1ac.KeyToPath().WithKey("url").WithPath("url")}
+	if survey.HasCA(in.SecretHash) {
+		items = append(items, corev1ac.KeyToPath().WithKey("ca.crt").WithPath("ca.crt"))
+	}
+	return corev1ac.Volume().WithName("redis").
+		WithSecret(corev1ac.SecretVolumeSource().WithSecretName(in.Secret).WithDefaultMode(0o440).WithItems(items...))
+}
+
+func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(portName))).
+		WithPeriodSeconds(period).WithTimeoutSeconds(2).WithFailureThreshold(failures)
+}
+
+// ownEnv is what the operator tells a runner; the API refuses these names in
+// spec.runner.env.
+func ownEnv(in *Input) []*corev1ac.EnvVarApplyConfiguration {
+	variables := []*corev1ac.EnvVarApplyConfiguration{
+		corev1ac.EnvVar().WithName("WILDOUT_NAMESPACE").WithValue(in.Function.Namespace),
+		corev1ac.EnvVar().WithName("WILDOUT_MANIFEST").WithValue(manifestDir + "/" + ManifestKey),
+		corev1ac.EnvVar().WithName("WILDOUT_REDIS_URL_FILE").WithValue(redisDir + "/url"),
+		corev1ac.EnvVar().WithName("WILDOUT_LISTEN").WithValue(fmt.Sprintf(":%d", listenPort)),
+	}
+	if survey.HasCA(in.SecretHash) {
+		variables = append(variables, corev1ac.EnvVar().WithName("WILDOUT_REDIS_CA_FILE").WithValue(redisDir+"/ca.crt"))
+	}
+	const graceName = "WILDOUT_GRACE"
+	if r := in.Function.Spec.Runner; r == nil || !slices.ContainsFunc(r.Env, named(graceName)) {
+		variables = append(variables, corev1ac.EnvVar().WithName(graceName).WithValue(grace.String()))
+	}
+	return variables
+}

@@ -1,0 +1,145 @@
+// Package desired says which Kubernetes objects a function is made of. It is
+// pure: the same function and the same settings give the same objects, byte for
+// byte. The package must not know what is there already.
+package desired
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/plan"
+)
+
+// Labels and annotations that only this package sets.
+const (
+	labelManagedBy = "app.kubernetes.io/managed-by"
+	labelName      = "app.kubernetes.io/name"
+	labelInstance  = "app.kubernetes.io/instance"
+	labelComponent = "app.kubernetes.io/component"
+	// ManagedBy is the value of app.kubernetes.io/managed-by.
+	ManagedBy = "wildout"
+	component = "runner"
+	// AnnotationManifest is the ConfigMap that a pod was made for.
+	AnnotationManifest = "wildout.dev/manifest"
+	// AnnotationRedis changes with the Redis Secret, so that the pods do too.
+	AnnotationRedis = "wildout.dev/redis"
+)
+
+// ManifestKey is the key in the ConfigMap of a function.
+const ManifestKey = "function.yaml"
+
+// Input is what the objects of a function are made from.
+type Input struct {
+	Function *v1alpha1.WildoutFunction
+	Plan     *plan.Plan
+	// Replicas is how many runners there shall be.
+	Replicas int32
+	// Secret is the name of the Secret with the URL of Redis. SecretHash
+	// changes with its content, and says whether it has a ca.crt.
+	Secret     string
+	SecretHash string
+	// Image is the standard runner's.
+	Image string
+}
+
+// Objects are the children of a function.
+type Objects struct {
+	// All are in the order in which they are applied: what a pod needs comes
+	// before the Deployment.
+	All []runtime.ApplyConfiguration
+	// ConfigMap is the name of the one with the manifest.
+	ConfigMap string
+	// Deployment is the name of the Deployment.
+	Deployment string
+	// Image is the image of the runners.
+	Image string
+}
+
+// Name is the name of a function's children, but for the ConfigMap.
+func Name(function string) string { return function + "-runner" }
+
+// Image returns the image of a function's runners.
+func Image(f *v1alpha1.WildoutFunction, standard string) string {
+	if r := f.Spec.Runner; r != nil && r.Image != "" {
+		return r.Image
+	}
+	return standard
+}
+
+// ConfigMap is the name of the ConfigMap with the manifest of a function.
+func ConfigMap(f *v1alpha1.WildoutFunction) (string, error) {
+	manifest, err := Manifest(f)
+	return f.Name + "-" + digest(manifest), err
+}
+
+// Children returns the objects of a function. The error is a *FieldError when
+// spec.runner is at fault.
+func Children(in Input) (*Objects, error) {
+	manifest, err := Manifest(in.Function)
+	if err != nil {
+		return nil, err
+	}
+	configMap := in.Function.Name + "-" + digest(manifest)
+	deployment, err := deployment(&in, configMap)
+	if err != nil {
+		return nil, err
+	}
+	objects := &Objects{ConfigMap: configMap, Deployment: Name(in.Function.Name), Image: Image(in.Function, in.Image)}
+	if serviceAccount(in.Function) == Name(in.Function.Name) {
+		objects.All = append(objects.All, account(in.Function))
+	}
+	objects.All = append(objects.All, networkPolicy(in.Function), configMapOf(&in, configMap, manifest), budget(in.Function), deployment)
+	return objects, nil
+}
+
+// Manifest is what a runner reads: the function without what only concerns its
+// pods, so that a change of those alone makes no new version.
+func Manifest(f *v1alpha1.WildoutFunction) (string, error) {
+	spec := f.Spec.DeepCopy()
+	// Suspended is a function without runners, and not a runner that idles.
+	spec.Description, spec.Suspend, spec.Redis, spec.Runner, spec.DeletionPolicy = "", false, nil, nil, ""
+	text, err := yaml.Marshal(struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        map[string]string             `json:"metadata"`
+		Spec            *v1alpha1.WildoutFunctionSpec `json:"spec"`
+	}{
+		metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "WildoutFunction"},
+		map[string]string{"name": f.Name, "namespace": f.Namespace}, spec,
+	})
+	if err != nil {
+		return "", fmt.Errorf("write the manifest of %s: %w", f.Name, err)
+	}
+	return string(text), nil
+}
+
+// digest is the content address of a text: enough to tell the manifests of one
+// function apart.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:10]
+}
+
+// Selector is the labels by which the pods of a function are found.
+func Selector(function string) map[string]string {
+	return map[string]string{labelManagedBy: ManagedBy, v1alpha1.LabelFunction: function}
+}
+
+func labels(function string) map[string]string {
+	all := Selector(function)
+	maps.Copy(all, map[string]string{labelName: "wildout-runner", labelInstance: function, labelComponent: component})
+	return all
+}
+
+func owner(f *v1alpha1.WildoutFunction) *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
+		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("WildoutFunction").
+		WithName(f.Name).WithUID(f.UID).WithController(true).WithBlockOwnerDeletion(true)
+}

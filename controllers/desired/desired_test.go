@@ -1,0 +1,182 @@
+package desired_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/controllers/desired"
+	"github.com/wildout/wildout/runtime/plan"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// input is the input for the function of a sample.
+func input(t *testing.T, file string) desired.Input {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions, _, err := plan.ReadManifests(file, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &functions[0]
+	f.Namespace, f.UID = "shop", "8a1c9a8e-0000-4000-8000-000000000001"
+	p, err := plan.Compile(f.Name, &f.Spec, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return desired.Input{Function: f, Plan: p, Replicas: 2, Secret: "wildout-redis", SecretHash: "0123456789", Image: "wildout/runner:test"}
+}
+
+func TestChildren(t *testing.T) {
+	for name, set := range map[string]func(in *desired.Input){
+		"handler": func(*desired.Input) {},
+		"runner":  func(in *desired.Input) { in.Replicas, in.Secret, in.SecretHash = 3, "orders-redis", "0123456789-ca" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, "../../config/samples/"+name+".yaml")
+			set(&in)
+			objects, err := desired.Children(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, objects.All...)
+		})
+	}
+}
+
+func TestEventTypes(t *testing.T) {
+	var types []v1alpha1.WildoutEventType
+	for _, file := range []string{"../../config/samples/event-type.yaml", "../../config/samples/event-type-redis.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, found, err := plan.ReadManifests(file, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, found...)
+	}
+	object, err := desired.EventTypes("shop", types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "event-types", object)
+	for file, text := range object.Data {
+		if _, read, err := plan.ReadManifests(file, []byte(text)); err != nil || len(read) != 1 {
+			t.Errorf("the gateway cannot read %s: %v", file, err)
+		}
+	}
+	if none, err := desired.EventTypes("shop", nil); none != nil || err != nil {
+		t.Errorf("without event types: %v, %v", none, err)
+	}
+}
+
+// What a runner reads is what the author wrote: the same version.
+func TestRunnerReadsTheSameVersion(t *testing.T) {
+	for _, pattern := range []string{"../../config/samples/*.yaml", "../../config/functions/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatal("no samples", err)
+		}
+		for _, file := range files {
+			if base := filepath.Base(file); base == "kustomization.yaml" || strings.HasPrefix(base, "event-type") {
+				continue
+			}
+			in := input(t, file)
+			text, err := desired.Manifest(in.Function)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read, _, err := plan.ReadManifests("function.yaml", []byte(text))
+			if err != nil || len(read) != 1 {
+				t.Errorf("%s: a runner cannot read\n%s\n%v", file, text, err)
+				continue
+			}
+			p, err := plan.Compile(read[0].Name, &read[0].Spec, plan.Options{})
+			if err != nil || p.Hash != in.Plan.Hash {
+				t.Errorf("%s: a runner compiles it to %v (%v), want version %s", file, p, err, in.Plan.Hash)
+			}
+		}
+	}
+}
+
+// What concerns the pods alone makes no new manifest.
+func TestPodsAreNoVersion(t *testing.T) {
+	in := input(t, "../../config/samples/handler.yaml")
+	before, err := desired.Manifest(in.Function)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Function.Spec.Suspend, in.Function.Spec.Description = true, "other words"
+	in.Function.Spec.Runner = &v1alpha1.Runner{Image: "other"}
+	in.Function.Spec.Redis = &v1alpha1.Redis{SecretName: "other"}
+	after, err := desired.Manifest(in.Function)
+	if err != nil || before != after {
+		t.Errorf("%v\n%s\nbecame\n%s", err, before, after)
+	}
+}
+
+func TestFaultsOfTheRunner(t *testing.T) {
+	for path, runner := range map[string]string{
+		"spec.runner.affinity":                     `{affinity: {podAfinity: {}}}`,
+		"spec.runner.tolerations[1]":               `{tolerations: [{key: a}, {key: 7}]}`,
+		"spec.runner.env[0].valueFrom":             `{env: [{name: A, valueFrom: {secretRef: {name: b}}}]}`,
+		"spec.runner.envFrom[0]":                   `{envFrom: [{secret: b}]}`,
+		"spec.runner.topologySpreadConstraints[0]": `{topologySpreadConstraints: [{maxSkew: many}]}`,
+	} {
+		t.Run(path, func(t *testing.T) {
+			in := input(t, "../../config/samples/handler.yaml")
+			in.Function.Spec.Runner = &v1alpha1.Runner{}
+			if err := yaml.Unmarshal([]byte(runner), in.Function.Spec.Runner); err != nil {
+				t.Fatal(err)
+			}
+			var fault *desired.FieldError
+			if _, err := desired.Children(in); !errors.As(err, &fault) || fault.Path != path {
+				t.Errorf("got %v, want a fault of %s", err, path)
+			}
+		})
+	}
+}
+
+// golden compares objects with testdata/<name>.golden.yaml.
+func golden(t *testing.T, name string, objects ...runtime.ApplyConfiguration) {
+	t.Helper()
+	var got strings.Builder
+	for _, object := range objects {
+		encoded, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := yaml.JSONToYAML(encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.WriteString("---\n" + string(text))
+	}
+	file := filepath.Join("testdata", name+".golden.yaml")
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("%s differs; look at the new text and run with -update when it is better. Got:\n%s", file, got.String())
+	}
+}

@@ -1,0 +1,64 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Options are the settings of the operator, as far as the controllers need them.
+type Options struct {
+	// RunnerImage is the standard runner's.
+	RunnerImage string
+	// RedisSecret is the name of the Secret, in the namespace of a function,
+	// with the URL of Redis, where the function names none.
+	RedisSecret string
+	// PollInterval is the time between two looks at a Redis. Default: 5s.
+	PollInterval time.Duration
+	// SecretInterval is the time between two looks at a Secret. Default: 10s.
+	SecretInterval time.Duration
+	// StatusInterval is how often at most the numbers of a status are written.
+	// Default: 15s.
+	StatusInterval time.Duration
+	// DeletionTimeout is how long a function that is being deleted waits for
+	// its pods to end and for Redis. Default: 1m.
+	DeletionTimeout time.Duration
+	// Workers is how many functions are reconciled at once. Default: 8.
+	Workers int
+}
+
+// Validate reports what is missing or wrong, and fills in the defaults.
+func (o *Options) Validate() error {
+	if o.RunnerImage == "" {
+		return errors.New("no runner image: set it to the image of the standard runner, such as registry.example.com/wildout/runner:1.0.0")
+	}
+	if faults := validation.IsDNS1123Subdomain(o.RedisSecret); len(faults) > 0 {
+		return fmt.Errorf("the name of the Redis Secret, %q, is no name of a Secret: %s", o.RedisSecret, faults[0])
+	}
+	for _, d := range []struct {
+		name     string
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{"poll interval", &o.PollInterval, 5 * time.Second},
+		{"secret interval", &o.SecretInterval, 10 * time.Second},
+		{"status interval", &o.StatusInterval, 15 * time.Second},
+		{"deletion timeout", &o.DeletionTimeout, time.Minute},
+	} {
+		if *d.value == 0 {
+			*d.value = d.fallback
+		}
+		if *d.value < 0 {
+			return fmt.Errorf("the %s is %s, and must be more than 0", d.name, *d.value)
+		}
+	}
+	if o.Workers == 0 {
+		o.Workers = 8
+	}
+	if o.Workers < 1 {
+		return fmt.Errorf("there are %d workers, and must be at least 1", o.Workers)
+	}
+	return nil
+}

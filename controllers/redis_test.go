@@ -1,0 +1,180 @@
+package controllers_test
+
+import (
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+var _ = Describe("The condition StreamsReady", func() {
+	durable := servicetest.AppendFsync("everysec")
+
+	It("asks for the Secret, and clears", func() {
+		space := newSpace("")
+		create(space, "f", simple("a/b"))
+		Eventually(cond(space, "f", "Ready")).Should(is("False", "SecretNotFound", "kubectl", "wildout-redis", space))
+		Expect(cond(space, "f", "Stalled")()).To(is("True", "SecretNotFound"))
+		setSecret(space, shared.URL())
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("True", "StreamsReady"))
+		setSecret(space, "redis//nowhere")
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("False", "SecretInvalid", "redis://"))
+	})
+
+	It("says which Secrets it may not read", func() {
+		space := newSpace("")
+		create(space, "f", simple("a/b")+"redis: {secretName: other}")
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("False", "SecretForbidden", "other"))
+	})
+
+	It("tells a wrong password, and clears", func() {
+		redis := servicetest.StartRedis(GinkgoTB(), durable, servicetest.Password("right"))
+		space := newSpace(strings.Replace(redis.URL(), "right", "wrong", 1))
+		create(space, "f", simple("a/b"))
+		Eventually(cond(space, "f", "Ready")).Should(is("False", "AuthFailed", "password"))
+		setSecret(space, redis.URL())
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("True", "StreamsReady"))
+	})
+
+	It("tells that Redis is away, and clears", func() {
+		redis := servicetest.StartRedis(GinkgoTB(), durable)
+		space := newSpace(redis.URL())
+		ready(space, "f", simple("a/b"))
+		redis.Stop()
+		Eventually(cond(space, "f", "Ready")).Should(is("False", "RedisUnreachable"))
+		Expect(cond(space, "f", "Stalled")()).To(Equal("none"))
+		Expect(notes(space, "f")()).To(ContainElement(HavePrefix("RedisUnreachable: ")))
+		redis.Start()
+		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
+	})
+
+	It("tells that Redis hangs, and clears", func() {
+		redis := servicetest.StartRedis(GinkgoTB(), durable)
+		space := newSpace(redis.URL())
+		ready(space, "f", simple("a/b"))
+		redis.Pause()
+		Eventually(cond(space, "f", "Ready"), 30*time.Second).Should(is("False", "RedisUnreachable"))
+		redis.Resume()
+		Eventually(cond(space, "f", "Ready"), 30*time.Second).Should(is("True", "Ready"))
+	})
+
+	It("refuses a Redis that evicts or forgets, unless it may forget", func() {
+		redis := servicetest.StartRedis(GinkgoTB())
+		space := newSpace(redis.URL())
+		create(space, "f", simple("a/b"))
+		Eventually(cond(space, "f", "Ready")).Should(is("False", "NotDurable", "appendonly", "allowVolatile"))
+		create(space, "g", simple("a/b")+"redis: {allowVolatile: true}")
+		Eventually(cond(space, "g", "StreamsReady")).Should(is("True", "StreamsReady", "loses them"))
+		redisCommand(redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+		Eventually(cond(space, "g", "Ready")).Should(is("False", "UnsafeEviction", "noeviction"))
+		redisCommand(redis, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+		redisCommand(redis, "CONFIG", "SET", "appendonly", "yes")
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("True", "StreamsReady"))
+		redisCommand(redis, "CONFIG", "SET", "maxmemory", "1mb")
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("False", "RedisFull", "maxmemory"))
+		redisCommand(redis, "CONFIG", "SET", "maxmemory", "0")
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("True", "StreamsReady"))
+	})
+
+	It("makes a group that somebody has deleted", func() {
+		space := newSpace(shared.URL())
+		create(space, "f", simple("a/b"))
+		redis := open(shared.URL(), space)
+		groups := func() int {
+			all, err := redis.Groups(ctx, "a/b")
+			Expect(err).NotTo(HaveOccurred())
+			return len(all)
+		}
+		Eventually(groups).Should(Equal(1))
+		redisCommand(shared, "XGROUP", "DESTROY", redis.Keys().Stream("a/b"), "f")
+		Eventually(groups).Should(Equal(1))
+	})
+
+	It("drops the group of a trigger that was removed, once nothing is pending", func() {
+		space := newSpace(shared.URL())
+		ready(space, "f", "triggers: [{event: a/b}, {event: c/d}]\nsteps: [{name: a, handler: log.write}]\n")
+		redis := open(shared.URL(), space)
+		Expect(redis.Publish(ctx, &event.Event{Type: "c/d", Data: []byte(`{}`)})).To(Succeed())
+		reader := redis.NewReader("f", "runner-1")
+		DeferCleanup(reader.Close)
+		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("c/d")}, 1, 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(HaveLen(1))
+		groups := func() int {
+			all, err := redis.Groups(ctx, "c/d")
+			Expect(err).NotTo(HaveOccurred())
+			return len(all)
+		}
+		edit(space, "f", func(s *v1alpha1.WildoutFunctionSpec) { s.Triggers = s.Triggers[:1] })
+		Eventually(func() string { return get(space, "f").Status.Triggers }).Should(Equal("a/b"))
+		rollOut(space, "f")
+		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
+		Consistently(groups, "1s").Should(Equal(1))
+		redisCommand(shared, "XACK", redis.Keys().Stream("c/d"), "f", entries[0].ID)
+		Eventually(groups).Should(BeZero())
+	})
+})
+
+var _ = Describe("The numbers of a status", func() {
+	It("follow Redis", func() {
+		space := newSpace(shared.URL())
+		ready(space, "f", simple("a/b"))
+		redis := open(shared.URL(), space)
+		for range 7 {
+			Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
+		}
+		Eventually(func() int64 { return get(space, "f").Status.Backlog }).Should(BeEquivalentTo(7))
+	})
+
+	It("tell failing runs, and that they have stopped failing", func() {
+		space := newSpace(shared.URL())
+		ready(space, "f", simple("a/b"))
+		Eventually(cond(space, "f", "Healthy")).Should(is("Unknown", "NoRuns"))
+		redis := open(shared.URL(), space)
+		end(redis, "f", 3, store.Failed)
+		Eventually(cond(space, "f", "Healthy")).Should(is("False", "HighFailureRate", "3 of the last 3", "the database is gone", "in step a"))
+		Expect(cond(space, "f", "Ready")()).To(is("True", "HighFailureRate"))
+		failure := get(space, "f").Status.LastFailure
+		Expect(failure.Step).To(Equal("a"))
+		Expect(failure.Message).To(ContainSubstring("the database is gone"))
+		end(redis, "f", 4, store.Succeeded)
+		Eventually(cond(space, "f", "Healthy")).Should(is("True", "Healthy"))
+		Eventually(func() int64 { return get(space, "f").Status.Runs.Failed }).Should(BeEquivalentTo(3))
+		Expect(get(space, "f").Status.Runs.Succeeded).To(BeEquivalentTo(4))
+		Expect(get(space, "f").Status.LastRunTime.Time).To(BeTemporally("~", time.Now(), time.Minute))
+	})
+})
+
+// end ends runs of a function as a runner would.
+func end(redis *store.Store, function string, runs int, status store.Status) {
+	GinkgoHelper()
+	const runner = "runner-1"
+	_, err := redis.Beat(ctx, function, runner, time.Minute, true)
+	Expect(err).NotTo(HaveOccurred())
+	committer := redis.NewCommitter(function, store.HistoryLimits{Done: 100, Dead: 100}, nil)
+	defer committer.Close()
+	reader := redis.NewReader(function, runner)
+	defer reader.Close()
+	for range runs {
+		Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
+		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("a/b")}, 1, 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(HaveLen(1))
+		run := store.RunID(function, "a/b", entries[0].ID)
+		now := time.Now()
+		record := &store.Record{ID: run, Function: function, Status: status, StartedAt: now, EndedAt: &now}
+		if status == store.Failed {
+			record.Error, record.ErrorStep = "the database is gone", "a"
+		}
+		counted, err := committer.Finish(ctx, store.Finish{Failed: status == store.Failed, Record: store.AppendRecord(nil, record),
+			Ref: &store.Ref{Function: function, RunID: run, Stream: entries[0].Stream, Entry: entries[0].ID, Runner: runner, Version: "v1"}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(counted).To(BeTrue())
+	}
+}

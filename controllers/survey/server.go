@@ -1,0 +1,184 @@
+package survey
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// failuresToTell is how many looks in a row must fail before anybody is told:
+// one that fails is an answer that came late.
+const failuresToTell = 2
+
+// lastRuns is how many of the last runs say whether a function is healthy.
+const lastRuns = 20
+
+// trimEvery is how often a stream is shortened to its retention. Runners do it
+// too; a stream that nobody reads has none.
+const trimEvery = time.Minute
+
+// server is one Redis. One goroutine, look, writes its fields, with the lock
+// of the Poller held.
+type server struct {
+	id    string
+	store *store.Store
+	stop  context.CancelFunc // nil: not running
+	kick  chan struct{}
+
+	asked  bool
+	err    error
+	state  store.Server
+	failed int // looks in a row
+}
+
+// serverFor returns the server for a URL, and makes it known. The lock is held.
+func (p *Poller) serverFor(o store.Options) (*server, error) {
+	id := o.URL + "\x00" + string(o.CA)
+	if have := p.servers[id]; have != nil {
+		return have, nil
+	}
+	o.PoolSize, o.Logger = 4, p.o.Logger
+	opened, err := store.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{id: id, store: opened, kick: make(chan struct{}, 1)}
+	p.servers[id] = s
+	return s, nil
+}
+
+// connect starts the loops of new servers, wakes those with something new to
+// look at, and ends those that nobody uses.
+func (p *Poller) connect(ctx context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	used := map[*server]bool{}
+	for _, s := range p.secrets {
+		used[s.server] = true
+	}
+	for id, s := range p.servers {
+		switch {
+		case !used[s]:
+			delete(p.servers, id)
+			if s.stop != nil {
+				s.stop()
+			} else {
+				_ = s.store.Close()
+			}
+		case s.stop == nil:
+			var loop context.Context
+			loop, s.stop = context.WithCancel(ctx)
+			p.loops.Go(func() { p.watch(loop, s) })
+		case p.anyFresh(s):
+			select {
+			case s.kick <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+func (p *Poller) closeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.servers {
+		if s.stop == nil {
+			_ = s.store.Close()
+		}
+	}
+}
+
+func (p *Poller) anyFresh(s *server) bool {
+	for name, f := range p.functions {
+		if f.fresh && p.uses(name.Namespace, f.Secret, s) {
+			return true
+		}
+	}
+	for name, t := range p.types {
+		if t.fresh && p.uses(name.Namespace, t.Secret, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Poller) uses(namespace, secretName string, s *server) bool {
+	known := p.secrets[types.NamespacedName{Namespace: namespace, Name: secretName}]
+	return known != nil && known.server == s
+}
+
+// watch looks at a server until ctx ends.
+func (p *Poller) watch(ctx context.Context, s *server) {
+	defer s.store.Close()
+	tick := time.NewTicker(p.o.Interval)
+	defer tick.Stop()
+	all := true
+	for {
+		p.look(ctx, s, all)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			all = true
+		case <-s.kick:
+			all = false
+		}
+	}
+}
+
+// look asks a server about itself and about all, or only the new, functions
+// and event types.
+func (p *Poller) look(ctx context.Context, s *server, all bool) {
+	ctx, cancel := context.WithTimeout(ctx, max(p.o.Interval, 5*time.Second))
+	defer cancel()
+	state, err := s.store.AskServer(ctx)
+	if err == nil {
+		err = p.lookAtFunctions(ctx, s, all)
+	}
+	if err == nil {
+		err = p.lookAtTypes(ctx, s, all)
+	}
+	if context.Cause(ctx) == context.Canceled { //nolint:errorlint // the very value
+		return
+	}
+	p.note(s, state, err)
+}
+
+// note keeps what a look has found about the server itself, and tells everybody
+// if that is new.
+func (p *Poller) note(s *server, state store.Server, err error) {
+	p.mu.Lock()
+	var changed bool
+	if err != nil {
+		s.failed++
+		if s.asked && s.err == nil && s.failed < failuresToTell {
+			p.mu.Unlock()
+			return
+		}
+		// The words of an error differ from time to time; what is said stays
+		// the same until it is another trouble.
+		changed = !s.asked || store.TroubleOf(s.err) != store.TroubleOf(err)
+		if changed {
+			s.err = err
+		}
+	} else {
+		changed = !s.asked || s.err != nil || !sameSafety(s.state, state)
+		s.failed, s.err, s.state = 0, nil, state
+	}
+	s.asked = true
+	tell := func() {}
+	if changed {
+		tell = p.usersOf(func(name types.NamespacedName) bool { return p.uses(name.Namespace, name.Name, s) })
+	}
+	p.mu.Unlock()
+	tell()
+}
+
+// sameSafety reports whether the rules about a server see no difference.
+func sameSafety(a, b store.Server) bool {
+	a.Used, b.Used = 0, 0
+	return a == b
+}
