@@ -1,0 +1,165 @@
+{{/* The names of objects begin with this. */}}
+{{- define "wildout.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Labels by which the pods of a component are found. Call: list $ "gateway" */}}
+{{- define "wildout.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: wildout-{{ index . 1 }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+{{- end }}
+
+{{/* Labels of an object. Call: list $ "gateway" */}}
+{{- define "wildout.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "wildout.selector" . }}
+app.kubernetes.io/component: {{ index . 1 }}
+app.kubernetes.io/part-of: wildout
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- with $root.Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The name of an image. Call: list $ "manager" */}}
+{{- define "wildout.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := $root.Values.image -}}
+{{- $name := printf "%s/%s:%s" $image.prefix (index . 1) (default $root.Chart.AppVersion $image.tag) -}}
+{{- with get $image.digests (index . 1) -}}
+{{- $name = printf "%s@%s" $name . -}}
+{{- end -}}
+{{- $name -}}
+{{- end }}
+
+{{/* The metadata of the pods of a component. Call: list $ "gateway" */}}
+{{- define "wildout.podMetadata" -}}
+{{- $root := index . 0 -}}
+{{- with $root.Values.pods.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+labels:
+  {{- with $root.Values.pods.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- include "wildout.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* What all pods have in their spec: within the restricted standard, and
+placed as the values say. Call: list $ "gateway" */}}
+{{- define "wildout.podSpec" -}}
+{{- $root := index . 0 -}}
+{{- $pods := $root.Values.pods -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+enableServiceLinks: false
+{{- include "wildout.placement" $root }}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "wildout.selector" $ | nindent 8 }}
+  {{- end }}
+{{- end }}
+
+{{/* Where a pod is placed, and how its image is pulled. */}}
+{{- define "wildout.placement" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .Values.pods.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- range $field := list "nodeSelector" "affinity" "tolerations" }}
+{{- with get $.Values.pods $field }}
+{{ $field }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "wildout.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{/* How `wildout gateway` and `wildout console` find Redis. */}}
+{{- define "wildout.redisEnv" -}}
+- name: WILDOUT_NAMESPACE
+  value: {{ .Release.Namespace }}
+- name: WILDOUT_REDIS_URL_FILE
+  value: /etc/wildout-redis/url
+{{- if .Values.redis.ca }}
+- name: WILDOUT_REDIS_CA_FILE
+  value: /etc/wildout-redis/ca.crt
+{{- end }}
+{{- end }}
+
+{{- define "wildout.redisVolume" -}}
+- name: redis
+  secret:
+    secretName: {{ .Values.redis.secretName }}
+    defaultMode: 0440
+    items:
+      - key: url
+        path: url
+      {{- if .Values.redis.ca }}
+      - key: ca.crt
+        path: ca.crt
+      {{- end }}
+{{- end }}
+
+{{/* A NetworkPolicy lets pods of this chart and of functions out to all but the
+addresses where clouds give credentials to whoever asks. */}}
+{{- define "wildout.egress" -}}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+- to:
+    - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
+    - ipBlock: {cidr: "::/0", except: ["fd00:ec2::254/128", "fe80::/10"]}
+{{- end }}
+
+{{/* A generated text is the one that is in the cluster, if there is one: an
+upgrade does not change it. Call: list $ secret key given */}}
+{{- define "wildout.generated" -}}
+{{- $root := index . 0 -}}
+{{- $there := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}
+{{- $data := dig "data" dict $there -}}
+{{- if index . 3 -}}
+{{- index . 3 -}}
+{{- else if hasKey $data (index . 2) -}}
+{{- get $data (index . 2) | b64dec -}}
+{{- else -}}
+{{- randAlphaNum 32 -}}
+{{- end -}}
+{{- end }}
+
+{{/* Whether the operator may have cluster-wide rights. */}}
+{{- define "wildout.clusterWide" -}}
+{{- if eq .Values.scope "Cluster" }}true{{ end -}}
+{{- end }}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// build is `kustomize build` of a folder of config/.
+func build(t *testing.T, folder string) []object {
+	t.Helper()
+	return decode(t, mustExecute(t, "kustomize", "build", filepath.Join(repository, "config", folder)))
+}
+
+func TestEveryFolderBuilds(t *testing.T) {
+	for _, folder := range []string{"crd", "rbac", "manager", "default", "functions", "event-types", "samples"} {
+		if objects := build(t, folder); len(objects) == 0 {
+			t.Errorf("config/%s builds nothing", folder)
+		}
+	}
+}
+
+// The chart installs the operator that config/default does.
+func TestChartIsConfigDefault(t *testing.T) {
+	want := build(t, "default")
+	got := decode(t, mustExecute(t, "helm4", "template", "wildout", allCharts[0].folder(), "--namespace", "wildout-system", "--kube-version", kubeVersion,
+		"--set", "crds.keep=false,gateway.enabled=false"))
+	for _, o := range want {
+		if o.kind() == "Namespace" { // helm install --create-namespace
+			continue
+		}
+		rendered := find(t, got, o.id())
+		switch o.kind() {
+		case "ClusterRole", "Role":
+			equal(t, "the rules of "+o.id(), rendered["rules"], o["rules"])
+		case "ClusterRoleBinding", "RoleBinding":
+			equal(t, "the role of "+o.id(), rendered["roleRef"], o["roleRef"])
+			equal(t, "the subjects of "+o.id(), rendered["subjects"], o["subjects"])
+		case "Deployment":
+			for _, d := range []object{o, rendered} {
+				withoutTags(podSpec(d))
+			}
+		}
+		includes(t, o.id(), rendered, o)
+	}
+	for _, o := range got {
+		// What only the chart has.
+		if o.id() == "Service/wildout-manager-metrics" {
+			continue
+		}
+		find(t, want, o.id())
+	}
+}
+
+// withoutTags removes the tags of the images, which the chart has of its own.
+func withoutTags(spec map[string]any) {
+	tag := regexp.MustCompile(`(wildout/\w+):\S+`)
+	container := items(spec, "containers")[0].(map[string]any)
+	container["image"] = tag.ReplaceAllString(text(container, "image"), "$1")
+	for i, arg := range items(container, "args") {
+		items(container, "args")[i] = tag.ReplaceAllString(arg.(string), "$1")
+	}
+}
+
+// ofItsOwn are fields of which the chart has other values: its labels, and it
+// spreads over zones too, and has policies for what goes out.
+var ofItsOwn = []string{"selector", "matchLabels", "topologySpreadConstraints", "policyTypes", "app.kubernetes.io/name", "namespace"}
+
+// includes checks that got has whatever want has.
+func includes(t *testing.T, path string, got, want any) {
+	t.Helper()
+	switch want := want.(type) {
+	case object:
+		includes(t, path, got, map[string]any(want))
+	case map[string]any:
+		for name, value := range want {
+			if !slices.Contains(ofItsOwn, name) {
+				includes(t, path+"."+name, at(got, name), value)
+			}
+		}
+	case []any:
+		list, _ := got.([]any)
+		if len(list) != len(want) {
+			t.Errorf("%s is %v, want %v", path, got, want)
+			return
+		}
+		for i := range want {
+			includes(t, fmt.Sprintf("%s[%d]", path, i), list[i], want[i])
+		}
+	default:
+		if !reflect.DeepEqual(normal(t, got), normal(t, want)) {
+			t.Errorf("%s is %v, want %v", path, got, want)
+		}
+	}
+}
+
+// The functions and event types of the chart are those of config/.
+func TestFunctionsAreThoseOfConfig(t *testing.T) {
+	want := slices.Concat(build(t, "functions"), build(t, "event-types"))
+	for _, helm := range helms {
+		got := render(t, helm, allCharts[1], "")
+		equal(t, "the list of objects", ids(got), ids(want))
+		for _, o := range want {
+			equal(t, o.id(), at(find(t, got, o.id()), "spec"), at(o, "spec"))
+		}
+	}
+}
+
+// The settings go where they belong, and nowhere else.
+func TestSettingsOfFunctions(t *testing.T) {
+	plain := render(t, "helm4", allCharts[1], "")
+	got := render(t, "helm4", allCharts[1], "", "--set", "siteName=Site,mail.limits.perRecipient.limit=3,mail.limits.total.period=5m,maintenance.timeZone=Europe/Berlin,alerts.contacts={a@example.com,b@example.com}",
+		"--set-json", `functions={"send-welcome-email":{"spec":{"suspend":true,"concurrency":[{"limit":3}],"runner":{"replicas":4}}},"event-creation-workflow":{"enabled":false}}`,
+		"--set-json", `eventTypes={"audit-log":{"spec":{"retention":{"period":"30d"}}}}`, "--set-json", `runner={"resources":{"requests":{"cpu":"10m"}},"env":[{"name":"A","value":"1"}]}`)
+	if len(got) != len(plain)-1 {
+		t.Errorf("there are %v", ids(got))
+	}
+	mail := at(find(t, got, "WildoutFunction/enhanced-email-processor"), "spec", "steps")
+	equal(t, "the limit of a recipient", at(mail, 1, "with", "limit"), 3)
+	equal(t, "the limit of a recipient when sent", at(mail, 3, "with", "limit"), 3)
+	equal(t, "the limit of all mails", at(mail, 3, "with", "total"), map[string]any{"limit": 100, "period": "5m"})
+	equal(t, "the cron trigger", at(find(t, got, "WildoutFunction/maintenance-workflow"), "spec", "triggers", 1), map[string]any{"cron": "0 3 * * *", "timeZone": "Europe/Berlin"})
+	welcome := at(find(t, got, "WildoutFunction/send-welcome-email"), "spec")
+	equal(t, "suspend", at(welcome, "suspend"), true)
+	equal(t, "concurrency", at(welcome, "concurrency"), []any{map[string]any{"limit": 3}})
+	equal(t, "replicas", at(welcome, "runner", "replicas"), 4)
+	equal(t, "resources", at(welcome, "runner", "resources"), map[string]any{"requests": map[string]any{"cpu": "10m"}})
+	equal(t, "retention", at(find(t, got, "WildoutEventType/audit-log"), "spec", "retention"), map[string]any{"period": "30d"})
+	values := map[string]string{}
+	for _, v := range items(at(find(t, got, "WildoutFunction/process-audit-log"), "spec", "runner", "env")) {
+		values[text(v, "name")] = text(v, "value")
+	}
+	for name, want := range map[string]string{"WILDOUT_ENV_SITE_NAME": "Site", "WILDOUT_ENV_SECURITY_CONTACTS": "a@example.com,b@example.com", "A": "1"} {
+		if values[name] != want {
+			t.Errorf("%s is %q, want %q", name, values[name], want)
+		}
+	}
+	for _, o := range got {
+		if at(o, "spec", "runner", "replicas") != nil && o.name() != "send-welcome-email" {
+			t.Errorf("%s was changed too: %v", o.id(), o)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+// Command images packs the programs of this repository as container images,
+// without a container engine: one OCI archive for each, FROM nothing, for
+// whatever imports images (ctr, kind, podman, skopeo). The same source and the
+// same Go make the same bytes, on every machine.
+//
+// It is a module of its own, so that what it needs is not in what we ship.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// program is a main package that becomes an image.
+type program struct {
+	name, description string
+}
+
+var programs = []program{
+	{"manager", "The operator of wildout: makes runners of functions"},
+	{"runner", "The standard runner of wildout: runs one function"},
+	{"wildout", "The gateway, the console and the command line of wildout"},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("images", flag.ContinueOnError)
+	root := flags.String("root", "../..", "folder of the repository")
+	out := flags.String("o", "../../bin/images", "folder for the archives")
+	prefix := flags.String("prefix", "wildout", "what the names of the images begin with, such as registry.example.com/team")
+	version := flags.String("version", "", "tag of the images; empty: what git describes")
+	platforms := flags.String("platforms", "linux/amd64", "what to build for, separated by commas")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	source, err := readSource(ctx, *root)
+	if err != nil {
+		return err
+	}
+	if *version == "" {
+		*version = source.version
+	}
+	workspace, err := os.MkdirTemp("", "wildout-images-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(workspace)
+	if err := os.MkdirAll(*out, 0o755); err != nil {
+		return err
+	}
+	for _, p := range programs {
+		b := build{program: p, root: *root, source: source, version: *version, workspace: workspace}
+		for text := range strings.SplitSeq(*platforms, ",") {
+			platform, err := v1.ParsePlatform(text)
+			if err != nil {
+				return fmt.Errorf("-platforms: %q is no platform such as linux/arm64: %w", text, err)
+			}
+			b.platforms = append(b.platforms, *platform)
+		}
+		archive := filepath.Join(*out, p.name+".tar")
+		report, err := b.pack(ctx, *prefix+"/"+p.name, archive)
+		if err != nil {
+			return fmt.Errorf("image of %s: %w", p.name, err)
+		}
+		fmt.Printf("%s  %s  %.1f MB\n", archive, report.reference, float64(report.bytes)/1e6)
+		fmt.Printf("  %s\n", report.digest)
+	}
+	return nil
+}
