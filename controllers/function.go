@@ -86,6 +86,9 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if retriable(trouble) {
 		return ctrl.Result{}, trouble
 	}
+	if !facts.View.Asked { // it is told of the answer; to look again costs nothing
+		wait = r.options.SecretInterval
+	}
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
 

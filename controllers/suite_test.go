@@ -37,6 +37,10 @@ const runnerImage = "wildout.test/runner:1"
 // intervals, which are 20 times those of these tests.
 const soon = 10 * time.Second
 
+// starts is within which an operator that has just begun acts: it has no time
+// to keep, but a machine with other things to do.
+const starts = 60 * time.Second
+
 var (
 	ctx        = context.Background()
 	kubernetes *servicetest.Kubernetes

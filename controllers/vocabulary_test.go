@@ -116,8 +116,8 @@ func deployment(space, name string) *appsv1.Deployment {
 // acted on the current spec: all runners are there.
 func rollOut(space, name string) {
 	GinkgoHelper()
-	Eventually(func() bool { f := get(space, name); return f.Status.ObservedGeneration == f.Generation }).Should(BeTrue())
-	Eventually(func() *appsv1.Deployment { return deployment(space, name) }).ShouldNot(BeNil())
+	Eventually(func() bool { f := get(space, name); return f.Status.ObservedGeneration == f.Generation }, starts).Should(BeTrue())
+	Eventually(func() *appsv1.Deployment { return deployment(space, name) }, starts).ShouldNot(BeNil())
 	Eventually(func() error {
 		d := deployment(space, name)
 		n := *d.Spec.Replicas

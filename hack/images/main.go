@@ -1,7 +1,8 @@
 // Command images packs the programs of this repository as container images,
 // without a container engine: one OCI archive for each, FROM nothing, for
 // whatever imports images (ctr, kind, podman, skopeo). The same source and the
-// same Go make the same bytes, on every machine.
+// same Go make the same bytes, on every machine. Arguments are the programs to
+// pack, all of them when there is none.
 //
 // It is a module of its own, so that what it needs is not in what we ship.
 package main
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,6 +25,8 @@ import (
 type program struct {
 	name, description string
 }
+
+func (p program) String() string { return p.name }
 
 var programs = []program{
 	{"manager", "The operator of wildout: makes runners of functions"},
@@ -64,7 +68,13 @@ func run(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
+	if err := known(flags.Args()); err != nil {
+		return err
+	}
 	for _, p := range programs {
+		if flags.NArg() > 0 && !slices.Contains(flags.Args(), p.name) {
+			continue
+		}
 		b := build{program: p, root: *root, source: source, version: *version, workspace: workspace}
 		for text := range strings.SplitSeq(*platforms, ",") {
 			platform, err := v1.ParsePlatform(text)
@@ -80,6 +90,16 @@ func run(ctx context.Context, args []string) error {
 		}
 		fmt.Printf("%s  %s  %.1f MB\n", archive, report.reference, float64(report.bytes)/1e6)
 		fmt.Printf("  %s\n", report.digest)
+	}
+	return nil
+}
+
+// known reports names that are no program's.
+func known(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(programs, func(p program) bool { return p.name == name }) {
+			return fmt.Errorf("there is no program %q: want some of %v", name, programs)
+		}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (p position) entry() string {
 // before returns the bound, as in XREVRANGE, from which on the entries of a
 // source come after this position in the list.
 func (p position) before(source string) string {
-	if source <= p.source {
+	if source < p.source {
 		return p.entry()
 	}
 	return "(" + p.entry()

@@ -45,7 +45,8 @@ type Options struct {
 	Dev bool
 	// MaxBodyBytes bounds the body of a request: 16 MiB by default.
 	MaxBodyBytes int64
-	// MaxRequests bounds the requests that are worked on at the same time, and
+	// MaxRequests bounds the requests that are worked on at the same time, of
+	// which a large one counts as one for each 4 KiB of its body, and
 	// MaxRequestBytes the bytes of all bodies: 1,024 and 64 MiB by default.
 	MaxRequests     int
 	MaxRequestBytes int64

@@ -18,6 +18,9 @@ const (
 	bodyRate  = 32 << 10 // bytes per second
 	// bytesStep is how many bytes of the common bound are taken at a time.
 	bytesStep = 16 << 10
+	// bytesPerPlace is how large a request is that counts as one; a larger one
+	// counts as several, so that what is under way is done in a bounded time.
+	bytesPerPlace = 4 << 10
 )
 
 // Guard is what every way in needs around its handler: it counts requests under
@@ -52,7 +55,7 @@ type body struct {
 	began   time.Time
 	read    int64 // bytes
 	held    int64 // of the bytes of all requests
-	entered bool  // has a place among the requests
+	places  int64 // among the requests; 0: has none yet
 }
 
 // Read implements io.Reader. Its errors are refusals, where they are ours.
@@ -95,15 +98,19 @@ func (b *body) expect(at time.Time) error {
 	return nil
 }
 
-// enter takes a place among the requests that are worked on. Only a request
-// that is there as a whole gets one: those who send slowly are in nobody's way.
+// enter takes places among the requests that are worked on, according to how
+// much work it is. Only a request that is there as a whole gets them: those who
+// send slowly are in nobody's way.
 func (b *body) enter() error {
-	if b.entered {
+	if b.places > 0 {
 		return nil
 	}
-	if b.entered = b.gateway.requests.TryAcquire(1); !b.entered {
+	most := max(1, int64(b.gateway.opts.MaxRequests)/4) // or the largest would never get in
+	places := min(1+b.read/bytesPerPlace, most)
+	if !b.gateway.requests.TryAcquire(places) {
 		return busy()
 	}
+	b.places = places
 	return nil
 }
 
@@ -119,9 +126,7 @@ func (b *body) Close() error { return b.from.Close() }
 func (b *body) release() {
 	b.gateway.bytes.Release(b.held)
 	b.held = 0
-	if b.entered {
-		b.gateway.requests.Release(1)
-	}
+	b.gateway.requests.Release(b.places)
 }
 
 // quietly logs what may happen thousands of times, once in a while.

@@ -3,7 +3,8 @@
 // 127.0.0.1, in temporary folders. Each is stopped when its test ends, and dies
 // with the test process even when that is killed. Tests can stop, kill, restart
 // and freeze a server to see what their code makes of it. The package must not
-// know what the servers are used for.
+// know what the servers are used for. It also runs scripts in Node.js, with the
+// npm packages of hack/node.
 //
 // A missing program fails the test; `make services envtest` installs what is
 // needed.

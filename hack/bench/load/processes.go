@@ -106,9 +106,14 @@ const (
 	eventType = "user/registered"
 )
 
-// gateway starts a gateway and returns its URL for events. rate is that of the
-// sender, in events a second; 0: none.
-func (s *session) gateway(ctx context.Context, rate int) (string, error) {
+// gatewayOptions say how a gateway is started.
+type gatewayOptions struct {
+	rate    int  // of the sender, in events a second; 0: none
+	oneCore bool // it may use only the first core
+}
+
+// gateway starts a gateway and returns its URL for events.
+func (s *session) gateway(ctx context.Context, o gatewayOptions) (string, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return "", err
@@ -118,8 +123,8 @@ func (s *session) gateway(ctx context.Context, rate int) (string, error) {
 		return "", err
 	}
 	sender := "{name: load, keys: keys, eventTypes: [user/*]}"
-	if rate > 0 {
-		sender = fmt.Sprintf("{name: load, keys: keys, eventTypes: [user/*], rate: {limit: %d, period: 1s}}", rate)
+	if o.rate > 0 {
+		sender = fmt.Sprintf("{name: load, keys: keys, eventTypes: [user/*], rate: {limit: %d, period: 1s}}", o.rate)
 	}
 	for name, text := range map[string]string{"keys/key": key, "gateway.yaml": "senders: [" + sender + "]\n", "types/registered.yaml": schema} {
 		path := filepath.Join(s.dir, name)
@@ -132,7 +137,11 @@ func (s *session) gateway(ctx context.Context, rate int) (string, error) {
 	}
 	args := []string{"gateway", "--redis-url", "redis://" + s.redis + "/0", "--namespace", namespace, "--config", filepath.Join(s.dir, "gateway.yaml"),
 		"--event-types", filepath.Join(s.dir, "types"), "--listen", addr, "--listen-probes", probes, "--drain", "0s"}
-	return "http://" + addr + "/e/" + key, s.start(ctx, addr, s.wildout, args...)
+	program := s.wildout
+	if o.oneCore {
+		program, args = "taskset", append([]string{"-c", "0", s.wildout}, args...)
+	}
+	return "http://" + addr + "/e/" + key, s.start(ctx, addr, program, args...)
 }
 
 // schema is that of the events that are sent.

@@ -21,24 +21,30 @@ const (
 // seal is the value of the cookie.
 func seal(token string, end time.Time) string {
 	key := sha256.Sum256([]byte("wildout console session\x00" + token))
-	b := binary.BigEndian.AppendUint64(nil, uint64(end.Unix())) //nolint:gosec // after 1970
+	b := binary.BigEndian.AppendUint64(nil, uint64(end.Unix())) // after 1970
 	mac := hmac.New(sha256.New, key[:])
 	mac.Write(b)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(b))
 }
 
-// session reports whether the request has the cookie of a session that goes on.
-func (a *Access) session(r *http.Request) (bool, error) {
+// sessionEnd reads the cookie of a session; false: there is none that goes on.
+func sessionEnd(r *http.Request) (value string, end time.Time, ok bool) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
-		return false, nil
+		return "", end, false
 	}
 	b, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 	if err != nil || len(b) != 8+sha256.Size {
-		return false, nil
+		return "", end, false
 	}
-	end := time.Unix(int64(binary.BigEndian.Uint64(b)), 0) //nolint:gosec // a wrong one does not fit the seal
-	if !time.Now().Before(end) {
+	end = time.Unix(int64(binary.BigEndian.Uint64(b)), 0) // a wrong one does not fit the seal
+	return cookie.Value, end, time.Now().Before(end)
+}
+
+// session reports whether the request has the cookie of a session that goes on.
+func (a *Access) session(r *http.Request) (bool, error) {
+	value, end, ok := sessionEnd(r)
+	if !ok {
 		return false, nil
 	}
 	tokens, err := a.tokens()
@@ -47,7 +53,7 @@ func (a *Access) session(r *http.Request) (bool, error) {
 	}
 	good := false
 	for _, t := range tokens {
-		good = hmac.Equal([]byte(seal(t, end)), []byte(cookie.Value)) || good
+		good = hmac.Equal([]byte(seal(t, end)), []byte(value)) || good
 	}
 	return good, nil
 }

@@ -62,7 +62,12 @@ func newRig(t *testing.T, change ...func(*web.Options)) *rig {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.service.Serve(ctx) }()
-	t.Cleanup(func() { stop(); <-ended })
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 	o := web.Options{Service: r.service, Namespace: "shop", Logger: slog.New(slog.DiscardHandler), Mails: func() []web.Mail { return r.mails }}
 	for _, c := range change {
 		c(&o)
@@ -398,16 +403,7 @@ func TestLive(t *testing.T) {
 	got := map[string]chan string{}
 	for name, p := range pages {
 		got[name] = make(chan string, 100)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+p.path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil || res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
-			t.Fatalf("%s: %v %v", name, res, err)
-		}
-		defer res.Body.Close()
-		go read(res.Body, got[name])
+		r.listen(p.path, got[name])
 	}
 	time.Sleep(300 * time.Millisecond)
 	second, _ := r.run("greet", `{"name":"y"}`, store.Record{Status: store.Succeeded})
@@ -425,7 +421,7 @@ func TestLive(t *testing.T) {
 				t.Fatalf("%s: no %q in %s", name, want, seen)
 			}
 		}
-		if name == "other" && !strings.Contains(seen[strings.Index(seen, want):], "data-known") {
+		if _, row, _ := strings.Cut(seen, want); name == "other" && !strings.Contains(row, "data-known") {
 			t.Errorf("a run that does not fit the filter comes into the list: %s", seen)
 		}
 	}
@@ -436,15 +432,28 @@ func TestLive(t *testing.T) {
 	}
 }
 
-func read(body io.Reader, into chan<- string) {
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := body.Read(buffer)
-		if n > 0 {
-			into <- string(buffer[:n])
-		}
-		if err != nil {
-			return
-		}
+// listen reads a stream until the test ends.
+func (r *rig) listen(path string, into chan<- string) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.url+path, http.NoBody)
+	if err != nil {
+		r.t.Fatal(err)
 	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
+		r.t.Fatalf("%s: %v %v", path, res, err)
+	}
+	r.t.Cleanup(func() { res.Body.Close() })
+	go func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := res.Body.Read(buffer)
+			if n > 0 {
+				into <- string(buffer[:n])
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
 }

@@ -164,17 +164,17 @@ func (a *axis) gapTicks(length time.Duration) []Tick {
 	return append(ticks, Tick{100, length})
 }
 
-// steps are the distances between ticks that read well.
-var steps = []time.Duration{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000,
-	60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000, 2 * 3_600_000, 6 * 3_600_000, 12 * 3_600_000, 24 * 3_600_000}
+// steps are the distances between ticks that read well, in milliseconds.
+var steps = []int64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000,
+	60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000}
 
 // roundStep is the smallest of steps that is not below d, or whole days.
 func roundStep(d time.Duration) time.Duration {
-	for _, s := range steps {
-		if s*time.Millisecond >= d {
-			return s * time.Millisecond
+	for _, ms := range steps {
+		if s := time.Duration(ms) * time.Millisecond; s >= d {
+			return s
 		}
 	}
 	const day = 24 * time.Hour
-	return (d + day - 1) / day * day
+	return (d + day).Truncate(day)
 }
