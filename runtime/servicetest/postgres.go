@@ -196,14 +196,9 @@ func childrenOf(pid int) ([]int, error) {
 	}
 	var children []int
 	for _, path := range stats {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended since
-		}
-		// pid (name) state parent …: a name may hold spaces and brackets.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
-			continue
+		fields, err := statFields(path)
+		if err != nil || fields[1] != strconv.Itoa(pid) {
+			continue // it may have ended since
 		}
 		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
@@ -212,4 +207,19 @@ func childrenOf(pid int) ([]int, error) {
 		children = append(children, child)
 	}
 	return children, nil
+}
+
+// statFields returns what follows the name in /proc/…/stat: the state, the
+// parent, ….
+func statFields(path string) ([]string, error) {
+	stat, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	// pid (name) state parent …: a name may hold spaces and brackets.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 2 {
+		return nil, fmt.Errorf("%s is cut off", path)
+	}
+	return fields, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -159,7 +161,34 @@ func (s *server) signalAll(sig syscall.Signal) error {
 			return fmt.Errorf("signal its process %d: %w", pid, err)
 		}
 	}
+	if sig != syscall.SIGSTOP {
+		return nil
+	}
+	for _, pid := range append(pids, s.proc.cmd.Process.Pid) {
+		if err := awaitStopped(pid); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// awaitStopped returns when no thread of a process runs any more: SIGSTOP does
+// not wait for that, and one that still runs may answer.
+func awaitStopped(pid int) error {
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(pollInterval) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil {
+			return err
+		}
+		running := slices.ContainsFunc(threads, func(path string) bool {
+			fields, err := statFields(path)
+			return err == nil && !strings.ContainsAny(fields[0], "TZX")
+		})
+		if !running {
+			return nil
+		}
+	}
+	return fmt.Errorf("its process %d does not stop", pid)
 }
 
 // usable reports whether the server runs and is not frozen.
