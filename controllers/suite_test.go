@@ -26,6 +26,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers"
 	"github.com/wildout/wildout/runtime/servicetest"
 )
@@ -190,6 +191,10 @@ func newSpace(url string) string {
 	if url != "" {
 		setSecret(name, url)
 	}
+	DeferCleanup(func() { // what is left would be looked after until the end
+		Expect(admin.DeleteAllOf(ctx, &v1alpha1.WildoutFunction{}, client.InNamespace(name))).To(Succeed())
+		Expect(admin.DeleteAllOf(ctx, &v1alpha1.WildoutEventType{}, client.InNamespace(name))).To(Succeed())
+	})
 	return name
 }
 

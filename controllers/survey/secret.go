@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,7 +54,6 @@ type secret struct {
 	Secret
 	server *server
 	readAt time.Time
-	used   bool
 }
 
 // readSecrets looks at those Secrets whose time has come.
@@ -72,7 +72,16 @@ func (p *Poller) readSecrets(ctx context.Context) {
 	all.Wait()
 }
 
-// dueSecrets returns the Secrets to read, and drops those that nobody uses.
+// How many Secrets are read in one go, so that a new one never waits for all
+// the others, and how many in a second when nothing is wrong with them: the API
+// server has more to do.
+const (
+	secretsAtATime   = 32
+	secretsPerSecond = 10
+)
+
+// dueSecrets returns the Secrets to read, those that were never read first, and
+// drops those that nobody uses.
 func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,13 +92,18 @@ func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 	for name, t := range p.types {
 		used[types.NamespacedName{Namespace: name.Namespace, Name: t.Secret}] = true
 	}
+	inNoHurry := max(p.o.SecretInterval, time.Duration(len(used))*time.Second/secretsPerSecond)
 	for name := range used {
 		s := p.secrets[name]
 		if s == nil {
 			s = &secret{}
 			p.secrets[name] = s
 		}
-		if time.Since(s.readAt) >= p.o.SecretInterval {
+		interval := p.o.SecretInterval
+		if s.Problem == Fine && (s.server == nil || s.server.err == nil) {
+			interval = inNoHurry
+		}
+		if time.Since(s.readAt) >= interval {
 			due = append(due, name)
 		}
 	}
@@ -97,6 +111,11 @@ func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 		if !used[name] {
 			delete(p.secrets, name)
 		}
+	}
+	slices.SortFunc(due, func(a, b types.NamespacedName) int { return p.secrets[a].readAt.Compare(p.secrets[b].readAt) })
+	if len(due) > secretsAtATime {
+		due = due[:secretsAtATime]
+		p.kick()
 	}
 	return due
 }

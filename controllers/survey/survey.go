@@ -234,7 +234,7 @@ func (p *Poller) serverOf(namespace, name string) Server {
 	key := types.NamespacedName{Namespace: namespace, Name: name}
 	s := p.secrets[key]
 	if s == nil {
-		p.secrets[key] = &secret{used: true}
+		p.secrets[key] = &secret{}
 		return Server{}
 	}
 	known := Server{Secret: s.Secret}
