@@ -36,7 +36,7 @@ var foreign = map[string][]string{
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	folder, err := exec.Command(filepath.Join(repository, "hack/envtest.sh"), "--installed").Output()
+	folder, err := exec.Command(filepath.Join(repository, "hack", "envtest.sh"), "--installed").Output()
 	if err != nil {
 		t.Fatalf("Kubernetes is not installed: run make envtest: %v", err)
 	}

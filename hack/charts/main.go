@@ -56,8 +56,11 @@ func generate(root, out string) error {
 
 func copyAll(root, out, pattern, to string) error {
 	files, err := filepath.Glob(filepath.Join(root, pattern))
-	if err != nil || len(files) == 0 {
-		return fmt.Errorf("there is no %s (%v)", pattern, err)
+	if err != nil {
+		return fmt.Errorf("%s: %w", pattern, err)
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("there is no %s", pattern)
 	}
 	for _, file := range files {
 		if strings.HasPrefix(filepath.Base(file), "kustomization") {
@@ -105,5 +108,5 @@ func write(file string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, content, 0o644) //nolint:gosec // source is for everybody
+	return os.WriteFile(file, content, 0o644)
 }

@@ -100,7 +100,7 @@ func TestPodsAreAsTheValuesSay(t *testing.T) {
 }
 
 func TestCustomResourceDefinitions(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(repository, "config/crd/wildout.dev_*.yaml"))
+	files, err := filepath.Glob(filepath.Join(repository, "config", "crd", "wildout.dev_*.yaml"))
 	if err != nil || len(files) != 2 {
 		t.Fatalf("there are %v (%v)", files, err)
 	}
@@ -225,7 +225,7 @@ func TestRefusedByTheTemplates(t *testing.T) {
 // Prometheus and Grafana get what is in config/monitoring.
 func TestMonitoring(t *testing.T) {
 	objects := render(t, "helm4", allCharts[0], "", everything...)
-	rules, err := os.ReadFile(filepath.Join(repository, "config/monitoring/rules.yaml"))
+	rules, err := os.ReadFile(filepath.Join(repository, "config", "monitoring", "rules.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestMonitoring(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "the PrometheusRule", at(find(t, objects, "PrometheusRule/wildout"), "spec"), want)
-	dashboard, err := os.ReadFile(filepath.Join(repository, "config/monitoring/dashboard.json"))
+	dashboard, err := os.ReadFile(filepath.Join(repository, "config", "monitoring", "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

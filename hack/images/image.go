@@ -44,14 +44,10 @@ func (b *build) pack(ctx context.Context, name, archive string) (r report, err e
 			return r, err
 		}
 	}
-	index, err := b.index(images)
-	if err != nil {
-		return r, err
-	}
 	// containerd names an image by the first, everybody else by the second.
 	descriptor := map[string]string{"io.containerd.image.name": ref.String(), "org.opencontainers.image.ref.name": b.version}
 	folder := filepath.Join(b.workspace, b.program.name+"-layout")
-	digest, err := writeLayout(folder, images, index, descriptor)
+	digest, err := writeLayout(folder, images, b.index(images), descriptor)
 	if err != nil {
 		return r, fmt.Errorf("write the layout: %w", err)
 	}
@@ -109,15 +105,15 @@ func (b *build) labels() map[string]string {
 }
 
 // index joins the images of several platforms; nil for one.
-func (b *build) index(images []v1.Image) (v1.ImageIndex, error) {
+func (b *build) index(images []v1.Image) v1.ImageIndex {
 	if len(images) == 1 {
-		return nil, nil
+		return nil
 	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for i, image := range images {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &b.platforms[i]}})
 	}
-	return index, nil
+	return index
 }
 
 // writeLayout writes an OCI layout and returns the digest of the image.

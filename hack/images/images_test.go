@@ -154,7 +154,7 @@ func checkProgram(t *testing.T, content []byte) {
 		t.Errorf("it was built with %v", settings)
 	}
 	file := filepath.Join(t.TempDir(), "small")
-	if err := os.WriteFile(file, content, 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(file, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if said, err := exec.Command(file).CombinedOutput(); err != nil {
