@@ -50,6 +50,16 @@ metadata: {name: refuse}
 spec:
   triggers: [{event: refused}]
   steps: [{name: check, assert: [{that: "false", message: "no way"}]}]
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: long}
+spec:
+  triggers: [{event: long}]
+  steps:
+    - {name: text, set: "${event.data.text}"}
+    - {name: size, handler: log.write, with: {message: "has ${steps.text.output}"}}
+    - {name: env, handler: log.write, with: {message: "${env.SITE_NAME}"}}
 `
 
 func startParcels(t *testing.T) *running {
@@ -156,6 +166,22 @@ func checkDetail(t *testing.T, when string, d *console.RunDetail) {
 	}
 	if step(d, "carry").Child == nil {
 		t.Errorf("%s the child is not known", when)
+	}
+}
+
+// TestInputsThatCannotBeTold: what an input was made of is not kept, or is known
+// to the runner alone. Then there is what the manifest says, and no guess.
+func TestInputsThatCannotBeTold(t *testing.T) {
+	s := startParcels(t)
+	for text, want := range map[string]string{"short": `{"message":"has short"}`, strings.Repeat("long ", 1000): ""} {
+		_, id := s.sendFor(t, "long", `{"text":"`+text+`"}`)
+		d := s.reaches(t, id, store.Succeeded)
+		if got := step(d, "size"); string(got.Input) != want || string(got.Template) != `{"message":"has ${steps.text.output}"}` {
+			t.Errorf("of a text of %d bytes the input is %s, want %s", len(text), got.Input, want)
+		}
+		if got := step(d, "env"); got.Input != nil || got.Template == nil {
+			t.Errorf("with a setting of the runner the input is %s", got.Input)
+		}
 	}
 }
 

@@ -166,13 +166,19 @@ func TestInterrupted(t *testing.T) {
 			}
 		}
 	}()
-	go func() {
-		for taken.Load() < 5000 {
-			time.Sleep(time.Millisecond)
-		}
-		_ = cmd.Process.Signal(syscall.SIGINT)
-	}()
-	stdout, stderr, status := run(t, cmd)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for taken.Load() < 5000 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the status says it
+	stdout, stderr, status := out.String(), errs.String(), cmd.ProcessState.ExitCode()
 	var sent int64
 	text := strings.ReplaceAll(stderr, ",", "")
 	if _, err := fmt.Sscanf(text, "sent %d events of the file", &sent); err != nil || status != exitInterrupted {

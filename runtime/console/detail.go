@@ -182,10 +182,13 @@ func (s *Service) childOf(ctx context.Context, d *RunDetail, step *Step, functio
 		return s.store.Child(ctx, d.Function, d.ID, step.Name)
 	}
 	end := step.Start.Add(time.Duration(step.Millis)*time.Millisecond - time.Second)
-	child, err := s.store.SearchEnded(ctx, []string{function}, strconv.FormatInt(max(0, end.UnixMilli()), 10), searchChild, func(text string) bool {
-		id := idIn(text)
-		at, ok := event.IDTime(id)
-		return ok && event.DerivedID(at, function, d.ID, step.Name) == id
+	child, err := s.store.SearchEnded(ctx, &store.HistorySearch{
+		Functions: []string{function}, From: strconv.FormatInt(max(0, end.UnixMilli()), 10), Most: searchChild,
+		Fits: func(text string) bool {
+			id := idIn(text)
+			at, ok := event.IDTime(id)
+			return ok && event.DerivedID(at, function, d.ID, step.Name) == id
+		},
 	})
 	if child == nil || err != nil {
 		return "", err

@@ -78,6 +78,9 @@ func (s *Service) known(ctx context.Context, functions []*installed, id string) 
 		if open, err = s.store.Unended(ctx, holder, id); err != nil {
 			return nil, err
 		}
+		if open != nil && open.Status == store.Waiting {
+			return open, nil // it is parked: no zombie left this journal
+		}
 	}
 	ended, err := s.store.FindEnded(ctx, names, id)
 	if ended != nil || err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// many ends n runs in the history, evenly of ten functions; one in a hundred
+// many ends n runs in the history, evenly of ten functions; one in fifty
 // fails.
 func many(t testing.TB, r *rig, n int) {
 	t.Helper()
@@ -50,7 +50,7 @@ func endAll(t testing.TB, r *rig, function string, n int) {
 		wg.Go(func() {
 			for i := range part {
 				fill := func(rec *store.Record) { rec.Steps = []store.RecordStep{step("validate"), step("write"), step("tell")} }
-				if event.EntryTime(part[i].ID).UnixMilli()%100 == 0 {
+				if i%50 == 7 {
 					fill = fail("connection refused by the mail server of example.com")
 				}
 				end(t, c, function, &part[i], fill)
@@ -91,15 +91,18 @@ func measure(t testing.TB, s *console.Service, q console.RunQuery, n int) []time
 }
 
 // TestManyRunsStayFast is the promise of the list: with 10,000 runs in the
-// history a page takes less than 50 ms in 99 of 100 cases. The bound is looser
-// where other programs share the machine.
+// history a page takes less than 50 ms in 99 of 100 cases.
 func TestManyRunsStayFast(t *testing.T) {
 	r := newRig(t)
 	many(t, r, 10_000)
-	const n, bound = 100, 50 * time.Millisecond
+	const n = 100
+	bound := 50 * time.Millisecond
+	if underRace {
+		bound *= 5 // the detector takes that much
+	}
 	for name, q := range pages {
 		best := time.Hour
-		for range 3 { // a pause of the machine is not ours
+		for range 5 { // a pause of the machine is not ours
 			took := measure(t, r.service, q, n)
 			best = min(best, took[n*99/100])
 			if best < bound {

@@ -161,7 +161,7 @@ func (s *Site) fail(r *request, err error) {
 		return // nobody waits for the answer
 	}
 	status := console.StatusOf(err)
-	t := trouble{Status: status, Text: err.Error(), Back: "/", BackTo: "To the overview"}
+	t := trouble{Status: status, Text: upper(err.Error()), Back: "/", BackTo: "To the overview"}
 	switch status {
 	case http.StatusNotFound:
 		t.Title = "Not here"

@@ -10,7 +10,7 @@ import (
 // drawn shorter than it is.
 const mostIdle = 55
 
-// widthOfIdle is what waiting gets when it is drawn shorter.
+// widthOfIdle is what waiting gets at least when it is drawn shorter, in percent.
 const widthOfIdle = 42
 
 // axis maps times to percent. It is linear in pieces: where something works,
@@ -39,30 +39,77 @@ func newAxis(start, end time.Time, rows []Row) *axis {
 			idle += float64(p.length())
 		}
 	}
-	if idle == total || idle/total*100 <= mostIdle {
+	if idle/total*100 <= mostIdle {
 		a.place(func(p piece) float64 { return float64(p.length()) / total * 100 })
 		return a
 	}
 	// Each wait by the logarithm of its length: three days are longer than an
 	// hour, and an hour can still be seen beside them.
+	a.split(start, rows)
 	var logs float64
 	for _, p := range a.pieces {
 		if p.idle {
 			logs += weight(p)
 		}
 	}
-	scale := (100 - widthOfIdle) / (total - idle) // of what works
+	busy := roomOfBusy(total - idle)
+	room, scale := 100-busy, 0.0
+	if busy > 0 {
+		scale = busy / (total - idle)
+	}
 	a.place(func(p piece) float64 {
 		if p.idle {
-			return weight(p) / logs * widthOfIdle
+			return weight(p) / logs * room
 		}
 		return float64(p.length()) * scale
 	})
+	a.mark(scale)
+	return a
+}
+
+// roomOfBusy is the room for what works between the waits, in percent: less for
+// a few milliseconds than for a second, from which on it gets all there is.
+func roomOfBusy(nanoseconds float64) float64 {
+	const most, full = 100 - widthOfIdle, float64(time.Second / time.Millisecond)
+	return most * min(1, math.Log2(1+nanoseconds/float64(time.Millisecond))/math.Log2(1+full))
+}
+
+// mark says which pieces are drawn much shorter than those with the finest
+// scale, in percent per nanosecond: that of what works, or else of the shortest
+// wait.
+func (a *axis) mark(finest float64) {
+	if finest == 0 {
+		for _, p := range a.pieces {
+			finest = max(finest, p.width/float64(p.length()))
+		}
+	}
 	for i := range a.pieces {
 		p := &a.pieces[i]
-		p.short = p.idle && float64(p.length())*scale > 1.5*p.width
+		p.short = p.idle && float64(p.length())*finest > 2.5*p.width
 	}
-	return a
+}
+
+// split cuts the pieces in which everything waits where a wait begins or ends:
+// each has a length of its own.
+func (a *axis) split(start time.Time, rows []Row) {
+	var at []time.Duration
+	for i := range rows {
+		for _, s := range rows[i].Segments {
+			at = append(at, s.Start.Sub(start), s.End.Sub(start))
+		}
+	}
+	slices.Sort(at)
+	var all []piece
+	for _, p := range a.pieces {
+		for _, d := range at {
+			if p.idle && d > p.from && d < p.to {
+				all = append(all, piece{from: p.from, to: d, idle: true})
+				p.from = d
+			}
+		}
+		all = append(all, p)
+	}
+	a.pieces = all
 }
 
 func weight(p piece) float64 { return math.Log2(2 + float64(p.length())/float64(10*time.Millisecond)) }
@@ -92,8 +139,8 @@ func cut(start time.Time, length time.Duration, rows []Row) []piece {
 	var at time.Duration
 	for _, b := range busy {
 		b.to = min(b.to, length)
-		if b.to <= at {
-			continue
+		if b.to <= at || b.to <= b.from {
+			continue // it has no length of its own
 		}
 		if b.from > at {
 			all = append(all, piece{from: at, to: b.from, idle: true})
@@ -119,13 +166,21 @@ func (a *axis) at(t time.Time) float64 {
 	return 100
 }
 
-// gaps are the pieces that are drawn shorter than they are.
+// gaps are the stretches that are drawn shorter than they are.
 func (a *axis) gaps() []Gap {
 	var all []Gap
-	for _, p := range a.pieces {
-		if p.short {
+	after := -1 // the piece behind the last gap
+	for i, p := range a.pieces {
+		switch {
+		case !p.short:
+			continue
+		case after == i:
+			last := &all[len(all)-1]
+			last.Width, last.Duration = last.Width+p.width, last.Duration+p.length()
+		default:
 			all = append(all, Gap{X: p.x, Width: p.width, Duration: p.length()})
 		}
+		after = i + 1
 	}
 	return all
 }
@@ -139,7 +194,7 @@ func (a *axis) ticks() []Tick {
 	}
 	step := roundStep(length / 5)
 	ticks := []Tick{{0, 0}}
-	for at := step; at < length-step/3; at += step {
+	for at := step; at < length-step/2; at += step {
 		ticks = append(ticks, Tick{a.at(a.start.Add(at)), at})
 	}
 	return append(ticks, Tick{100, length})

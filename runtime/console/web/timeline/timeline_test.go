@@ -153,6 +153,23 @@ func TestLongWaits(t *testing.T) {
 	checkPlaces(t, l)
 }
 
+// TestNothingButWaits has steps of no time before a sleep that goes on: they are
+// apart all the same.
+func TestNothingButWaits(t *testing.T) {
+	const ms = time.Millisecond
+	sleep := step("sleep", console.KindSleep, "waiting", 20*ms, 0)
+	sleep.Until = at(72 * time.Hour)
+	l := Build(&console.RunDetail{Record: store.Record{Status: store.Waiting, StartedAt: zero}, Steps: []console.Step{
+		step("a", console.KindHandler, "ok", 2*ms, 0), step("b", console.KindInvoke, "ok", 4*ms, 12*ms), sleep}}, zero.Add(time.Minute))
+	if b, s := l.Rows[1].Segments[0], l.Rows[2].Segments[0]; b.X < 1 || b.Width < 2 || s.X < 5 || s.Width < 10 {
+		t.Errorf("b is at %.1f, %.1f wide, the sleep at %.1f, %.1f wide until now", b.X, b.Width, s.X, s.Width)
+	}
+	if len(l.Gaps) != 1 {
+		t.Errorf("gaps %+v", l.Gaps)
+	}
+	checkPlaces(t, l)
+}
+
 // TestEvenTime has little waiting: nothing is drawn shorter than it is.
 func TestEvenTime(t *testing.T) {
 	run := &console.RunDetail{Record: store.Record{Status: store.Succeeded, StartedAt: zero, EndedAt: at(10 * time.Second)}, Steps: []console.Step{
