@@ -41,7 +41,8 @@ type Options struct {
 	Strict bool
 	// Authenticator knows who may send. Nil: Anyone.
 	Authenticator Authenticator
-	// Dev answers GET /dev, by which Inngest clients find a dev server.
+	// Dev answers GET /dev, by which Inngest clients find a dev server, and says
+	// nothing of settings of Redis that are no good for production.
 	Dev bool
 	// MaxBodyBytes bounds the body of a request: 16 MiB by default.
 	MaxBodyBytes int64
@@ -139,7 +140,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.limits = limits{backend: o.Backend, timeout: o.PublishTimeout}
 	g.publisher = publisher{backend: o.Backend, timeout: o.PublishTimeout, metrics: o.Metrics}
-	g.pressure = pressure{backend: o.Backend, threshold: o.MemoryThreshold, log: o.Logger}
+	g.pressure = pressure{backend: o.Backend, threshold: o.MemoryThreshold, log: o.Logger, quiet: o.Dev}
 	return g, nil
 }
 

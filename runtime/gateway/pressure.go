@@ -27,6 +27,7 @@ type pressure struct {
 	backend   Backend
 	threshold float64
 	log       *slog.Logger
+	quiet     bool // says nothing of the settings of Redis
 
 	state  atomic.Pointer[Refusal] // nil: all is well
 	full   atomic.Bool
@@ -108,7 +109,7 @@ func (p *pressure) set(next *Refusal) {
 
 // warn says something about the settings of Redis once.
 func (p *pressure) warn(text string, args ...any) {
-	if p.warned != text {
+	if !p.quiet && p.warned != text {
 		p.warned = text
 		p.log.Warn(text, args...)
 	}
