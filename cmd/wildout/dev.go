@@ -137,7 +137,7 @@ func banner(w io.Writer, a dev.About) {
 	t := term.Table{Indent: "  "}
 	row := func(name, value string) { t.Row(term.Cell{Text: name, Paint: style.Dim}, term.Cell{Text: value}) }
 	row("send events", "POST "+a.URL+"/e/dev")
-	row("see runs", a.URL+"/v1/runs")
+	row("console", a.URL+"/")
 	row("see mails", a.Mail)
 	row("redis", a.Redis)
 	row("database", a.Database)
