@@ -63,7 +63,7 @@ func newAxis(start, end time.Time, rows []Row) *axis {
 		}
 		return float64(p.length()) * scale
 	})
-	a.mark(scale)
+	a.mark(scale, total)
 	return a
 }
 
@@ -76,8 +76,8 @@ func roomOfBusy(nanoseconds float64) float64 {
 
 // mark says which pieces are drawn much shorter than those with the finest
 // scale, in percent per nanosecond: that of what works, or else of the shortest
-// wait.
-func (a *axis) mark(finest float64) {
+// wait. A moment between two steps is no gap, whatever its scale.
+func (a *axis) mark(finest, total float64) {
 	if finest == 0 {
 		for _, p := range a.pieces {
 			finest = max(finest, p.width/float64(p.length()))
@@ -85,7 +85,8 @@ func (a *axis) mark(finest float64) {
 	}
 	for i := range a.pieces {
 		p := &a.pieces[i]
-		p.short = p.idle && float64(p.length())*finest > 2.5*p.width
+		length := float64(p.length())
+		p.short = p.idle && length*finest > 2.5*p.width && length > total/1000
 	}
 }
 
