@@ -165,7 +165,7 @@ func (c *cluster) secrets(t *testing.T) map[string]string {
 // left are the objects of the namespace that a release has left behind.
 func (c *cluster) left(t *testing.T) string {
 	t.Helper()
-	out, err := exec.Command(c.kubectl, "get", "all,secrets,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,ingresses,clusterroles,clusterrolebindings",
+	out, err := exec.Command(c.kubectl, "get", "all,secrets,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,ingresses,leases,clusterroles,clusterrolebindings",
 		"--namespace", namespace, "--selector", "app.kubernetes.io/part-of=wildout", "--output", "name",
 		"--server", c.URL, "--certificate-authority", c.CAFile, "--token", c.Token, "--kubeconfig", os.DevNull, "--cache-dir", t.TempDir()).CombinedOutput()
 	if err != nil {
