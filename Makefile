@@ -84,6 +84,10 @@ endef
 bench: ## Measure against peers (hack/bench/README.md says how to read it).
 	cd hack/bench && go run .
 
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of outside bytes, FUZZTIME=10m each; keeps a corpus.
+	./hack/fuzz.sh
+
 .PHONY: load
 load: $(BIN)/wildout ## Measure the gateway with wrk, beside a bare handler.
 	./hack/services.sh wrk
