@@ -206,7 +206,7 @@ func TestActs(t *testing.T) {
 	if err != nil || replay == id {
 		t.Errorf("the replay is %q (%v)", replay, err)
 	}
-	if run, err := r.client.Run(t.Context(), replay); err != nil || run.Status != console.Queued {
+	if run, err := r.client.Run(t.Context(), replay); err != nil || run.Status != console.Queued || run.ReplayOf != id {
 		t.Errorf("it is %+v (%v)", run, err)
 	}
 	e := r.read(t, "greet", 1)[0]

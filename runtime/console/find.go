@@ -41,6 +41,9 @@ func (s *Service) findIn(ctx context.Context, function, id string) (*store.Recor
 	if open != nil && run.EventID == "" {
 		run.EventID, run.EventType = open.EventID, open.EventType
 	}
+	if open != nil && run.ReplayOf == "" {
+		run.ReplayOf = open.ReplayOf
+	}
 	return run, nil
 }
 

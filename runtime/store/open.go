@@ -38,6 +38,8 @@ type OpenRun struct {
 	Entry string
 	// EventType and EventID are empty where only the journal knows them.
 	EventType, EventID string
+	// ReplayOf is the run whose event this one was started with again.
+	ReplayOf string
 }
 
 // OpenQuery says which open runs to look for.
@@ -242,7 +244,7 @@ func (o *openReader) run(read *openRead, e *Peeked) (OpenRun, bool) {
 			run.At = at
 		}
 	} else {
-		run.ID = e.Field("start")
+		run.ID, run.ReplayOf = e.Field("start"), e.Field("replay")
 	}
 	asked := run.Status == Running || run.Status == Waiting && o.q.Waiting || run.Status == Queued && o.q.Queued
 	return run, run.ID != "" && asked
@@ -266,7 +268,7 @@ func (s *Store) Briefs(ctx context.Context, runs []OpenRun) ([]Record, error) {
 	for i := range runs {
 		o := &runs[i]
 		r := &all[i]
-		*r = Record{ID: o.ID, Function: o.Function, Status: o.Status, EventID: o.EventID, EventType: o.EventType, StartedAt: o.At}
+		*r = Record{ID: o.ID, Function: o.Function, Status: o.Status, EventID: o.EventID, EventType: o.EventType, StartedAt: o.At, ReplayOf: o.ReplayOf}
 		if o.Status == Waiting {
 			r.WaitsFor = o.Due
 		}
