@@ -222,13 +222,13 @@ const maxMissing = 20
 func (l *lookout) missing(ctx context.Context) error {
 	asked := 0
 	for id, t := range l.tracked {
-		if l.lastLook.Sub(t.seen) < patience {
+		switch {
+		case l.lastLook.Sub(t.seen) < patience:
 			continue
-		}
-		if t.Status != Queued || asked == maxMissing {
-			if t.Status != Queued {
-				delete(l.tracked, id)
-			}
+		case t.Status == store.Waiting || t.EventID == "":
+			delete(l.tracked, id)
+			continue
+		case asked == maxMissing:
 			continue
 		}
 		asked++
@@ -239,9 +239,16 @@ func (l *lookout) missing(ctx context.Context) error {
 			continue
 		}
 		for i := range detail.Runs {
-			if r := &detail.Runs[i]; r.ID == id && r.Status == Filtered {
-				delete(l.tracked, id)
+			r := &detail.Runs[i]
+			if r.ID != id {
+				continue
+			}
+			// A runner may have had the event for a moment: Running, not Queued.
+			if r.Status == Filtered {
 				l.tell(r)
+			}
+			if r.Status == Filtered || t.Status != Queued {
+				delete(l.tracked, id)
 			}
 		}
 	}

@@ -65,17 +65,23 @@ try {
   });
 
   await step('an event is sent, and what it started is shown', async () => {
-    await page.goto('/send?type=user/registered');
-    await fill(page, { userId: 'walker', email: 'walker@example.com' });
-    await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.getByText('The event is stored').waitFor();
-    await page.getByRole('row').filter({ hasText: 'send-welcome-email' }).getByText('Succeeded').waitFor();
+    // The workflow invokes the function too: who comes second starts no run.
+    for (let n = 0, status; status !== 'Succeeded'; n++) {
+      assert.ok(n < 10, `the function's run is ${status} each time`);
+      await page.goto('/send?type=user/registered');
+      await fill(page, { userId: `walker-${n}`, email: 'walker@example.com' });
+      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByText('The event is stored').waitFor();
+      const ended = page.getByRole('row').filter({ hasText: 'send-welcome-email' }).getByText(/^(Succeeded|Filtered)$/);
+      await ended.waitFor();
+      status = await ended.textContent();
+    }
     await page.getByRole('row').filter({ hasText: 'user-registration-workflow' }).getByText('Waiting').waitFor();
     pages.event = new URL(page.url()).pathname + '?type=user/registered';
   });
 
   await step('the runs appear in the list by themselves', async () => {
-    const row = list.locator('#run-rows tr').filter({ hasText: 'user-registration-workflow' });
+    const row = list.locator('#run-rows tr').filter({ hasText: 'user-registration-workflow' }).first();
     await row.getByText('Waiting').waitFor();
     assert.equal(await list.evaluate(() => performance.getEntriesByType('navigation').length + performance.getEntriesByType('resource').filter((r) => r.name.endsWith('/runs')).length), 1);
   });
