@@ -122,8 +122,14 @@ func TestDemo(t *testing.T) {
 	for i := range page.Runs {
 		counts[page.Runs[i].Function+" "+string(page.Runs[i].Status)]++
 	}
+	// The event and the workflow start the same mail. If the event's run is
+	// first the other follows it; if it is second it does not begin.
+	const welcome = "send-welcome-email succeeded"
+	if n := counts[welcome]; n != 1 && n != 2 {
+		t.Errorf("runs: %d × %s, want 1 or 2", n, welcome)
+	}
+	delete(counts, welcome)
 	want := map[string]int{
-		"send-welcome-email succeeded":       2, // one follows the other
 		"user-registration-workflow waiting": 1,
 		"process-new-event succeeded":        1,
 		"event-creation-workflow succeeded":  1,
