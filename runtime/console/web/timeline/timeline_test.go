@@ -164,7 +164,7 @@ func TestNothingButWaits(t *testing.T) {
 	if b, s := l.Rows[1].Segments[0], l.Rows[2].Segments[0]; b.X < 1 || b.Width < 2 || s.X < 5 || s.Width < 10 {
 		t.Errorf("b is at %.1f, %.1f wide, the sleep at %.1f, %.1f wide until now", b.X, b.Width, s.X, s.Width)
 	}
-	if len(l.Gaps) != 1 {
+	if n := len(l.Gaps); n == 0 || l.Gaps[n-1].Duration < 71*time.Hour {
 		t.Errorf("gaps %+v", l.Gaps)
 	}
 	checkPlaces(t, l)
