@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -164,23 +166,43 @@ func judgeSecret(name types.NamespacedName, object *corev1.Secret, err error) (S
 	case err != nil:
 		return Secret{}, store.Options{}
 	}
-	url := strings.TrimSpace(string(object.Data[KeyURL]))
-	if url == "" {
+	address := strings.TrimSpace(string(object.Data[KeyURL]))
+	if address == "" {
 		return Secret{Problem: Invalid, Detail: fmt.Sprintf("it has no key %q", KeyURL)}, store.Options{}
 	}
-	options := store.Options{URL: url, Namespace: name.Namespace, CA: object.Data[KeyCA]}
+	options := store.Options{URL: seenFromAfar(address, name.Namespace), Namespace: name.Namespace, CA: object.Data[KeyCA]}
 	if err := options.Validate(); err != nil {
 		return Secret{Problem: Invalid, Detail: err.Error()}, store.Options{}
 	}
 	// The id of the Secret is the salt: the hash, which anybody may see, says
 	// nothing about a password that is easy to guess.
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\x00%s\x00%s", object.UID, url, object.Data[KeyCA])
+	fmt.Fprintf(sum, "%s\x00%s\x00%s", object.UID, address, object.Data[KeyCA])
 	hash := hex.EncodeToString(sum.Sum(nil))[:10]
 	if len(object.Data[KeyCA]) > 0 {
 		hash += withCA
 	}
 	return Secret{Problem: Fine, Hash: hash}, options
+}
+
+// seenFromAfar is a URL as the operator has to read it: a host of one label is
+// a Service of the Secret's namespace, as the runners see it, and not one of
+// the operator's.
+func seenFromAfar(text, namespace string) string {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return text // whoever opens it says what is wrong
+	}
+	host := parsed.Hostname()
+	if host == "" || host == "localhost" || strings.ContainsAny(host, ".:") {
+		return text
+	}
+	service := host + "." + namespace + ".svc"
+	if port := parsed.Port(); port != "" {
+		service = net.JoinHostPort(service, port)
+	}
+	parsed.Host = service
+	return parsed.String()
 }
 
 const withCA = "-ca"
