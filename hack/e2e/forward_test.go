@@ -87,15 +87,20 @@ func forwardOnce(until context.Context, namespace string, labels client.Matching
 	return f.ForwardPorts()
 }
 
+// readyPod prefers pods on the node that no spec stops.
 func readyPod(until context.Context, namespace string, labels client.MatchingLabels) (*corev1.Pod, error) {
 	var pods corev1.PodList
 	if err := kube.List(until, &pods, client.InNamespace(namespace), labels); err != nil {
 		return nil, err
 	}
+	var found *corev1.Pod
 	for i := range pods.Items {
-		if ready(&pods.Items[i]) {
-			return &pods.Items[i], nil
+		if pod := &pods.Items[i]; ready(pod) && (found == nil || pod.Spec.NodeName < found.Spec.NodeName) {
+			found = pod
 		}
+	}
+	if found != nil {
+		return found, nil
 	}
 	return nil, fmt.Errorf("none of %d pods is ready", len(pods.Items))
 }

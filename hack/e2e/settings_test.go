@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -56,5 +55,5 @@ func (s *settings) helmImages() []string {
 
 // image is the image of a program.
 func (s *settings) image(program string) string {
-	return strings.Join([]string{s.prefix + "/" + program, s.tag}, ":")
+	return s.prefix + "/" + program + ":" + s.tag
 }

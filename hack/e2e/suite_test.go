@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,6 +56,7 @@ var _ = BeforeSuite(func() {
 	config.QPS, config.Burst = 100, 200
 	scheme, err := controllers.NewScheme()
 	Expect(err).NotTo(HaveOccurred())
+	Expect(apiextensionsv1.AddToScheme(scheme)).To(Succeed())
 	kube, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	archive = GinkgoT().TempDir()
@@ -120,7 +122,7 @@ func helm(args ...string) string {
 // chart are the arguments of an installation or an upgrade.
 func chart(more ...string) []string {
 	args := []string{release, "charts/wildout", "--values", "charts/wildout/values-dev.yaml", "--wait", "--timeout", "3m",
-		"--set", "redis.embedded.persistence.enabled=true", "--set", "manager.replicas=2", "--set", "manager.logLevel=info"}
+		"--set", "redis.embedded.persistence.enabled=true", "--set", "manager.replicas=2", "--set", "gateway.replicas=2", "--set", "manager.logLevel=info"}
 	return append(append(args, set.helmImages()...), more...)
 }
 
