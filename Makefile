@@ -43,12 +43,14 @@ test: services envtest $(CHART_TOOLS) ## Vet and test, against real Redis, Postg
 	KUBEBUILDER_ASSETS=$$(./hack/envtest.sh) && export KUBEBUILDER_ASSETS && go test -timeout 20m ./...
 	cd hack/bench && go test -timeout 5m ./...
 	cd hack/images && go test -timeout 5m ./...
+	cd hack/e2e && go vet ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters over all our code.
 	$(GOLANGCI_LINT) run
 	$(if $(wildcard hack/bench/go.mod),cd hack/bench && $(GOLANGCI_LINT) run)
 	cd hack/images && $(GOLANGCI_LINT) run
+	cd hack/e2e && $(GOLANGCI_LINT) run
 
 ##@ Before a commit
 
@@ -83,6 +85,10 @@ endef
 .PHONY: bench
 bench: ## Measure against peers (hack/bench/README.md says how to read it).
 	cd hack/bench && go run .
+
+.PHONY: e2e
+e2e: services $(BIN)/helm4 ## Install on the cluster of the kubeconfig, and see what is promised hold.
+	cd hack/e2e && go test -timeout 2h -count 1 -v . -args --ginkgo.v $(E2E_ARGS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes, FUZZTIME=10m each; keeps a corpus.

@@ -34,8 +34,9 @@ type functions struct {
 	status  *statusWriter
 	events  recorder
 
-	mu    sync.Mutex
-	plans map[types.UID]compiled
+	mu     sync.Mutex
+	plans  map[types.UID]compiled
+	scales map[types.UID]*scale
 }
 
 // compiled is the plan of one generation of a function: compiling is the most
@@ -71,6 +72,7 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	again := r.scale(&f, facts, snapshot, objects)
 	var trouble error
 	if objects != nil {
 		trouble = r.apply(ctx, &f, objects, snapshot, facts)
@@ -89,7 +91,17 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if !facts.View.Asked { // it is told of the answer; to look again costs nothing
 		wait = r.options.SecretInterval
 	}
-	return ctrl.Result{RequeueAfter: wait}, nil
+	return ctrl.Result{RequeueAfter: soonest(wait, again, health.Again(facts), r.leftFor(&f, facts))}, nil
+}
+
+// soonest is the shortest wait of those that there are.
+func soonest(waits ...time.Duration) (first time.Duration) {
+	for _, wait := range waits {
+		if wait > 0 && (first == 0 || wait < first) {
+			first = wait
+		}
+	}
+	return first
 }
 
 // retriable reports whether to try again helps: what the API server finds
@@ -103,14 +115,14 @@ func retriable(err error) bool {
 // facts are what is known before anything is applied.
 func (r *functions) facts(f *v1alpha1.WildoutFunction, snapshot *observe.Snapshot) *health.Facts {
 	facts := &health.Facts{Function: f, Undeclared: snapshot.Undeclared, Secret: r.secretName(f.Spec.Redis),
-		Deployment: snapshot.Deployment, Pods: snapshot.Pods, Replicas: replicas(f), Now: time.Now()}
+		Deployment: snapshot.Deployment, Pods: snapshot.Pods, Now: time.Now()}
 	if d := facts.Deployment; d != nil && !metav1.IsControlledBy(d, f) {
 		facts.Deployment = nil
 	}
-	_, facts.SpecErr = r.compile(f)
-	name := client.ObjectKeyFromObject(f)
-	facts.View = r.poller.Follow(survey.Function{Name: name, Secret: facts.Secret, Types: observe.Reads(&f.Spec),
-		Settled: facts.SpecErr == nil && r.settled(f, snapshot)})
+	p, err := r.compile(f)
+	facts.SpecErr = err
+	facts.View = r.poller.Follow(survey.Function{Name: client.ObjectKeyFromObject(f), Secret: facts.Secret, Types: observe.Reads(&f.Spec),
+		Settled: err == nil && r.settled(f, snapshot), Scaled: isScaled(f), Schedules: schedules(f, p)})
 	return facts
 }
 
@@ -119,17 +131,6 @@ func (r *functions) secretName(redis *v1alpha1.Redis) string {
 		return redis.SecretName
 	}
 	return r.options.RedisSecret
-}
-
-// replicas is how many runners there shall be.
-func replicas(f *v1alpha1.WildoutFunction) int32 {
-	switch {
-	case f.Spec.Suspend: // at once: a runner that ends reads nothing more, and hands back what it has
-		return 0
-	case f.Spec.Runner == nil || f.Spec.Runner.Replicas == nil:
-		return 1
-	}
-	return *f.Spec.Runner.Replicas
 }
 
 func (r *functions) compile(f *v1alpha1.WildoutFunction) (*plan.Plan, error) {
@@ -176,7 +177,7 @@ func (r *functions) build(f *v1alpha1.WildoutFunction, facts *health.Facts, snap
 	if hash == "" {
 		return nil, nil
 	}
-	objects, err := desired.Children(desired.Input{Function: f, Plan: p, Replicas: facts.Replicas,
+	objects, err := desired.Children(desired.Input{Function: f, Plan: p,
 		Secret: facts.Secret, SecretHash: hash, Image: r.options.RunnerImage})
 	if fault, ok := err.(*desired.FieldError); ok { //nolint:errorlint // Children returns the value itself
 		facts.SpecErr = fault
@@ -192,6 +193,9 @@ func (r *functions) apply(ctx context.Context, f *v1alpha1.WildoutFunction, obje
 		if err != nil {
 			return err
 		}
+		if o.GetKind() == "Deployment" && r.contested(f, facts, o, snapshot.Deployment) {
+			continue
+		}
 		now, generation, err := r.applier.apply(ctx, f.UID, o, observed(snapshot, o))
 		if err != nil {
 			return err
@@ -204,6 +208,7 @@ func (r *functions) apply(ctx context.Context, f *v1alpha1.WildoutFunction, obje
 			if facts.Deployment, err = asDeployment(now); err != nil {
 				return err
 			}
+			r.scaled(f, facts, snapshot.Deployment, objects)
 		}
 	}
 	return nil
@@ -323,4 +328,5 @@ func (r *functions) forget(uid types.UID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.plans, uid)
+	delete(r.scales, uid)
 }

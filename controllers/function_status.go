@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/desired"
@@ -18,13 +19,30 @@ func (r *functions) report(ctx context.Context, f *v1alpha1.WildoutFunction, fac
 	if objects != nil {
 		p, _ := r.compile(f) // it was compiled, or there were no objects
 		status.Version, status.Image = p.Hash, objects.Image
+		status.RolledOut = rolledOut(f.Status.RolledOut, status.Conditions, facts, objects.Rollout)
 	}
 	words := !sameWords(&f.Status, status)
 	wait, err = r.status.write(ctx, f, "WildoutFunction", &f.Status, status, words)
 	if err == nil && words {
 		r.events.transitions(f, f.Status.Conditions, status.Conditions)
 	}
+	if status.RolledOut != f.Status.RolledOut { // what follows is decided once the cache has it
+		wait = soonest(wait, time.Second)
+	}
 	return wait, err
+}
+
+// rolledOut is the rollout that runners have shown to work.
+func rolledOut(was string, conditions []metav1.Condition, facts *health.Facts, rollout desired.Rollout) string {
+	runners := find(conditions, v1alpha1.ConditionRunnersAvailable)
+	switch {
+	case facts.Replicas > 0 && runners.Status == metav1.ConditionTrue && runners.Reason == v1alpha1.ReasonRunnersAvailable,
+		facts.Replicas == 0 && rollout.SamePods(was): // there is none to be replaced for another Secret
+		return rollout.String()
+	case was != rollout.String():
+		return "" // under way
+	}
+	return was
 }
 
 // newStatus is the status that the facts make. What is not known stays as it was.
@@ -33,6 +51,7 @@ func (r *functions) newStatus(f *v1alpha1.WildoutFunction, facts *health.Facts) 
 	s.ObservedGeneration = f.Generation
 	s.Conditions = health.Merge(f.Status.Conditions, health.Conditions(facts), metav1.NewTime(facts.Now))
 	s.Triggers = triggers(&f.Spec)
+	s.Selector = labels.SelectorFromSet(desired.Selector(f.Name)).String()
 	s.Replicas = 0
 	if facts.Deployment != nil {
 		s.Replicas = facts.Deployment.Status.Replicas
@@ -87,7 +106,8 @@ func triggers(spec *v1alpha1.WildoutFunctionSpec) string {
 
 // sameWords reports whether two statuses differ in numbers alone.
 func sameWords(a, b *v1alpha1.WildoutFunctionStatus) bool {
-	if a.ObservedGeneration != b.ObservedGeneration || a.Triggers != b.Triggers || a.Version != b.Version || a.Image != b.Image || a.Replicas != b.Replicas {
+	if a.ObservedGeneration != b.ObservedGeneration || a.Triggers != b.Triggers || a.Version != b.Version || a.Image != b.Image || a.Replicas != b.Replicas ||
+		a.Selector != b.Selector || a.RolledOut != b.RolledOut {
 		return false
 	}
 	return sameConditions(a.Conditions, b.Conditions)

@@ -17,6 +17,9 @@ type Options struct {
 	RedisSecret string
 	// PollInterval is the time between two looks at a Redis. Default: 5s.
 	PollInterval time.Duration
+	// WakeInterval is the time between two looks whether something has come for
+	// functions without runners. Default: 250ms.
+	WakeInterval time.Duration
 	// SecretInterval is the time between two looks at a Secret. Default: 10s.
 	SecretInterval time.Duration
 	// StatusInterval is how often at most the numbers of a status are written.
@@ -43,6 +46,7 @@ func (o *Options) Validate() error {
 		fallback time.Duration
 	}{
 		{"poll interval", &o.PollInterval, 5 * time.Second},
+		{"wake interval", &o.WakeInterval, 250 * time.Millisecond},
 		{"secret interval", &o.SecretInterval, 10 * time.Second},
 		{"status interval", &o.StatusInterval, 15 * time.Second},
 		{"deletion timeout", &o.DeletionTimeout, time.Minute},

@@ -87,6 +87,8 @@ const (
 	ReasonRunnersAvailable = "RunnersAvailable"
 	// ReasonScaledToZero: there are no runners, as wanted.
 	ReasonScaledToZero = "ScaledToZero"
+	// ReasonScalingUp: available, and more runners of the same kind start.
+	ReasonScalingUp = "ScalingUp"
 	// ReasonRollingOut: runners start, or are replaced by those of the
 	// current spec.
 	ReasonRollingOut = "RollingOut"

@@ -34,6 +34,8 @@ const (
 
 // Runner describes the pods that run a function. What is an object of
 // Kubernetes is written as in the spec of a pod, and checked by the operator.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.scaling)",message="scaling decides how many runners there are: for a fixed number, or one that kubectl scale, an HPA or KEDA sets, remove scaling and keep replicas",fieldPath=".replicas"
 type Runner struct {
 	// The image. Left out: the standard runner of this release.
 	// +optional
@@ -42,11 +44,17 @@ type Runner struct {
 	// +kubebuilder:validation:Pattern=`^[^\s]+$`
 	Image string `json:"image,omitempty"`
 
-	// How many runners there are. Left out: 1.
+	// How many runners there are. Left out: 1. This is what kubectl scale, an
+	// HPA and KEDA set; an HPA needs it to be there.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	Replicas *int32 `json:"replicas,omitempty"`
+
+	// The operator decides how many runners there are, by what there is to do.
+	// In place of replicas.
+	// +optional
+	Scaling *Scaling `json:"scaling,omitempty"`
 
 	// What a runner asks for and may use at most. Left out: 50m CPU and 64Mi
 	// memory, at most 256Mi.
@@ -67,6 +75,21 @@ type Runner struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	EnvFrom []Object `json:"envFrom,omitempty"`
+
+	// Volumes, such as Secrets and ConfigMaps that handlers read as files. Of the
+	// kinds that the restricted Pod Security Standard permits, and without
+	// tokens of ServiceAccounts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Volumes []Object `json:"volumes,omitempty"`
+
+	// Where the volumes are mounted: not over /etc/wildout, /etc/wildout-redis
+	// and /tmp, which the operator mounts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	VolumeMounts []Object `json:"volumeMounts,omitempty"`
 
 	// The ServiceAccount. Left out: one without any right, made for the
 	// function. No runner gets a token of it.
@@ -113,6 +136,40 @@ type Runner struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	ImagePullSecrets []SecretReference `json:"imagePullSecrets,omitempty"`
+}
+
+// Scaling bounds how many runners there are. The operator starts one for each
+// targetBacklog of what there is to do: events that no runner has read, runs
+// that runners have, and timers and cron ticks whose time has come.
+//
+// +kubebuilder:validation:XValidation:rule="self.min <= self.max",message="min must be at most max",fieldPath=".min"
+type Scaling struct {
+	// The fewest runners. With 0 there is none while there is nothing to do; an
+	// event, a timer or a cron tick starts one.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	Min int32 `json:"min"`
+
+	// The most runners.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Max int32 `json:"max"`
+
+	// How much one runner has to do before there is another one.
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	TargetBacklog int32 `json:"targetBacklog,omitempty"`
+
+	// Runners end only when fewer were enough for this long. More are started
+	// at once.
+	// +optional
+	// +kubebuilder:default="5m"
+	StabilizationWindow Duration `json:"stabilizationWindow,omitempty"`
 }
 
 // Resources are amounts by resource, such as cpu and memory.

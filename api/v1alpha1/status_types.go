@@ -36,6 +36,18 @@ type WildoutFunctionStatus struct {
 	// +optional
 	Replicas int32 `json:"replicas"`
 
+	// The labels of the runners, for an HPA.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Selector string `json:"selector,omitempty"`
+
+	// The runners that were last seen to work, all of them: a digest of their
+	// pods, and of the Secret of Redis. More of the same are no rollout, and may
+	// go down to zero.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	RolledOut string `json:"rolledOut,omitempty"`
+
 	// What there is to do: events that no runner has read, and waiting runs
 	// whose time has come.
 	// +optional

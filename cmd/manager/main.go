@@ -21,8 +21,18 @@ func main() {
 	}
 }
 
-// run runs the operator until ctx ends.
+// run runs the operator until ctx ends, or takes leave.
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == uninstallCommand {
+		config, err := ctrl.GetConfig()
+		if err != nil {
+			return fmt.Errorf("find the Kubernetes API server: %w", err)
+		}
+		if err := uninstall(ctx, config, args[1:], os.Stderr); !errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return nil
+	}
 	o, err := parse(args, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil

@@ -26,6 +26,8 @@ const leaseName = "wildout-operator"
 // What the manager itself may do, beside its controllers.
 //
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update;patch,namespace=wildout-system
+// The Event about a new leader is of the old kind (kubernetes/kubernetes#82846).
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch,namespace=wildout-system
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 

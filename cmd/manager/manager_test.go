@@ -54,7 +54,11 @@ func TestTwoManagers(t *testing.T) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
 	k := servicetest.StartKubernetes(t)
 	install(t, k, "../../config/crd")
-	first, second := startManager(t, k), startManager(t, k)
+	for _, o := range roles(t) {
+		bind(t, k, o, o.Metadata.Namespace)
+	}
+	token := account(t, k)
+	first, second := startManager(t, k, token), startManager(t, k, token)
 	holder := leader(t, k, "")
 	if got := status(t, first, "/metrics", ""); got != http.StatusUnauthorized {
 		t.Errorf("metrics without a token: %d, want 401", got)
@@ -62,9 +66,18 @@ func TestTwoManagers(t *testing.T) {
 	if got := status(t, first, "/metrics", k.Token); got != http.StatusOK {
 		t.Errorf("metrics for an administrator: %d", got)
 	}
+	// client-go makes an Event of it, of the old kind, in the background.
+	told := false
+	for end := time.Now().Add(10 * time.Second); !told && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		_, answer := k.Call(http.MethodGet, "/api/v1/namespaces/wildout-system/events", nil)
+		told = strings.Contains(string(answer), "became leader")
+	}
+	if !told {
+		t.Error("no Event says who leads: may the operator not make it?")
+	}
 	first.stop(t)
 	second.stop(t)
-	third := startManager(t, k)
+	third := startManager(t, k, token)
 	if leader(t, k, holder) == holder {
 		t.Error("nobody took over")
 	}
@@ -77,11 +90,11 @@ type running struct {
 	ended           chan error
 }
 
-func startManager(t *testing.T, k *servicetest.Kubernetes) *running {
+func startManager(t *testing.T, k *servicetest.Kubernetes, token string, args ...string) *running {
 	t.Helper()
 	r := &running{metrics: servicetest.FreePort(t), probes: servicetest.FreePort(t), ended: make(chan error, 1)}
-	o, err := parse([]string{"--runner-image=r", "--leader-election-namespace=wildout-system",
-		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", r.metrics), fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", r.probes)}, io.Discard)
+	o, err := parse(append([]string{"--runner-image=r", "--leader-election-namespace=wildout-system",
+		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", r.metrics), fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", r.probes)}, args...), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +102,7 @@ func startManager(t *testing.T, k *servicetest.Kubernetes) *running {
 	o.shareProcess = true
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(t.Context())
-	config := &rest.Config{Host: k.URL, BearerToken: k.Token, TLSClientConfig: rest.TLSClientConfig{CAFile: k.CAFile}}
+	config := &rest.Config{Host: k.URL, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAFile: k.CAFile}}
 	mgr, err := newManager(ctx, config, o, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -161,6 +174,63 @@ func leader(t *testing.T, k *servicetest.Kubernetes, other string) string {
 		}
 	}
 	return other
+}
+
+// role is one of config/rbac/role.yaml.
+type role struct {
+	Kind     string
+	Metadata struct{ Name, Namespace string }
+	Rules    []map[string]any
+}
+
+func roles(t *testing.T) (all []role) {
+	t.Helper()
+	text, err := os.ReadFile("../../config/rbac/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range strings.Split(string(text), "---\n")[1:] {
+		var r role
+		if err := yaml.Unmarshal([]byte(document), &r); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// bind gives a role to the operator: in a namespace, or everywhere.
+func bind(t *testing.T, k *servicetest.Kubernetes, r role, namespace string) {
+	t.Helper()
+	path, kind := "/apis/rbac.authorization.k8s.io/v1", "ClusterRole"
+	if namespace != "" {
+		path, kind = path+"/namespaces/"+namespace, "Role"
+	}
+	create(t, k, path+"/"+strings.ToLower(kind)+"s", map[string]any{"metadata": map[string]any{"name": r.Metadata.Name}, "rules": r.Rules})
+	create(t, k, path+"/"+strings.ToLower(kind)+"bindings", map[string]any{"metadata": map[string]any{"name": r.Metadata.Name},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": r.Metadata.Name},
+		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": "wildout-manager", "namespace": "wildout-system"}}})
+}
+
+func create(t *testing.T, k *servicetest.Kubernetes, path string, object any) (answer []byte) {
+	t.Helper()
+	code, answer := k.Call(http.MethodPost, path, object)
+	if code != http.StatusCreated {
+		t.Fatalf("create %s: %d %s", path, code, answer)
+	}
+	return answer
+}
+
+// account makes the operator's ServiceAccount, and returns a token of it.
+func account(t *testing.T, k *servicetest.Kubernetes) string {
+	t.Helper()
+	const path = "/api/v1/namespaces/wildout-system/serviceaccounts"
+	create(t, k, path, map[string]any{"metadata": map[string]any{"name": "wildout-manager"}})
+	var request struct{ Status struct{ Token string } }
+	if err := yaml.Unmarshal(create(t, k, path+"/wildout-manager/token", map[string]any{"spec": map[string]any{}}), &request); err != nil {
+		t.Fatal(err)
+	}
+	return request.Status.Token
 }
 
 // install creates the objects of a folder.

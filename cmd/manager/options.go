@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -44,9 +43,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.electLeader, "leader-elect", true, "only one of several managers acts")
 	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "namespace of the Lease; empty: the manager's own")
 	flags.DurationVar(&o.shutdown, "graceful-shutdown-timeout", 20*time.Second, "how long what is under way may go on at the end")
-	flags.Float64Var(&o.qps, "kube-api-qps", 50, "most requests per second to the API server, over a time")
+	flags.Float64Var(&o.qps, "kube-api-qps", 200, "most requests per second to the API server, over a time")
 	flags.IntVar(&o.Workers, "workers", 8, "functions that are reconciled at once")
 	flags.DurationVar(&o.PollInterval, "poll-interval", 5*time.Second, "time between two looks at a Redis")
+	flags.DurationVar(&o.WakeInterval, "wake-interval", 250*time.Millisecond, "time between two looks whether something has come for functions without runners")
 	flags.DurationVar(&o.SecretInterval, "secret-interval", 10*time.Second, "time between two looks at the Secret of a Redis")
 	flags.DurationVar(&o.StatusInterval, "status-interval", 15*time.Second, "how often at most the numbers of a status are written")
 	flags.DurationVar(&o.DeletionTimeout, "deletion-timeout", time.Minute, "how long a function that is deleted waits for its pods and for Redis")
@@ -57,9 +57,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: --help lists the settings", flags.Arg(0))
 	}
-	for name := range strings.FieldsFuncSeq(*namespaces, func(r rune) bool { return r == ',' || r == ' ' }) {
-		o.namespaces = append(o.namespaces, name)
-	}
+	o.namespaces = splitNames(*namespaces)
 	if err := o.level.UnmarshalText([]byte(*level)); err != nil {
 		return nil, fmt.Errorf("--log-level is %q, want debug, info, warn or error", *level)
 	}

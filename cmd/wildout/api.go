@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wildout/wildout/cmd/wildout/internal/cluster"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
 )
@@ -26,15 +27,21 @@ type apiFlags struct {
 	url, gateway     string
 	token, tokenFile string
 	caFile           string
+	cluster          cluster.Options
 	output           term.Format
+	cmd              *cobra.Command
+	// through is how the client reaches a cluster; nil: it does not.
+	through *cluster.Transport
 }
 
 func (a *apiFlags) add(cmd *cobra.Command) {
+	a.cmd = cmd
 	flags := cmd.Flags()
-	flags.StringVar(&a.url, "url", cmp.Or(os.Getenv("WILDOUT_URL"), defaultURL), "where wildout answers; or $WILDOUT_URL")
+	flags.StringVar(&a.url, "url", cmp.Or(os.Getenv("WILDOUT_URL"), defaultURL), "where wildout answers, if not in a cluster; or $WILDOUT_URL")
 	flags.StringVar(&a.token, "token", "", "bearer token; better $WILDOUT_TOKEN, which other users do not see")
 	flags.StringVar(&a.tokenFile, "token-file", os.Getenv("WILDOUT_TOKEN_FILE"), "file with the token; or $WILDOUT_TOKEN_FILE")
 	flags.StringVar(&a.caFile, "ca-file", os.Getenv("WILDOUT_CA_FILE"), "PEM file with the authorities to trust for https; or $WILDOUT_CA_FILE")
+	a.cluster.AddFlags(flags)
 	a.output = term.Text
 	flags.VarP(&a.output, "output", "o", "how to print: text, json, yaml, or name (ids only)")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(term.Formats, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
@@ -42,6 +49,17 @@ func (a *apiFlags) add(cmd *cobra.Command) {
 
 // client returns a client for what the flags say.
 func (a *apiFlags) client() (*console.Client, error) {
+	inCluster, err := a.inCluster()
+	if err != nil {
+		return nil, err
+	}
+	token, err := a.readToken()
+	if err != nil {
+		return nil, err
+	}
+	if inCluster {
+		a.url = ""
+	}
 	for _, address := range []string{a.url, a.gateway} {
 		if address == "" {
 			continue
@@ -50,15 +68,35 @@ func (a *apiFlags) client() (*console.Client, error) {
 			return nil, usagef("the URL %q cannot be used: it looks like http://127.0.0.1:8288", address)
 		}
 	}
-	token, err := a.readToken()
-	if err != nil {
-		return nil, err
-	}
 	transport, err := a.transport()
 	if err != nil {
 		return nil, err
 	}
+	if inCluster {
+		return a.clusterClient(token, transport)
+	}
 	return &console.Client{URL: a.url, Gateway: a.gateway, Token: token, HTTP: &http.Client{Transport: transport}}, nil
+}
+
+// inCluster reports whether the console and the gateway of a cluster are meant:
+// for `kubectl wildout`, and where a flag names a cluster or a namespace, unless
+// there is a URL.
+func (a *apiFlags) inCluster() (bool, error) {
+	given := a.cmd.Flags().Changed("url")
+	if given && a.cluster.Given() {
+		return false, usagef("--url is one place, --namespace, --context and --kubeconfig are another: not both")
+	}
+	return a.cluster.Given() || isPlugin(a.cmd) && !given && os.Getenv("WILDOUT_URL") == "", nil
+}
+
+// clusterClient returns a client whose requests go through the API server.
+func (a *apiFlags) clusterClient(token string, elsewhere http.RoundTripper) (*console.Client, error) {
+	c, err := cluster.Connect(a.cluster)
+	if err != nil {
+		return nil, err
+	}
+	a.through = c.NewTransport(token, elsewhere)
+	return &console.Client{URL: cluster.ConsoleURL, Gateway: cmp.Or(a.gateway, cluster.GatewayURL), HTTP: &http.Client{Transport: a.through}}, nil
 }
 
 func (a *apiFlags) readToken() (string, error) {

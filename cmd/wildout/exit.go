@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/wildout/wildout/cmd/wildout/internal/cluster"
 	"github.com/wildout/wildout/runtime/console"
 )
 
@@ -37,12 +38,26 @@ func exitStatus(err error) int {
 		return exitInterrupted
 	case errors.As(err, &wrong), isCobraUsage(err):
 		return exitUsage
-	case errors.As(err, &unreachable):
+	case cluster.KindOf(err) == cluster.Forbidden:
+		return exitRefused
+	case cluster.KindOf(err) == cluster.Missing:
+		return exitNo
+	case cluster.KindOf(err) == cluster.Unreachable, errors.As(err, &unreachable):
 		return exitUnreachable
 	case errors.As(err, &refused):
 		return refusedStatus(refused.Status)
 	}
 	return exitNo
+}
+
+// plain returns what is to be told of an error: what a cluster says needs none
+// of the words around it, which are about a URL.
+func plain(err error) error {
+	var said *cluster.Error
+	if errors.As(err, &said) {
+		return said
+	}
+	return err
 }
 
 func refusedStatus(status int) int {

@@ -26,7 +26,7 @@ func main() {
 	err := cmd.ExecuteContext(ctx)
 	stop()
 	if err != nil && !errors.Is(err, errShown) && !errors.Is(err, context.Canceled) {
-		term.StyleFor(os.Stderr).Wrap(os.Stderr, name+": "+err.Error())
+		term.StyleFor(os.Stderr).Wrap(os.Stderr, name+": "+plain(err).Error())
 	}
 	os.Exit(exitStatus(err))
 }
@@ -45,11 +45,12 @@ where it was, whatever crashed meanwhile.
     --data '{"userId":"u1","email":"u1@example.com"}'
   wildout runs list --status failed                what went wrong
   wildout runs watch                               see runs come and go
+  wildout describe function send-welcome-email     what is with a function in a cluster
   wildout validate -f config/functions             check manifests`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(devCommand(), gatewayCommand(), consoleCommand(), sendCommand(), runsCommand(), functionsCommand(), eventsCommand(), validateCommand(), migrateCommand(), versionCommand())
+	cmd.AddCommand(devCommand(), gatewayCommand(), consoleCommand(), sendCommand(), runsCommand(), functionsCommand(), eventsCommand(), describeCommand(), validateCommand(), migrateCommand(), versionCommand())
 	return cmd
 }
 
@@ -81,6 +82,11 @@ func calledAs(cmd *cobra.Command, program string) string {
 	}
 	rename(cmd)
 	return name
+}
+
+// isPlugin reports whether the command was called by kubectl.
+func isPlugin(cmd *cobra.Command) bool {
+	return cmd.Root().Annotations[cobra.CommandDisplayNameAnnotation] != ""
 }
 
 // group returns a command that only has others below it. By itself it shows its

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wildout/wildout/cmd/wildout/internal/cluster"
 	"github.com/wildout/wildout/cmd/wildout/internal/eventfile"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
@@ -60,12 +61,12 @@ not ended in time.`,
 	}
 	f.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.gateway, "gateway", os.Getenv("WILDOUT_GATEWAY_URL"), "where events go, if not to --url; or $WILDOUT_GATEWAY_URL")
+	flags.StringVar(&f.gateway, "gateway", os.Getenv("WILDOUT_GATEWAY_URL"), "where events go, if not to --url, nor to the gateway of a cluster; or $WILDOUT_GATEWAY_URL")
 	flags.StringVar(&f.data, "data", "", "the data of the event, a JSON object")
 	flags.StringVar(&f.file, "file", "", "file with data or events; - is the standard input")
 	flags.StringVar(&f.id, "id", "", "id of the event: of several with one id, within 24 hours the first counts")
 	flags.StringVar(&f.ids, "ids", "", "ids for the events of a file that have none: this, a hyphen, and their number")
-	flags.StringVar(&f.key, "key", cmp.Or(os.Getenv("WILDOUT_EVENT_KEY"), "dev"), "event key; `wildout dev` takes any; better $WILDOUT_EVENT_KEY")
+	flags.StringVar(&f.key, "key", cmp.Or(os.Getenv("WILDOUT_EVENT_KEY"), "dev"), "event key; `wildout dev` takes any, in a cluster it is that of the default sender; better $WILDOUT_EVENT_KEY")
 	flags.StringVar(&f.keyFile, "key-file", os.Getenv("WILDOUT_EVENT_KEY_FILE"), "file with the event key; or $WILDOUT_EVENT_KEY_FILE")
 	flags.BoolVar(&f.wait, "wait", false, "wait for the runs that the event starts, and show them")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long --wait waits")
@@ -106,6 +107,9 @@ func (f *sendFlags) run(cmd *cobra.Command, eventType string) error {
 		}
 		f.key = strings.TrimSpace(string(text))
 	}
+	if err := f.prepareCluster(cmd.Context()); err != nil {
+		return err
+	}
 	s := &sender{client: client, key: f.key, patience: f.patience, progress: term.NewProgress(cmd.ErrOrStderr(), "event")}
 	if f.file == "" {
 		return f.one(cmd, s, eventType, json.RawMessage(f.data))
@@ -116,6 +120,28 @@ func (f *sendFlags) run(cmd *cobra.Command, eventType string) error {
 	}
 	defer in.Close()
 	return f.all(cmd, s, &source{Reader: eventfile.NewReader(in), eventType: eventType, ids: f.ids}, size)
+}
+
+// prepareCluster looks for what sending needs in a cluster, before anything is
+// sent: the gateway, and the key of its default sender; with --wait the console.
+func (f *sendFlags) prepareCluster(ctx context.Context) (err error) {
+	if f.through == nil {
+		return nil
+	}
+	if f.gateway == "" {
+		if err := f.through.Check(ctx, cluster.GatewayURL); err != nil {
+			return err
+		}
+		if own := f.keyFile != "" || f.cmd.Flags().Changed("key") || os.Getenv("WILDOUT_EVENT_KEY") != ""; !own {
+			if f.key, err = f.through.EventKey(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if f.wait {
+		return f.through.Check(ctx, cluster.ConsoleURL)
+	}
+	return nil
 }
 
 // open opens the file; its size is 0 when nobody knows it.

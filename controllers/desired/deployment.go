@@ -13,6 +13,7 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/survey"
 )
 
@@ -23,6 +24,7 @@ const (
 	portName      = "http"
 	manifestDir   = "/etc/wildout"
 	redisDir      = "/etc/wildout-redis"
+	tmpDir        = "/tmp"
 	// grace is how long runs may go on after SIGTERM. After it the runner takes
 	// some seconds to park and hand back what is left.
 	grace       = 20 * time.Second
@@ -33,7 +35,21 @@ const (
 
 // deployment runs the function. A change replaces the pods one after another,
 // a new one first: the runs of one that leaves go on in the others.
-func deployment(in *Input, configMap string) (*appsv1ac.DeploymentApplyConfiguration, error) {
+func deployment(f *v1alpha1.WildoutFunction, template *corev1ac.PodTemplateSpecApplyConfiguration) *appsv1ac.DeploymentApplyConfiguration {
+	return appsv1ac.Deployment(Name(f.Name), f.Namespace).
+		WithLabels(labels(f.Name)).WithOwnerReferences(owner(f)).
+		WithSpec(appsv1ac.DeploymentSpec().
+			WithRevisionHistoryLimit(1).
+			WithSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(f.Name))).
+			WithStrategy(appsv1ac.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType).
+				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
+					WithMaxUnavailable(intstr.FromInt32(0)).WithMaxSurge(intstr.FromString("25%")))).
+			WithTemplate(template))
+}
+
+// podTemplate is what the pods are made from, but for the annotation that
+// changes with the content of the Secret.
+func podTemplate(in *Input, configMap string) (*corev1ac.PodTemplateSpecApplyConfiguration, error) {
 	f := in.Function
 	pod, err := podSpec(in, configMap)
 	if err != nil {
@@ -45,18 +61,8 @@ func deployment(in *Input, configMap string) (*appsv1ac.DeploymentApplyConfigura
 		maps.Copy(annotations, r.PodAnnotations)
 	}
 	maps.Copy(podLabels, labels(f.Name)) // the operator finds the pods by them
-	maps.Copy(annotations, map[string]string{AnnotationManifest: configMap, AnnotationRedis: in.SecretHash})
-	return appsv1ac.Deployment(Name(f.Name), f.Namespace).
-		WithLabels(labels(f.Name)).WithOwnerReferences(owner(f)).
-		WithSpec(appsv1ac.DeploymentSpec().
-			WithReplicas(in.Replicas).
-			WithRevisionHistoryLimit(1).
-			WithSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(f.Name))).
-			WithStrategy(appsv1ac.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType).
-				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
-					WithMaxUnavailable(intstr.FromInt32(0)).WithMaxSurge(intstr.FromString("25%")))).
-			WithTemplate(corev1ac.PodTemplateSpec().
-				WithLabels(podLabels).WithAnnotations(annotations).WithSpec(pod))), nil
+	annotations[AnnotationManifest] = configMap
+	return corev1ac.PodTemplateSpec().WithLabels(podLabels).WithAnnotations(annotations).WithSpec(pod), nil
 }
 
 func podSpec(in *Input, configMap string) (*corev1ac.PodSpecApplyConfiguration, error) {
@@ -73,7 +79,7 @@ func podSpec(in *Input, configMap string) (*corev1ac.PodSpecApplyConfiguration, 
 		WithVolumeMounts(
 			corev1ac.VolumeMount().WithName("function").WithMountPath(manifestDir).WithReadOnly(true),
 			corev1ac.VolumeMount().WithName("redis").WithMountPath(redisDir).WithReadOnly(true),
-			corev1ac.VolumeMount().WithName("tmp").WithMountPath("/tmp"),
+			corev1ac.VolumeMount().WithName("tmp").WithMountPath(tmpDir),
 		)
 	pod := corev1ac.PodSpec().
 		WithServiceAccountName(serviceAccount(in.Function)).

@@ -6,11 +6,14 @@ package desired
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -40,8 +43,6 @@ const ManifestKey = "function.yaml"
 type Input struct {
 	Function *v1alpha1.WildoutFunction
 	Plan     *plan.Plan
-	// Replicas is how many runners there shall be.
-	Replicas int32
 	// Secret is the name of the Secret with the URL of Redis. SecretHash
 	// changes with its content, and says whether it has a ca.crt.
 	Secret     string
@@ -61,7 +62,30 @@ type Objects struct {
 	Deployment string
 	// Image is the image of the runners.
 	Image string
+	// Rollout changes with what makes new pods.
+	Rollout Rollout
+
+	deployment *appsv1ac.DeploymentApplyConfiguration
 }
+
+// Scale says how many runners there shall be. They are all alike: to change
+// their number makes no other pod a new one.
+func (o *Objects) Scale(runners int32) { o.deployment.Spec.WithReplicas(runners) }
+
+// Rollout is what the pods of a Deployment are made from.
+type Rollout struct {
+	// Pods is a digest of the pods, but for the content of the Secret.
+	Pods string
+	// SecretHash is the content of the Secret.
+	SecretHash string
+}
+
+// String is what a status keeps of it.
+func (r Rollout) String() string { return r.Pods + "." + r.SecretHash }
+
+// SamePods reports whether a Rollout that a status keeps was of the same pods,
+// whatever the Secret held.
+func (r Rollout) SamePods(kept string) bool { return strings.HasPrefix(kept, r.Pods+".") }
 
 // Name is the name of a function's children, but for the ConfigMap.
 func Name(function string) string { return function + "-runner" }
@@ -88,15 +112,21 @@ func Children(in Input) (*Objects, error) {
 		return nil, err
 	}
 	configMap := in.Function.Name + "-" + digest(manifest)
-	deployment, err := deployment(&in, configMap)
+	template, err := podTemplate(&in, configMap)
 	if err != nil {
 		return nil, err
 	}
-	objects := &Objects{ConfigMap: configMap, Deployment: Name(in.Function.Name), Image: Image(in.Function, in.Image)}
+	pods, err := json.Marshal(template)
+	if err != nil {
+		return nil, fmt.Errorf("write the pods of %s: %w", in.Function.Name, err)
+	}
+	template.WithAnnotations(map[string]string{AnnotationRedis: in.SecretHash})
+	objects := &Objects{ConfigMap: configMap, Deployment: Name(in.Function.Name), Image: Image(in.Function, in.Image),
+		Rollout: Rollout{digest(string(pods)), in.SecretHash}, deployment: deployment(in.Function, template)}
 	if serviceAccount(in.Function) == Name(in.Function.Name) {
 		objects.All = append(objects.All, account(in.Function))
 	}
-	objects.All = append(objects.All, networkPolicy(in.Function), configMapOf(&in, configMap, manifest), budget(in.Function), deployment)
+	objects.All = append(objects.All, networkPolicy(in.Function), configMapOf(&in, configMap, manifest), budget(in.Function), objects.deployment)
 	return objects, nil
 }
 

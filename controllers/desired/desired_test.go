@@ -36,21 +36,25 @@ func input(t *testing.T, file string) desired.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return desired.Input{Function: f, Plan: p, Replicas: 2, Secret: "wildout-redis", SecretHash: "0123456789", Image: "wildout/runner:test"}
+	return desired.Input{Function: f, Plan: p, Secret: "wildout-redis", SecretHash: "0123456789", Image: "wildout/runner:test"}
 }
 
 func TestChildren(t *testing.T) {
-	for name, set := range map[string]func(in *desired.Input){
-		"handler": func(*desired.Input) {},
-		"runner":  func(in *desired.Input) { in.Replicas, in.Secret, in.SecretHash = 3, "orders-redis", "0123456789-ca" },
+	for name, test := range map[string]struct {
+		set     func(in *desired.Input)
+		runners int32
+	}{
+		"handler": {func(*desired.Input) {}, 2},
+		"runner":  {func(in *desired.Input) { in.Secret, in.SecretHash = "orders-redis", "0123456789-ca" }, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(t, "../../config/samples/"+name+".yaml")
-			set(&in)
+			test.set(&in)
 			objects, err := desired.Children(in)
 			if err != nil {
 				t.Fatal(err)
 			}
+			objects.Scale(test.runners)
 			golden(t, name, objects.All...)
 		})
 	}
@@ -129,6 +133,46 @@ func TestPodsAreNoVersion(t *testing.T) {
 	}
 }
 
+// A rollout is what replaces pods, and nothing else is one.
+func TestRollout(t *testing.T) {
+	rollout := func(change func(in *desired.Input)) desired.Rollout {
+		in := input(t, "../../config/samples/handler.yaml")
+		change(&in)
+		objects, err := desired.Children(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return objects.Rollout
+	}
+	before := rollout(func(*desired.Input) {})
+	for name, test := range map[string]struct {
+		change       func(in *desired.Input)
+		same, asPods bool
+	}{
+		"scaling": {func(in *desired.Input) {
+			in.Function.Spec.Runner = &v1alpha1.Runner{Scaling: &v1alpha1.Scaling{Max: 7}}
+		}, true, true},
+		"suspended": {func(in *desired.Input) { in.Function.Spec.Suspend = true }, true, true},
+		"password":  {func(in *desired.Input) { in.SecretHash = "another" }, false, true},
+		"authority": {func(in *desired.Input) { in.SecretHash += "-ca" }, false, false},
+		"image":     {func(in *desired.Input) { in.Image += "2" }, false, false},
+		"manifest":  {func(in *desired.Input) { in.Function.Spec.Timeout = "1m" }, false, false},
+		"pods": {func(in *desired.Input) {
+			in.Function.Spec.Runner = &v1alpha1.Runner{PodLabels: map[string]string{"a": "b"}}
+		}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after := rollout(test.change)
+			if (after == before) != test.same || after.SamePods(before.String()) != test.asPods {
+				t.Errorf("%s became %s", before, after)
+			}
+		})
+	}
+	if before.SamePods("") {
+		t.Error("what was never rolled out has the same pods")
+	}
+}
+
 func TestFaultsOfTheRunner(t *testing.T) {
 	for path, runner := range map[string]string{
 		"spec.runner.affinity":                     `{affinity: {podAfinity: {}}}`,
@@ -136,6 +180,9 @@ func TestFaultsOfTheRunner(t *testing.T) {
 		"spec.runner.env[0].valueFrom":             `{env: [{name: A, valueFrom: {secretRef: {name: b}}}]}`,
 		"spec.runner.envFrom[0]":                   `{envFrom: [{secret: b}]}`,
 		"spec.runner.topologySpreadConstraints[0]": `{topologySpreadConstraints: [{maxSkew: many}]}`,
+		"spec.runner.volumes[0]":                   `{volumes: [{name: a, secret: {name: b}}]}`,
+		"spec.runner.volumes[1]":                   `{volumes: [{name: a, emptyDir: {}}, {name: b, hostPath: {path: /}}]}`,
+		"spec.runner.volumeMounts[0]":              `{volumes: [{name: a, emptyDir: {}}], volumeMounts: [{name: b, mountPath: /a}]}`,
 	} {
 		t.Run(path, func(t *testing.T) {
 			in := input(t, "../../config/samples/handler.yaml")
@@ -146,6 +193,43 @@ func TestFaultsOfTheRunner(t *testing.T) {
 			var fault *desired.FieldError
 			if _, err := desired.Children(in); !errors.As(err, &fault) || fault.Path != path {
 				t.Errorf("got %v, want a fault of %s", err, path)
+			}
+		})
+	}
+}
+
+// What is the operator's own, or not within the restricted standard, is refused
+// with words that help.
+func TestVolumes(t *testing.T) {
+	const volume = `volumes: [{name: a, emptyDir: {}}], `
+	for name, test := range map[string]struct{ runner, want string }{
+		"a secret":         {`{volumes: [{name: a, secret: {secretName: b, items: [{key: c, path: d}]}}], volumeMounts: [{name: a, mountPath: /etc/signing, readOnly: true}]}`, ""},
+		"any kind":         {`{volumes: [{name: a, configMap: {name: b}}, {name: c, persistentVolumeClaim: {claimName: c}}, {name: d, csi: {driver: e}}, {name: e, projected: {sources: [{secret: {name: f}}]}}, {name: g}]}`, ""},
+		"in /tmp":          {`{` + volume + `volumeMounts: [{name: a, mountPath: /tmp/cache}]}`, ""},
+		"a similar path":   {`{` + volume + `volumeMounts: [{name: a, mountPath: /etc/wildout-more}]}`, ""},
+		"no name":          {`{volumes: [{emptyDir: {}}]}`, "it has no name"},
+		"our name":         {`{volumes: [{name: redis, emptyDir: {}}]}`, "the operator has a volume redis of its own"},
+		"the node":         {`{volumes: [{name: a, hostPath: {path: /etc}}]}`, "hostPath is not within the restricted"},
+		"a disk":           {`{volumes: [{name: a, nfs: {server: b, path: /}}]}`, "nfs is not within the restricted"},
+		"a token":          {`{volumes: [{name: a, projected: {sources: [{serviceAccountToken: {path: token}}]}}]}`, "no runner gets a token"},
+		"our volume":       {`{volumeMounts: [{name: redis, mountPath: /a}]}`, `no entry of spec.runner.volumes has the name "redis"`},
+		"no path":          {`{` + volume + `volumeMounts: [{name: a}]}`, "must begin with /"},
+		"a relative path":  {`{` + volume + `volumeMounts: [{name: a, mountPath: etc}]}`, "must begin with /"},
+		"our path":         {`{` + volume + `volumeMounts: [{name: a, mountPath: /etc/wildout/}]}`, "would hide /etc/wildout"},
+		"below our path":   {`{` + volume + `volumeMounts: [{name: a, mountPath: /etc/wildout-redis/more}]}`, "would hide /etc/wildout-redis"},
+		"above our path":   {`{` + volume + `volumeMounts: [{name: a, mountPath: /etc}]}`, "would hide /etc/wildout"},
+		"above everything": {`{` + volume + `volumeMounts: [{name: a, mountPath: /x/..}]}`, "would hide"},
+		"over /tmp":        {`{` + volume + `volumeMounts: [{name: a, mountPath: /tmp}]}`, "would hide /tmp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, "../../config/samples/handler.yaml")
+			in.Function.Spec.Runner = &v1alpha1.Runner{}
+			if err := yaml.Unmarshal([]byte(test.runner), in.Function.Spec.Runner); err != nil {
+				t.Fatal(err)
+			}
+			_, err := desired.Children(in)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
 	}

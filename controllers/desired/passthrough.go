@@ -20,7 +20,7 @@ type FieldError struct {
 }
 
 func (e *FieldError) Error() string {
-	return fmt.Sprintf("%s: %v: write it as in the spec of a pod", e.Path, e.Err)
+	return fmt.Sprintf("%s: %v", e.Path, e.Err)
 }
 
 func (e *FieldError) Unwrap() error { return e.Err }
@@ -33,6 +33,9 @@ func passThrough(in *Input, pod *corev1ac.PodSpecApplyConfiguration, container *
 	}
 	container.WithEnv(ownEnv(in)...).WithResources(resources(r.Resources))
 	if err := environment(r, container); err != nil {
+		return err
+	}
+	if err := volumes(r, pod, container); err != nil {
 		return err
 	}
 	if len(r.NodeSelector) > 0 {
@@ -136,7 +139,7 @@ func read[T any](path string, object v1alpha1.Object) (*T, error) {
 	decoder := json.NewDecoder(bytes.NewReader(object.Raw))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return nil, &FieldError{path, err}
+		return nil, &FieldError{path, fmt.Errorf("%w: write it as in the spec of a pod", err)}
 	}
 	return into, nil
 }

@@ -40,7 +40,15 @@ type Facts struct {
 	Pods []corev1.Pod
 	// Replicas is how many runners are wanted.
 	Replicas int32
-	Now      time.Time
+	// RolledOut: runners of this very kind have worked. Only their number may
+	// have changed since.
+	RolledOut bool
+	// MoreSince is when more runners were wanted last; zero: not lately.
+	MoreSince time.Time
+	// Contested is the number of runners that somebody else sets on the
+	// Deployment again and again; nil: nobody does.
+	Contested *int32
+	Now       time.Time
 }
 
 // verdict is what a rule says.

@@ -42,6 +42,14 @@ func durable() store.Server {
 	return store.Server{Version: "7.2.4", EvictionPolicy: "noeviction", AppendOnly: true}
 }
 
+// answer is an error that Redis has answered.
+type answer string
+
+func (a answer) Error() string { return string(a) }
+
+// RedisError marks it as one.
+func (answer) RedisError() {}
+
 // pod is a runner with that container.
 func pod(c corev1.ContainerStatus) corev1.Pod {
 	return corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{c}}}
@@ -92,12 +100,12 @@ func TestConditions(t *testing.T) {
 		"groups not there": {func(f *health.Facts) { f.View.Numbers.Missing = []string{"a/b"} }, "StreamsReady", "Unknown/Connecting", "", "", reconciling},
 		"groups refused": {func(f *health.Facts) { f.View.GroupsErr = errors.New("WRONGTYPE") },
 			"StreamsReady", "False/RedisRefuses", "WRONGTYPE", "", stalled},
-		"wrong password": {func(f *health.Facts) { f.View.Err = store.Explain(errors.New("WRONGPASS invalid")) },
+		"wrong password": {func(f *health.Facts) { f.View.Err = store.Explain(answer("WRONGPASS invalid")) },
 			"StreamsReady", "False/AuthFailed", "password", "", stalled},
 		"Redis away": {func(f *health.Facts) {
 			f.View.Err = store.Explain(&net.OpError{Op: "dial", Err: errors.New("connection refused")})
 		}, "StreamsReady", "False/RedisUnreachable", "nothing is lost", "", reconciling},
-		"Redis refuses": {func(f *health.Facts) { f.View.Err = errors.New("ERR unknown command") }, "StreamsReady", "False/RedisRefuses", "", "", stalled},
+		"Redis refuses": {func(f *health.Facts) { f.View.Err = store.Explain(answer("ERR unknown command")) }, "StreamsReady", "False/RedisRefuses", "", "", stalled},
 		"old Redis":     {func(f *health.Facts) { f.View.State.Version = "6.2.1" }, "StreamsReady", "False/RedisTooOld", "7.0", "", stalled},
 		"replica":       {func(f *health.Facts) { f.View.State.Replica = true }, "StreamsReady", "False/RedisReadOnly", "primary", "", stalled},
 		"eviction":      {func(f *health.Facts) { f.View.State.EvictionPolicy = "allkeys-lru" }, "StreamsReady", "False/UnsafeEviction", "allkeys-lru", "", stalled},
@@ -137,6 +145,37 @@ func TestConditions(t *testing.T) {
 			f.Replicas, f.Deployment.Status = 0, appsv1.DeploymentStatus{ObservedGeneration: 5}
 		},
 			"RunnersAvailable", "True/ScaledToZero", "", "", ""},
+		"scaling up": {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now },
+			"RunnersAvailable", "True/ScalingUp", "2 of 5 runners are ready", "", ""},
+		"scaling up, not seen by Kubernetes yet": {func(f *health.Facts) {
+			f.Replicas, f.Generation, f.RolledOut, f.MoreSince = 5, 6, true, f.Now
+		}, "RunnersAvailable", "True/ScalingUp", "2 of 5 runners are ready", "", ""},
+		"scaling up takes long": {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now.Add(-2*time.Minute) },
+			"RunnersAvailable", "False/RunnersUnready", "2 of 5 runners are ready", "", reconciling},
+		"waking up": {func(f *health.Facts) {
+			f.Replicas, f.RolledOut, f.MoreSince = 1, true, f.Now.Add(-19*time.Second)
+			f.Deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: 5}
+		}, "RunnersAvailable", "True/ScalingUp", "0 of 1 runners are ready", "", ""},
+		"waking up takes long": {func(f *health.Facts) {
+			f.Replicas, f.RolledOut, f.MoreSince = 1, true, f.Now.Add(-20*time.Second)
+			f.Deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: 5}
+		}, "RunnersAvailable", "False/RunnersUnready", "0 of 1", "", reconciling},
+		"a runner was lost, long after": {func(f *health.Facts) { f.RolledOut, f.Deployment.Status.AvailableReplicas = true, 1 },
+			"RunnersAvailable", "False/RunnersUnready", "1 of 2", "", reconciling},
+		"scaling up, and a pod is stuck": {func(f *health.Facts) {
+			f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now
+			f.Pods = []corev1.Pod{pod(ended(1, "panic"))}
+		}, "RunnersAvailable", "False/CrashLoop", "panic", "", stalled},
+		"scaling down": {func(f *health.Facts) { f.Replicas, f.RolledOut = 1, true },
+			"RunnersAvailable", "True/RunnersAvailable", "1 of 1 runners are ready", "", ""},
+		"to zero": {func(f *health.Facts) {
+			f.Replicas, f.RolledOut = 0, true
+			f.Function.Spec.Runner = &v1alpha1.Runner{Scaling: &v1alpha1.Scaling{Max: 3}}
+		}, "RunnersAvailable", "True/ScaledToZero", "an event, a timer or a cron tick starts one", "", ""},
+		"rolled out before, and an old runner is left": {func(f *health.Facts) { f.RolledOut, f.Deployment.Status.Replicas = true, 3 },
+			"RunnersAvailable", "False/RollingOut", "", "", reconciling},
+		"somebody else scales the Deployment": {func(f *health.Facts) { f.RolledOut, f.Contested = true, new(int32) },
+			"RunnersAvailable", "True/RunnersAvailable", "2 of 2 runners are ready; somebody else sets the replicas of Deployment f-runner to 0", "", ""},
 		"unknown handler": {func(f *health.Facts) {
 			f.Pods = []corev1.Pod{pod(ended(2, `spec.steps[0].handler: the runner has no handler "x"`))}
 		}, "RunnersAvailable", "False/UnknownHandler", `"x"`, "", stalled},
@@ -190,6 +229,28 @@ func TestConditions(t *testing.T) {
 				if c.ObservedGeneration != 3 || c.Message == "" || c.Reason == "" {
 					t.Errorf("incomplete: %+v", c)
 				}
+			}
+		})
+	}
+}
+
+// A judgement that time will change is made anew when it does.
+func TestAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		breaks func(*health.Facts)
+		want   time.Duration
+	}{
+		"all is well":       {func(*health.Facts) {}, 0},
+		"scaling up":        {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now.Add(-time.Minute) }, time.Minute},
+		"it takes long":     {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now.Add(-time.Hour) }, 0},
+		"a first rollout":   {func(f *health.Facts) { f.Replicas, f.MoreSince = 5, f.Now }, 0},
+		"no Deployment yet": {func(f *health.Facts) { f.Deployment, f.RolledOut, f.MoreSince = nil, true, f.Now }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			facts := fine()
+			test.breaks(facts)
+			if got := health.Again(facts); got != test.want {
+				t.Errorf("again after %s, want %s", got, test.want)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +14,7 @@ import (
 
 // runnerRules: from what keeps a pod from being made to what it says itself.
 var runnerRules = []rule{
-	namesAreFree, suspended, deploymentExists, podsMayBeMade, runnersWork, rolledOut,
+	namesAreFree, suspended, deploymentExists, podsMayBeMade, runnersWork, rolledOut, runnersReady,
 }
 
 // NameTakenError says that an object of somebody else has the name of a child.
@@ -81,7 +82,7 @@ func runnersWork(f *Facts) *verdict {
 func rolledOut(f *Facts) *verdict {
 	d := f.Deployment
 	s := &d.Status
-	if d.Generation < f.Generation || s.ObservedGeneration < d.Generation {
+	if (d.Generation < f.Generation || s.ObservedGeneration < d.Generation) && !f.RolledOut {
 		return notYet(v1alpha1.ReasonRollingOut, "the change is being rolled out")
 	}
 	for _, c := range s.Conditions {
@@ -91,21 +92,70 @@ func rolledOut(f *Facts) *verdict {
 		}
 	}
 	switch {
-	case s.UpdatedReplicas < f.Replicas || s.Replicas > s.UpdatedReplicas:
+	case s.Replicas > s.UpdatedReplicas || s.UpdatedReplicas < f.Replicas && !f.RolledOut:
 		return notYet(v1alpha1.ReasonRollingOut, fmt.Sprintf("%d of %d runners are up to date; those of the version before go on working", s.UpdatedReplicas, f.Replicas))
-	case s.Replicas > f.Replicas:
+	case s.Replicas > f.Replicas && !f.RolledOut:
 		return notYet(v1alpha1.ReasonRollingOut, fmt.Sprintf("%d runners end, %d stay", s.Replicas-f.Replicas, f.Replicas))
-	case s.AvailableReplicas < f.Replicas:
-		return notYet(v1alpha1.ReasonRunnersUnready, fmt.Sprintf("%d of %d runners are ready", s.AvailableReplicas, f.Replicas))
 	}
 	return nil
 }
 
-func runnersFine(f *Facts) *verdict {
-	if f.Replicas == 0 {
-		return yes(v1alpha1.ReasonScaledToZero, "there are no runners, as wanted")
+// How long runners that were just asked for may take to start before that is
+// told: where there are others, the pods may be the first on their nodes, which
+// have to get the image.
+const (
+	startFirst = 20 * time.Second
+	startMore  = 2 * time.Minute
+)
+
+// startWithin is how long the missing runners may still take; 0: they are late,
+// or were there.
+func (f *Facts) startWithin() time.Duration {
+	if !f.RolledOut || f.Deployment == nil || f.Deployment.Status.AvailableReplicas >= f.Replicas {
+		return 0
 	}
-	return yes(v1alpha1.ReasonRunnersAvailable, fmt.Sprintf("%d of %d runners are ready", f.Deployment.Status.AvailableReplicas, f.Replicas))
+	patience := startFirst
+	if f.Deployment.Status.AvailableReplicas > 0 {
+		patience = startMore
+	}
+	return max(0, f.MoreSince.Add(patience).Sub(f.Now))
+}
+
+// Again is after which time to judge anew though nothing has changed; 0: time
+// alone changes nothing.
+func Again(f *Facts) time.Duration { return f.startWithin() }
+
+// runnersReady: as many as are wanted, or about to.
+func runnersReady(f *Facts) *verdict {
+	if f.Deployment.Status.AvailableReplicas < f.Replicas && f.startWithin() == 0 {
+		return notYet(v1alpha1.ReasonRunnersUnready, f.count())
+	}
+	return nil
+}
+
+func (f *Facts) count() string {
+	return fmt.Sprintf("%d of %d runners are ready", min(f.Deployment.Status.AvailableReplicas, f.Replicas), f.Replicas)
+}
+
+func runnersFine(f *Facts) *verdict {
+	v := yes(v1alpha1.ReasonRunnersAvailable, f.count())
+	switch {
+	case f.Replicas == 0 && f.isScaled():
+		v = yes(v1alpha1.ReasonScaledToZero, "there is nothing to do, and no runner: an event, a timer or a cron tick starts one")
+	case f.Replicas == 0:
+		v = yes(v1alpha1.ReasonScaledToZero, "there are no runners, as wanted")
+	case f.Deployment.Status.AvailableReplicas < f.Replicas:
+		v = yes(v1alpha1.ReasonScalingUp, f.count()+", more are starting")
+	}
+	if f.Contested != nil {
+		v.message += fmt.Sprintf("; somebody else sets the replicas of Deployment %s to %d again and again: an HPA or KEDA must scale the WildoutFunction, not the Deployment",
+			f.Deployment.Name, *f.Contested)
+	}
+	return v
+}
+
+func (f *Facts) isScaled() bool {
+	return f.Function.Spec.Runner != nil && f.Function.Spec.Runner.Scaling != nil
 }
 
 // podTrouble says what keeps a pod from working, nil when nothing does.

@@ -23,6 +23,7 @@ func count(n *store.Numbers) counted {
 // found is what a look has found about one function.
 type found struct {
 	function Function
+	reads    []string
 	numbers  *store.Numbers
 	ends     store.Ends
 	err      error
@@ -35,7 +36,7 @@ func (p *Poller) lookAtFunctions(ctx context.Context, s *server, all bool) error
 	looked := p.subjects(s, all)
 	subjects := make([]store.Subject, len(looked))
 	for i, l := range looked {
-		subjects[i] = store.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.function.Types}
+		subjects[i] = store.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
 	}
 	numbers, err := s.store.Survey(ctx, subjects)
 	if err != nil {
@@ -71,7 +72,7 @@ func (p *Poller) subjects(s *server, all bool) []found {
 	var looked []found
 	for name, f := range p.functions {
 		if (all || f.fresh) && p.uses(name.Namespace, f.Secret, s) {
-			looked = append(looked, found{function: f.Function, numbers: f.view.Numbers, ends: f.view.Ends})
+			looked = append(looked, found{function: f.Function, reads: f.reads(), numbers: f.view.Numbers, ends: f.view.Ends})
 		}
 	}
 	return looked
@@ -131,8 +132,15 @@ func (p *Poller) keep(looked []found) {
 			!maps.Equal(f.view.Numbers.ByVersion, l.numbers.ByVersion) && now.Sub(f.toldAt) >= p.o.NumbersInterval ||
 			count(l.numbers) != f.told && now.Sub(f.toldAt) >= p.o.NumbersInterval
 		f.view.Numbers, f.view.Ends, f.view.GroupsErr = l.numbers, l.ends, l.err
-		if slices.Equal(f.Types, l.function.Types) && f.Settled == l.function.Settled {
+		f.view.Ticks, f.view.Next = l.ahead(now)
+		f.older = l.olderReads()
+		if slices.Equal(f.reads(), l.reads) && f.Settled == l.function.Settled && f.Scaled == l.function.Scaled {
 			f.fresh = false
+		} else {
+			p.kick()
+		}
+		if f.Wants != nil && f.Wants(&f.view) != f.Decided {
+			news, f.Decided = true, f.Wants(&f.view)
 		}
 		if news {
 			f.told, f.toldAt = count(l.numbers), now

@@ -115,16 +115,19 @@ func (p *Poller) watch(ctx context.Context, s *server) {
 	defer s.store.Close()
 	tick := time.NewTicker(p.o.Interval)
 	defer tick.Stop()
-	all := true
+	wake := time.NewTicker(p.o.WakeInterval)
+	defer wake.Stop()
+	p.look(ctx, s, true)
 	for {
-		p.look(ctx, s, all)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			all = true
+			p.look(ctx, s, true)
 		case <-s.kick:
-			all = false
+			p.look(ctx, s, false)
+		case <-wake.C:
+			p.wake(ctx, s)
 		}
 	}
 }

@@ -25,6 +25,9 @@ type Options struct {
 	Secrets SecretReader
 	// Interval is the time between two looks at a Redis. Default: 5s.
 	Interval time.Duration
+	// WakeInterval is the time between two looks whether something has come for
+	// functions without runners. Default: 250ms.
+	WakeInterval time.Duration
 	// SecretInterval is the time between two looks at a Secret. Default: 10s.
 	SecretInterval time.Duration
 	// NumbersInterval is how often at most a change of the numbers alone is
@@ -40,7 +43,8 @@ func (o *Options) Validate() error {
 		return errors.New("survey: Secrets is needed")
 	}
 	for field, fallback := range map[*time.Duration]time.Duration{
-		&o.Interval: 5 * time.Second, &o.SecretInterval: 10 * time.Second, &o.NumbersInterval: 15 * time.Second,
+		&o.Interval: 5 * time.Second, &o.WakeInterval: 250 * time.Millisecond,
+		&o.SecretInterval: 10 * time.Second, &o.NumbersInterval: 15 * time.Second,
 	} {
 		if *field == 0 {
 			*field = fallback
@@ -65,6 +69,10 @@ type Function struct {
 	// Settled means that no runner of an earlier version is left: consumer
 	// groups that only those read from may go.
 	Settled bool
+	// Scaled: its runners are as many as there is work for. Schedules are its
+	// cron triggers then.
+	Scaled    bool
+	Schedules []Schedule
 }
 
 // EventType is what a Poller has to know of an event type.
@@ -93,6 +101,11 @@ type View struct {
 	Server
 	// Numbers are nil before the first look.
 	Numbers *store.Numbers
+	// Ticks counts the cron ticks that are due, of a function that is Scaled.
+	Ticks int64
+	// Next is when its next timer or tick is due, by the local clock; zero:
+	// there is none.
+	Next time.Time
 	// Ends are the last runs that ended.
 	Ends store.Ends
 	// GroupsErr is what went wrong with this function alone, such as a group
@@ -132,7 +145,10 @@ type Poller struct {
 // function is a Function with what was found.
 type function struct {
 	Function
+	Watch
 	view View
+	// older are event types that only runs of earlier versions wait for.
+	older []string
 	// fresh: it was not looked at since it was made known, or changed.
 	fresh bool
 	// told is what the numbers were when a change was last told, and when.
@@ -187,7 +203,7 @@ func (p *Poller) Follow(f Function) View {
 	if have == nil || have.Secret != f.Secret {
 		have = &function{fresh: true}
 		p.functions[f.Name] = have
-	} else if !sameTypes(have.Types, f.Types) || f.Settled && !have.Settled {
+	} else if !sameTypes(have.Types, f.Types) || f.Settled && !have.Settled || f.Scaled != have.Scaled {
 		have.fresh = true
 	}
 	have.Function = f

@@ -194,6 +194,18 @@ func TestCluster(t *testing.T) {
 		c.check(t, objects)
 		c.checkPods(t, objects)
 	})
+	t.Run("some namespaces", func(t *testing.T) {
+		c.create(t, "/api/v1/namespaces", map[string]any{"metadata": map[string]any{"name": "orders"}})
+		objects := render(t, "helm4", allCharts[0], "values-dev.yaml", "--set", "crds.enabled=false,manager.namespaces={orders,shop}")
+		c.conforms(t, objects)
+		for _, helm := range helms {
+			c.helm(t, helm, append([]string{"install", "wildout"}, allCharts[0].args("values-dev.yaml", "--no-hooks", "--set", "crds.enabled=false,manager.namespaces={orders,shop}")...)...)
+			c.helm(t, helm, "uninstall", "wildout", "--no-hooks")
+		}
+		if code, answer := c.Call(http.MethodGet, "/apis/rbac.authorization.k8s.io/v1/namespaces/orders/roles", nil); !bytes.Contains(answer, []byte(`"items":[]`)) {
+			t.Errorf("the release has left behind: %d %s", code, answer)
+		}
+	})
 	t.Run("wildout-functions", func(t *testing.T) {
 		c.functions(t)
 	})

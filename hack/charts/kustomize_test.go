@@ -143,3 +143,40 @@ func TestSettingsOfFunctions(t *testing.T) {
 		}
 	}
 }
+
+// What signs and whom to trust is mounted as the values say, beside the volumes
+// that all functions have.
+func TestFilesOfFunctions(t *testing.T) {
+	const more = `runner={"volumes":[{"name":"own","emptyDir":{}}],"volumeMounts":[{"name":"own","mountPath":"/own"}]}`
+	for name, c := range map[string]struct {
+		set     string
+		volumes []any
+		env     map[string]string
+	}{
+		"both":    {"alerts.webhookSecret=a,listings.webhookSecret=b", []any{"signing", "ca", "own"}, map[string]string{"WILDOUT_SIGNING_SECRETS_DIR": "/etc/wildout-signing", "SSL_CERT_DIR": "/etc/wildout-ca", "WILDOUT_ENV_SECURITY_WEBHOOK_SIGN": "a", "WILDOUT_ENV_EVENTS_WEBHOOK_SIGN": "b"}},
+		"neither": {"signing.secretName=,ca.configMapName=", []any{"own"}, map[string]string{"WILDOUT_SIGNING_SECRETS_DIR": "", "SSL_CERT_DIR": ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, o := range render(t, "helm4", allCharts[1], "", "--set", c.set, "--set-json", more) {
+				runner := at(o, "spec", "runner")
+				if runner == nil {
+					continue
+				}
+				values, volumes, mounts := map[string]string{}, []any{}, []any{}
+				for _, v := range items(runner, "env") {
+					values[text(v, "name")] = text(v, "value")
+				}
+				for i, v := range items(runner, "volumes") {
+					volumes, mounts = append(volumes, text(v, "name")), append(mounts, text(runner, "volumeMounts", i, "name"))
+				}
+				equal(t, "the volumes of "+o.id(), volumes, c.volumes)
+				equal(t, "what "+o.id()+" mounts", mounts, c.volumes)
+				for name, want := range c.env {
+					if values[name] != want {
+						t.Errorf("%s: %s is %q, want %q", o.id(), name, values[name], want)
+					}
+				}
+			}
+		})
+	}
+}

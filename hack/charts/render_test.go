@@ -157,6 +157,74 @@ func TestOneNamespace(t *testing.T) {
 	}
 }
 
+// Some namespaces: a Role in each, with the rules of config/rbac but for what
+// only metrics need, and nothing of the cluster.
+func TestSomeNamespaces(t *testing.T) {
+	objects := render(t, "helm4", allCharts[0], "values-dev.yaml", "--set", "crds.enabled=false,manager.namespaces={orders,billing}",
+		"--set", "monitoring.serviceMonitor.enabled=true,monitoring.podMonitor.enabled=true")
+	var want, own []any
+	for _, o := range build(t, "rbac") {
+		for _, rule := range items(o, "rules") {
+			switch group := text(rule, "apiGroups", 0); {
+			case o.id() == "ClusterRole/wildout-manager" && group != "authentication.k8s.io" && group != "authorization.k8s.io":
+				want = append(want, rule)
+			case o.id() == "Role/wildout-manager":
+				own = append(own, rule)
+			}
+		}
+	}
+	roles := map[string]any{}
+	for _, o := range objects {
+		if strings.HasPrefix(o.kind(), "Cluster") || o.kind() == "CustomResourceDefinition" || o.kind() == "ServiceMonitor" {
+			t.Errorf("there is %s", o.id())
+		}
+		place := text(o, "metadata", "namespace") + "/" + o.name()
+		switch o.kind() {
+		case "Role":
+			roles[place] = o["rules"]
+		case "RoleBinding":
+			equal(t, "the role of "+place, text(o, "roleRef", "name"), o.name())
+			equal(t, "the subjects of "+place, o["subjects"], []any{map[string]any{"kind": "ServiceAccount", "name": "wildout-manager", "namespace": "shop"}})
+		}
+	}
+	equal(t, "the Roles", roles, map[string]any{"orders/shop-wildout-manager-functions": want, "billing/shop-wildout-manager-functions": want, "/wildout-manager": own})
+	args := items(find(t, objects, "Deployment/wildout-manager"), "spec", "template", "spec", "containers", 0, "args")
+	for _, want := range []any{"--namespaces=billing,orders", "--metrics-bind-address=0"} {
+		if !slices.Contains(args, want) {
+			t.Errorf("the manager runs with %v, want %s", args, want)
+		}
+	}
+	equal(t, "whose runners reach Redis", at(find(t, objects, "NetworkPolicy/wildout-redis"), "spec", "ingress", 0, "from", 1, "namespaceSelector"),
+		map[string]any{"matchExpressions": []any{map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": []any{"billing", "orders", "shop"}}}})
+	equal(t, "whose runners are measured", at(find(t, objects, "PodMonitor/wildout-runners"), "spec", "namespaceSelector"), map[string]any{"matchNames": []any{"billing", "orders"}})
+}
+
+// `kubectl wildout` finds the console and the gateway by these labels, ports and
+// volumes (cmd/wildout/internal/cluster).
+func TestWhatThePluginLooksFor(t *testing.T) {
+	objects := render(t, "helm4", allCharts[0], "values-dev.yaml")
+	for component, volume := range map[string]string{"console": "tokens", "gateway": "default-sender"} {
+		service := find(t, objects, "Service/wildout-"+component)
+		for label, want := range map[string]string{"component": component, "part-of": "wildout"} {
+			if got := text(service, "metadata", "labels", "app.kubernetes.io/"+label); got != want {
+				t.Errorf("%s has the label %s %q, want %q", service.id(), label, got, want)
+			}
+		}
+		pod := podSpec(find(t, objects, "Deployment/wildout-"+component))
+		port := text(service, "spec", "ports", 0, "targetPort")
+		if text(pod, "containers", 0, "ports", 0, "name") != port || port == "" {
+			t.Errorf("the pods of the %s have no port %s", component, port)
+		}
+		found := false
+		for _, v := range items(pod, "volumes") {
+			found = found || text(v, "name") == volume && find(t, objects, "Secret/"+text(v, "secret", "secretName")) != nil
+		}
+		if !found {
+			t.Errorf("the pods of the %s have no volume %s: %v", component, volume, pod["volumes"])
+		}
+	}
+}
+
 // The operator may read the Secrets that it is told of, and lists none.
 func TestSecretsOfTheOperator(t *testing.T) {
 	objects := render(t, "helm4", allCharts[0], "", "--set", "redis.secretName=events-redis,manager.redisSecrets={orders-redis}")

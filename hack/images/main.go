@@ -19,6 +19,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/wildout/wildout/hack/images/pack"
 )
 
 // program is a main package that becomes an image.
@@ -54,12 +56,12 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	source, err := readSource(ctx, *root)
+	source, err := pack.ReadSource(ctx, *root)
 	if err != nil {
 		return err
 	}
 	if *version == "" {
-		*version = source.version
+		*version = source.Version
 	}
 	workspace, err := os.MkdirTemp("", "wildout-images-")
 	if err != nil {
@@ -76,21 +78,21 @@ func run(ctx context.Context, args []string) error {
 		if flags.NArg() > 0 && !slices.Contains(flags.Args(), p.name) {
 			continue
 		}
-		b := build{program: p, root: *root, source: source, version: *version, workspace: workspace}
+		b := pack.Build{Name: p.name, Description: p.description, Package: "cmd/" + p.name, Root: *root, Source: source, Version: *version, Workspace: workspace}
 		for text := range strings.SplitSeq(*platforms, ",") {
 			platform, err := v1.ParsePlatform(text)
 			if err != nil {
 				return fmt.Errorf("-platforms: %q is no platform such as linux/arm64: %w", text, err)
 			}
-			b.platforms = append(b.platforms, *platform)
+			b.Platforms = append(b.Platforms, *platform)
 		}
 		archive := filepath.Join(*out, p.name+".tar")
-		report, err := b.pack(ctx, *prefix+"/"+p.name, archive)
+		report, err := b.Pack(ctx, *prefix+"/"+p.name, archive)
 		if err != nil {
 			return fmt.Errorf("image of %s: %w", p.name, err)
 		}
-		fmt.Printf("%s  %s  %.1f MB\n", archive, report.reference, float64(report.bytes)/1e6)
-		fmt.Printf("  %s\n", report.digest)
+		fmt.Printf("%s  %s  %.1f MB\n", archive, report.Reference, float64(report.Bytes)/1e6)
+		fmt.Printf("  %s\n", report.Digest)
 	}
 	return nil
 }

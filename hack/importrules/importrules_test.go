@@ -70,6 +70,8 @@ var rooms = []room{
 	{path: "docs/examples", direct: []string{"runtime", "runtime/runner"}, unlinked: operator},
 	{path: "runtime/mailsink", direct: none, unlinked: operatorAndRedis},
 	{path: "runtime/servicetest", direct: none, unlinked: operatorAndRedis},
+	{path: "runtime/scenarios", direct: []string{"api", "runtime/event", "runtime/mailsink", "runtime/scenarios/outside", "runtime/standard", "runtime/store"}, unlinked: operator},
+	{path: "runtime/scenarios/outside", direct: []string{"runtime/mailsink"}, unlinked: operatorAndRedis},
 	{path: "controllers", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event", "runtime/gateway"}},
 	{path: "cmd"},
 	{path: "cmd/runner", unlinked: operator},
@@ -81,9 +83,10 @@ var rooms = []room{
 const onlyStore = "runtime/store"
 
 // forTests reports whether a package of ours is there for tests, such as
-// servicetest: by its name, as with httptest. No program may carry it.
+// servicetest: by its name, as with httptest, or as it is specs. No program may
+// carry it.
 func forTests(importPath string) bool {
-	return isOurs(importPath) && strings.HasSuffix(importPath, "test")
+	return isOurs(importPath) && (strings.HasSuffix(importPath, "test") || inModule(importPath) == "runtime/scenarios")
 }
 
 // pkg is a package as `go list` prints it.

@@ -1,9 +1,9 @@
 package scenarios_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -11,17 +11,19 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/runtime/crashtest"
+	"github.com/wildout/wildout/runtime/scenarios"
 )
 
-// fleet is the runner processes of a site.
+// fleet is runner processes, each of which runs all functions. In a cluster
+// each function has processes of its own; ten times as many would only slow
+// the test down.
 type fleet struct {
-	site *site
+	config runnerConfig
 
 	mu      sync.Mutex
 	started int
 	members []member
 	standby *member
-	kills   []kill
 }
 
 type member struct {
@@ -29,20 +31,14 @@ type member struct {
 	name string
 }
 
-// kill is the death of a runner.
-type kill struct {
-	at   time.Time
-	runs []orphan // what it was at
-}
-
-func newFleet(s *site) *fleet {
-	f := &fleet{site: s}
+func newFleet(config runnerConfig) *fleet {
+	f := &fleet{config: config}
 	DeferCleanup(f.stop)
 	return f
 }
 
-// start adds n runners.
-func (f *fleet) start(n int) {
+// Start adds n runners.
+func (f *fleet) Start(n int) {
 	GinkgoHelper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,10 +53,13 @@ func (f *fleet) start(n int) {
 func (f *fleet) prepare() member {
 	GinkgoHelper()
 	f.started++
-	name := fmt.Sprintf("p%d", f.started)
-	p, err := crashtest.Start(f.site.config(name))
+	config := f.config
+	config.Name = fmt.Sprintf("p%d", f.started)
+	text, err := json.Marshal(config)
 	Expect(err).NotTo(HaveOccurred())
-	return member{p, name}
+	p, err := crashtest.Start(string(text))
+	Expect(err).NotTo(HaveOccurred())
+	return member{p, config.Name}
 }
 
 func (f *fleet) stop() {
@@ -74,60 +73,34 @@ func (f *fleet) stop() {
 	}
 }
 
-// killOne kills a runner, whatever it is at, and puts another in its place.
-func (f *fleet) killOne() {
+// Kill kills a runner. One that was on standby takes its place at once.
+func (f *fleet) Kill(func() []string) scenarios.Death {
 	GinkgoHelper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := rand.IntN(len(f.members))
 	dead := f.members[i]
 	dead.Kill()
-	k := kill{at: time.Now()}
-	if f.standby != nil {
-		Expect(f.standby.Begin()).To(Succeed())
-		f.members[i] = *f.standby
-	}
-	k.runs = f.site.orphans(dead.name)
-	f.kills = append(f.kills, k)
-	next := f.prepare()
+	death := scenarios.Death{Runner: dead.name, At: time.Now()}
 	if f.standby == nil {
-		Expect(next.Begin()).To(Succeed())
-		f.members[i] = next
-		next = f.prepare()
+		first := f.prepare()
+		f.standby = &first
 	}
+	Expect(f.standby.Begin()).To(Succeed())
+	f.members[i] = *f.standby
+	next := f.prepare()
 	f.standby = &next
+	return death
 }
 
-// harass kills a runner about every interval until the returned function is
-// called, or the scenario fails.
-func (f *fleet) harass(interval time.Duration) (stop func()) {
-	done, over := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer GinkgoRecover()
-		defer close(over)
-		for {
-			pause := interval/2 + time.Duration(rand.Int64N(int64(interval)))
-			select {
-			case <-time.After(pause):
-				f.killOne()
-			case <-done:
-				return
-			}
-		}
-	}()
-	stop = sync.OnceFunc(func() { close(done); <-over })
-	DeferCleanup(stop)
-	return stop
-}
-
-// logs are the ends of the logs of the living, for a person to see what is wrong.
-func (f *fleet) logs() string {
+// Logs are the last 8 KiB of each.
+func (f *fleet) Logs() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var all strings.Builder
+	all := map[string]string{}
 	for _, m := range f.members {
 		log := m.Log()
-		fmt.Fprintf(&all, "--- log of %s:\n%s\n", m.name, log[max(0, len(log)-8<<10):])
+		all[m.name] = log[max(0, len(log)-8<<10):]
 	}
-	return all.String()
+	return all
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/scenarios"
 	"github.com/wildout/wildout/runtime/standard"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/worker"
@@ -24,7 +25,7 @@ type runnerConfig struct {
 	Database  string
 	SMTP      string
 	Env       map[string]string
-	Changes   changes
+	Changes   scenarios.Changes
 }
 
 // lease is short, so that a dead runner is noticed soon, and long enough for
@@ -32,8 +33,7 @@ type runnerConfig struct {
 const lease = 2 * time.Second
 
 // runner is a runner process: the standard handlers and a worker for each of
-// the functions. In a cluster each function has processes of its own; ten
-// times as many would only slow the test down.
+// the functions.
 func runner(ctx context.Context, config []byte, begin <-chan struct{}) error {
 	var c runnerConfig
 	if err := json.Unmarshal(config, &c); err != nil {
@@ -47,8 +47,8 @@ func runner(ctx context.Context, config []byte, begin <-chan struct{}) error {
 	}
 	defer redis.Close()
 	set, err := standard.New(ctx, standard.Options{
-		DatabaseURL: c.Database, SMTPURL: c.SMTP, From: sender, AllowPrivate: true,
-		Fallback: redis.Fallback(fallbackName), CheckRedis: redis.Ping, Logger: log, Stderr: os.Stderr,
+		DatabaseURL: c.Database, SMTPURL: c.SMTP, From: scenarios.Sender, AllowPrivate: true,
+		Fallback: redis.Fallback(scenarios.FallbackName), CheckRedis: redis.Ping, Logger: log, Stderr: os.Stderr,
 	})
 	if err != nil {
 		return err

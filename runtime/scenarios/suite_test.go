@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/runtime/crashtest"
+	"github.com/wildout/wildout/runtime/scenarios"
 	"github.com/wildout/wildout/runtime/servicetest"
 )
 
@@ -27,3 +28,5 @@ var redis *servicetest.Redis
 var _ = BeforeSuite(func() {
 	redis = servicetest.StartRedis(GinkgoTB(), servicetest.AppendFsync("everysec"))
 })
+
+var _ = scenarios.Declare(&processes{})

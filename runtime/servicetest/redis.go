@@ -3,6 +3,8 @@ package servicetest
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
@@ -23,12 +25,16 @@ type Redis struct {
 	t        testing.TB
 	server   *server
 	password string
+	tls      bool
 }
 
 type redisConfig struct {
 	appendFsync string // "no": no persistence
 	password    string
 	maxMemory   string // empty: no limit
+	// With TLS: the certificate and its key, and the authority that signed it.
+	certFile, keyFile string
+	ca                []byte
 }
 
 // RedisOption changes how a Redis server is set up.
@@ -52,6 +58,13 @@ func MaxMemory(limit string) RedisOption {
 	return func(c *redisConfig) { c.maxMemory = limit }
 }
 
+// TLS makes the server speak TLS alone, with a certificate of the authority.
+func TLS(t testing.TB, a *Authority) RedisOption {
+	t.Helper()
+	certFile, keyFile := a.Certificate(t)
+	return func(c *redisConfig) { c.certFile, c.keyFile, c.ca = certFile, keyFile, a.CA }
+}
+
 // StartRedis starts a Redis server that is stopped when the test ends.
 func StartRedis(t testing.TB, opts ...RedisOption) *Redis {
 	t.Helper()
@@ -63,7 +76,7 @@ func StartRedis(t testing.TB, opts ...RedisOption) *Redis {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Redis{Addr: address(s.port), t: t, server: s, password: config.password}
+	r := &Redis{Addr: address(s.port), t: t, server: s, password: config.password, tls: config.ca != nil}
 	t.Cleanup(r.Kill) // nobody reads its data again
 	return r
 }
@@ -84,7 +97,7 @@ func startRedis(dir string, config redisConfig) (*server, error) {
 		cmd.Dir = dir // where it keeps its append-only file
 		return cmd
 	}
-	s.ready = func(ctx context.Context) error { return pingRedis(ctx, address(s.port), config.password) }
+	s.ready = func(ctx context.Context) error { return pingRedis(ctx, address(s.port), &config) }
 	if err := s.startAnywhere(); err != nil {
 		return nil, err
 	}
@@ -92,7 +105,12 @@ func startRedis(dir string, config redisConfig) (*server, error) {
 }
 
 func (c redisConfig) args(port int) []string {
-	args := []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", ""}
+	args := []string{"--bind", "127.0.0.1", "--save", ""}
+	if c.ca == nil {
+		args = append(args, "--port", strconv.Itoa(port))
+	} else {
+		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(port), "--tls-cert-file", c.certFile, "--tls-key-file", c.keyFile, "--tls-auth-clients", "no")
+	}
 	if c.appendFsync != "no" {
 		args = append(args, "--appendonly", "yes", "--appendfsync", c.appendFsync)
 	}
@@ -105,9 +123,12 @@ func (c redisConfig) args(port int) []string {
 	return args
 }
 
-// URL returns the address as redis://[:password@]host:port/0.
+// URL returns the address as redis://[:password@]host:port/0, rediss:// with TLS.
 func (r *Redis) URL() string {
 	u := url.URL{Scheme: "redis", Host: r.Addr, Path: "/0"}
+	if r.tls {
+		u.Scheme = "rediss"
+	}
 	if r.password != "" {
 		u.User = url.UserPassword("", r.password)
 	}
@@ -154,10 +175,10 @@ func (r *Redis) check(err error) {
 
 // pingRedis says why the server does not take commands yet. It speaks the
 // protocol itself, so that this package needs no Redis client.
-func pingRedis(ctx context.Context, addr, password string) error {
+func pingRedis(ctx context.Context, addr string, config *redisConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	conn, err := dialRedis(ctx, addr, config.ca)
 	if err != nil {
 		return err
 	}
@@ -182,10 +203,19 @@ func pingRedis(ctx context.Context, addr, password string) error {
 		}
 		return err
 	}
-	if password != "" {
-		if err := command("AUTH", password); err != nil {
+	if config.password != "" {
+		if err := command("AUTH", config.password); err != nil {
 			return err
 		}
 	}
 	return command("PING")
+}
+
+func dialRedis(ctx context.Context, addr string, ca []byte) (net.Conn, error) {
+	if ca == nil {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	return (&tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", addr)
 }

@@ -44,7 +44,7 @@ func TestRedisOptions(t *testing.T) {
 	if reply := ask(t, r, "PING"); !strings.HasPrefix(reply, "-NOAUTH") {
 		t.Errorf("PING without the password: %s", reply)
 	}
-	if err := pingRedis(context.Background(), r.Addr, "wrong"); err == nil {
+	if err := pingRedis(context.Background(), r.Addr, &redisConfig{password: "wrong"}); err == nil {
 		t.Error("a wrong password is taken")
 	}
 	if reply := ask(t, r, `AUTH "a b"`, "SET k v"); !strings.HasPrefix(reply, "-OOM") {
@@ -55,11 +55,11 @@ func TestRedisOptions(t *testing.T) {
 func TestRedisPause(t *testing.T) {
 	r := StartRedis(t)
 	r.Pause()
-	if err := pingRedis(context.Background(), r.Addr, ""); err == nil {
+	if err := pingRedis(context.Background(), r.Addr, &redisConfig{}); err == nil {
 		t.Error("a paused server answers")
 	}
 	r.Resume()
-	if err := pingRedis(context.Background(), r.Addr, ""); err != nil {
+	if err := pingRedis(context.Background(), r.Addr, &redisConfig{}); err != nil {
 		t.Errorf("a resumed server does not answer: %v", err)
 	}
 	r.Pause()
@@ -89,4 +89,25 @@ func ask(t *testing.T, r *Redis, lines ...string) string {
 		}
 	}
 	return strings.TrimSpace(reply)
+}
+
+func TestRedisWithTLS(t *testing.T) {
+	authority := NewAuthority(t, "ours")
+	r := StartRedis(t, TLS(t, authority), Password("a"))
+	if want := "rediss://:a@" + r.Addr + "/0"; r.URL() != want {
+		t.Errorf("URL %s, want %s", r.URL(), want)
+	}
+	for name, test := range map[string]struct {
+		config redisConfig
+		says   string
+	}{
+		"with its authority": {redisConfig{password: "a", ca: authority.CA}, ""},
+		"with another one":   {redisConfig{password: "a", ca: NewAuthority(t, "another").CA}, "unknown authority"},
+		"in the clear":       {redisConfig{password: "a"}, "EOF"},
+	} {
+		err := pingRedis(t.Context(), r.Addr, &test.config)
+		if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says) && !strings.Contains(err.Error(), "reset")) {
+			t.Errorf("%s: %v, want %q", name, err, test.says)
+		}
+	}
 }

@@ -112,6 +112,13 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 func parseURL(raw string) (*redis.UniversalOptions, error) {
+	scheme, _, _ := strings.Cut(raw, "://")
+	switch {
+	case strings.Contains(scheme, "sentinel"):
+		return nil, errors.New("the Redis URL names Sentinels, which are not supported: name the primary, by a Service or a proxy that follows it, as redis://user:password@host:6379/0")
+	case strings.Contains(scheme, "cluster"):
+		return nil, errors.New("the Redis URL has a scheme of its own for a cluster: name several of its nodes, as redis://HOST:6379,HOST:6379")
+	}
 	first, rest, several := strings.Cut(raw, ",")
 	o, err := redis.ParseURL(first)
 	if err != nil {
@@ -148,6 +155,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	return Explain(s.rdb.Ping(ctx).Err())
 }
 
+const (
+	slow   = "Redis does not answer in time: is it overloaded, does a firewall or NetworkPolicy drop the packets, or does it speak no TLS at this port (rediss://)?"
+	broken = "the connection to Redis broke: if it always does, Redis may want TLS (rediss://), or a proxy before it has no server"
+)
+
 // Explain adds to an error of Redis what to do about it. Nil stays nil.
 func Explain(err error) error {
 	if err == nil {
@@ -162,9 +174,15 @@ func Explain(err error) error {
 		{"MISCONF", "Redis cannot save to its disk and refuses writes: look at its log, its disk may be full"},
 		{"READONLY", "this Redis is a replica: point the Redis URL at the primary"},
 		{"LOADING", "Redis is loading its data after a start; this passes by itself"},
+		{"certificate signed by unknown authority", "the certificate of Redis is signed by an authority that is not trusted: put its certificate, in PEM, into the key `ca.crt` of the Secret (of a runner: WILDOUT_REDIS_CA_FILE)"},
+		{"x509: ", "the certificate of Redis does not fit the host in the Redis URL, or is not valid now: renew it, or correct the host"},
+		{"first record does not look like a TLS handshake", "no Redis with TLS answers at this port: write redis:// in place of rediss://, or the port for TLS"},
 		{"connection refused", "nothing listens at the address in the Redis URL: is Redis running, are host and port right?"},
 		{"no such host", "the host in the Redis URL does not exist in DNS"},
-		{"i/o timeout", "Redis does not answer in time: is it overloaded, or does a firewall or NetworkPolicy drop the packets?"},
+		{"i/o timeout", slow},
+		{"deadline exceeded", slow},
+		{"EOF", broken},
+		{"connection reset", broken},
 	} {
 		if strings.Contains(text, known.mark) {
 			return fmt.Errorf("%s (%w)", known.advice, err)

@@ -25,6 +25,8 @@ type Subject struct {
 	Namespace, Function string
 	// Types are the event types that it reads.
 	Types []string
+	// Scaled asks for what decides how many runners there shall be, too.
+	Scaled bool
 }
 
 func (s *Subject) streams(k Keys) []string {
@@ -45,6 +47,8 @@ type Numbers struct {
 	Missing []string
 	// Gone are event types that the function once read, and does not now.
 	Gone []string
+	// Outlook is there when Subject.Scaled was.
+	Outlook Outlook
 	// Err is what went wrong with this function alone.
 	Err error
 }
@@ -54,6 +58,7 @@ type surveyed struct {
 	waiting, due, runners *redis.IntCmd
 	counters, versions    *redis.MapStringStringCmd
 	reads                 *redis.StringSliceCmd
+	outlook               *outlookReader
 }
 
 // Survey reads the numbers of many functions, of any namespace, in one round
@@ -64,11 +69,15 @@ func (s *Store) Survey(ctx context.Context, subjects []Subject) ([]Numbers, erro
 	pipe := s.rdb.Pipeline()
 	asked := make([]surveyed, len(subjects))
 	groups := map[string]*redis.XInfoGroupsCmd{}
+	clock := pipe.Time(ctx)
 	for i := range subjects {
 		k, f := NewKeys(subjects[i].Namespace), subjects[i].Function
 		asked[i] = surveyed{
 			waiting: pipe.ZCard(ctx, k.Timers(f)), due: pipe.ZCount(ctx, k.Timers(f), "-inf", now), runners: pipe.ZCard(ctx, k.Runners(f)),
 			counters: pipe.HGetAll(ctx, k.Counters(f)), versions: pipe.HGetAll(ctx, k.Versions(f)), reads: pipe.SMembers(ctx, k.Reads(f)),
+		}
+		if subjects[i].Scaled {
+			asked[i].outlook = askOutlook(ctx, pipe, k, f)
 		}
 		for _, stream := range subjects[i].streams(k) {
 			if groups[stream] == nil {
@@ -83,9 +92,15 @@ func (s *Store) Survey(ctx context.Context, subjects []Subject) ([]Numbers, erro
 	var unknown []lag
 	for i := range subjects {
 		all[i] = asked[i].numbers(&subjects[i])
+		if subjects[i].Scaled {
+			all[i].Outlook.Read = map[string]string{}
+		}
 		for _, l := range all[i].addGroups(&subjects[i], groups) {
 			l.of = &all[i]
 			unknown = append(unknown, l)
+		}
+		if o := asked[i].outlook; o != nil {
+			o.read(&all[i], clock.Val())
 		}
 	}
 	return all, s.countLags(ctx, unknown)
@@ -128,10 +143,12 @@ func (n *Numbers) addGroups(subject *Subject, groups map[string]*redis.XInfoGrou
 		at := slices.IndexFunc(answer, func(g redis.XInfoGroup) bool { return g.Name == subject.Function })
 		if at < 0 {
 			n.Missing = append(n.Missing, k.StreamType(stream))
+			n.Outlook.note(stream, "0-0") // where the group begins that is made now
 			continue
 		}
 		g := answer[at]
 		n.Pending += g.Pending
+		n.Outlook.note(stream, g.LastDeliveredID)
 		if g.Lag == 0 || g.Lag > 0 && g.EntriesRead > 0 {
 			n.Unread += g.Lag
 		} else {

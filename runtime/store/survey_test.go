@@ -1,13 +1,11 @@
 package store_test
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
@@ -200,22 +198,4 @@ var _ = Describe("AskServer", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(state.Durable()).To(BeFalse())
 	})
-})
-
-var _ = Describe("TroubleOf", func() {
-	DescribeTable("tells apart what needs different hands", func(err error, want store.Trouble) {
-		Expect(store.TroubleOf(err)).To(Equal(want))
-		if err != nil {
-			Expect(store.TroubleOf(fmt.Errorf("read: %w", store.Explain(err)))).To(Equal(want))
-		}
-	},
-		Entry("none", nil, store.NoTrouble),
-		Entry("password", errors.New("WRONGPASS invalid username-password pair"), store.Unauthorized),
-		Entry("no password", errors.New("NOAUTH Authentication required"), store.Unauthorized),
-		Entry("replica", errors.New("READONLY You can't write against a read only replica"), store.ReadOnly),
-		Entry("full", errors.New("OOM command not allowed when used memory > 'maxmemory'"), store.Full),
-		Entry("starting", errors.New("LOADING Redis is loading the dataset in memory"), store.Unreachable),
-		Entry("pool", redis.ErrPoolTimeout, store.Unreachable),
-		Entry("anything else", errors.New("ERR unknown command"), store.Refused),
-	)
 })

@@ -1,12 +1,10 @@
 package store
 
 import (
-	"context"
 	"errors"
-	"io"
-	"net"
 	"strings"
-	"syscall"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Trouble is why Redis does not do what it is asked, as far as somebody has to
@@ -30,24 +28,27 @@ const (
 	Refused
 )
 
-// TroubleOf says what kind of trouble an error of this package is.
+// TroubleOf says what kind of trouble an error of this package is. It divides
+// the kinds that are counted (ErrorKind) by whose hands they need.
 func TroubleOf(err error) Trouble {
 	if err == nil {
 		return NoTrouble
 	}
-	text := err.Error()
-	for mark, trouble := range map[string]Trouble{
-		"WRONGPASS": Unauthorized, "NOAUTH": Unauthorized, "NOPERM": Unauthorized, "invalid password": Unauthorized,
-		"READONLY": ReadOnly, "OOM ": Full, "MISCONF": Full, "LOADING": Unreachable, "CLUSTERDOWN": Unreachable, "tls: ": Unreachable,
-		"x509: ": Unreachable, "connection pool": Unreachable,
-	} {
-		if strings.Contains(text, mark) {
-			return trouble
+	var answered redis.Error
+	if errors.As(err, &answered) {
+		switch text := answered.Error(); {
+		case strings.HasPrefix(text, "READONLY"):
+			return ReadOnly
+		case strings.HasPrefix(text, "OOM"), strings.HasPrefix(text, "MISCONF"):
+			return Full
+		case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "CLUSTERDOWN"), strings.HasPrefix(text, "MASTERDOWN"):
+			return Unreachable
 		}
 	}
-	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) ||
-		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+	switch kind, _ := errorKind(err); kind {
+	case ErrorDenied:
+		return Unauthorized
+	case ErrorNetwork, ErrorTimeout:
 		return Unreachable
 	}
 	return Refused

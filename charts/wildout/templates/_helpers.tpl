@@ -161,5 +161,10 @@ upgrade does not change it. Call: list $ secret key given */}}
 
 {{/* Whether the operator may have cluster-wide rights. */}}
 {{- define "wildout.clusterWide" -}}
-{{- if eq .Values.scope "Cluster" }}true{{ end -}}
+{{- if and (eq .Values.scope "Cluster") (not .Values.manager.namespaces) }}true{{ end -}}
+{{- end }}
+
+{{/* The namespaces that the operator looks after, where these are not all. */}}
+{{- define "wildout.namespaces" -}}
+{{- toYaml (default (list .Release.Namespace) .Values.manager.namespaces | uniq | sortAlpha) -}}
 {{- end }}

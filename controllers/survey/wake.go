@@ -1,0 +1,135 @@
+package survey
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// Schedule is a cron trigger of a function.
+type Schedule struct {
+	// Cron is the identity of the schedule, as in store.Outlook.
+	Cron string
+	// Next returns the first tick after a time; zero: there is none.
+	Next func(time.Time) time.Time
+}
+
+// Watch is what a Poller has to know of a function whose runners are as many as
+// there is work for.
+type Watch struct {
+	// Wants is how many runners a function asks for; nil: it does not. It is
+	// called often, and must not block.
+	Wants func(*View) int32
+	// Decided is what it asked for when its runners were last decided on.
+	// Another answer is told at once.
+	Decided int32
+	// Asleep: there are no runners. The Poller looks much more often whether
+	// something has come.
+	Asleep bool
+}
+
+// Watch says how a function that was made known is to be watched.
+func (p *Poller) Watch(name types.NamespacedName, w Watch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.functions[name]
+	if f == nil {
+		return
+	}
+	f.Watch = w
+	if w.Wants != nil && w.Wants(&f.view) != w.Decided { // it has changed meanwhile
+		f.fresh = true
+		p.kick()
+	}
+}
+
+// reads returns what a function reads: the types of its current version, and
+// those that runs of earlier ones wait for.
+func (f *function) reads() []string { return slices.Concat(f.Types, f.older) }
+
+// olderReads returns the types that only runs of earlier versions wait for.
+func (f *found) olderReads() (older []string) {
+	for _, t := range f.numbers.Outlook.Waits {
+		if !slices.Contains(f.function.Types, t) {
+			older = append(older, t)
+		}
+	}
+	return older
+}
+
+// ahead finds out how many cron ticks are due, and when something is next, by
+// the local clock. A schedule that is not known in Redis is due: a runner has to
+// make it known.
+func (f *found) ahead(now time.Time) (ticks int64, next time.Time) {
+	o := &f.numbers.Outlook
+	next = o.NextDue
+	for _, s := range f.function.Schedules {
+		last, noted := o.Ticks[s.Cron]
+		if !noted {
+			ticks++
+			continue
+		}
+		tick := s.Next(last)
+		switch {
+		case tick.IsZero():
+		case !tick.After(o.At):
+			ticks++
+		case next.IsZero() || tick.Before(next):
+			next = tick
+		}
+	}
+	if !next.IsZero() {
+		next = now.Add(next.Sub(o.At))
+	}
+	return ticks, next
+}
+
+// wake looks whether something has come for functions without runners, and
+// looks at those for which it has.
+func (p *Poller) wake(ctx context.Context, s *server) {
+	names, sleepers := p.sleepers(s)
+	if len(names) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(p.o.Interval, 5*time.Second))
+	defer cancel()
+	stirred, err := s.store.Stirred(ctx, sleepers)
+	if err != nil {
+		return // the look at all functions tells
+	}
+	if p.rouse(names, stirred) {
+		_ = p.lookAtFunctions(ctx, s, false) // so does it here
+	}
+}
+
+// sleepers returns the functions of a server without runners.
+func (p *Poller) sleepers(s *server) (names []types.NamespacedName, sleepers []store.Sleeper) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, f := range p.functions {
+		if f.Asleep && f.view.Numbers != nil && p.uses(name.Namespace, f.Secret, s) {
+			names = append(names, name)
+			n := f.view.Numbers
+			sleepers = append(sleepers, store.Sleeper{Namespace: name.Namespace, Function: name.Name, Read: n.Outlook.Read, Leaving: n.Runners > 0})
+		}
+	}
+	return names, sleepers
+}
+
+// rouse marks those functions that have stirred, or whose time has come. Until
+// their runners are decided on anew they are looked at like others.
+func (p *Poller) rouse(names []types.NamespacedName, stirred []bool) (some bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, name := range names {
+		f := p.functions[name]
+		if f != nil && f.Asleep && (stirred[i] || f.Wants(&f.view) > 0) {
+			f.Asleep, f.fresh, some = false, true, true
+		}
+	}
+	return some
+}
