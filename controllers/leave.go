@@ -125,7 +125,8 @@ func (l *leaving) letGoAll(ctx context.Context) error {
 			}
 			quiet = time.Now()
 			patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-			if err := l.client.Patch(ctx, o, patch); client.IgnoreNotFound(err) != nil {
+			err := l.client.Patch(ctx, o, patch)
+			if client.IgnoreNotFound(err) != nil {
 				l.o.Logger.Info("not let go yet; trying again", "resource", client.ObjectKeyFromObject(o), "error", err)
 				continue
 			}

@@ -94,7 +94,7 @@ func TestPodsAreAsTheValuesSay(t *testing.T) {
 			t.Errorf("its image is %s", text(spec, "containers", 0, "image"))
 		}
 	}
-	if workloads != 5 { // manager, gateway, console, Redis, migrations
+	if workloads != 6 { // manager, gateway, console, Redis, migrations, uninstall
 		t.Errorf("there are %d workloads", workloads)
 	}
 }
@@ -178,6 +178,9 @@ func TestSomeNamespaces(t *testing.T) {
 		if strings.HasPrefix(o.kind(), "Cluster") || o.kind() == "CustomResourceDefinition" || o.kind() == "ServiceMonitor" {
 			t.Errorf("there is %s", o.id())
 		}
+		if isHook(o) { // TestUninstall
+			continue
+		}
 		place := text(o, "metadata", "namespace") + "/" + o.name()
 		switch o.kind() {
 		case "Role":
@@ -197,6 +200,43 @@ func TestSomeNamespaces(t *testing.T) {
 	equal(t, "whose runners reach Redis", at(find(t, objects, "NetworkPolicy/wildout-redis"), "spec", "ingress", 0, "from", 1, "namespaceSelector"),
 		map[string]any{"matchExpressions": []any{map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": []any{"billing", "orders", "shop"}}}})
 	equal(t, "whose runners are measured", at(find(t, objects, "PodMonitor/wildout-runners"), "spec", "namespaceSelector"), map[string]any{"matchNames": []any{"billing", "orders"}})
+}
+
+// What runs when the release is uninstalled may do what it needs, where the
+// operator was at work, and goes with Helm's hooks.
+func TestUninstall(t *testing.T) {
+	rules := []any{map[string]any{"apiGroups": []any{"wildout.dev"}, "resources": []any{"wildoutfunctions", "wildouteventtypes"}, "verbs": []any{"get", "list", "patch", "delete"}}}
+	for name, c := range map[string]struct {
+		set   string
+		hook  string
+		args  []any
+		roles []any
+	}{
+		"functions stay":  {"crds.keep=true", "post-delete", []any{"uninstall"}, []any{"ClusterRole /wildout-uninstall"}},
+		"functions go":    {"crds.keep=false", "pre-delete", []any{"uninstall", "--delete"}, []any{"ClusterRole /wildout-uninstall"}},
+		"one namespace":   {"crds.enabled=false,scope=Namespace", "post-delete", []any{"uninstall", "--namespaces=shop"}, []any{"Role shop/wildout-uninstall"}},
+		"some namespaces": {"crds.enabled=false,manager.namespaces={b,a}", "post-delete", []any{"uninstall", "--namespaces=a,b"}, []any{"Role a/shop-wildout-uninstall", "Role b/shop-wildout-uninstall"}},
+		"no operator":     {"manager.enabled=false", "", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var roles, args []any
+			for _, o := range render(t, "helm4", allCharts[0], "", "--set", c.set) {
+				if !isHook(o) {
+					continue
+				}
+				equal(t, "when "+o.id()+" is made", text(o, "metadata", "annotations", "helm.sh/hook"), c.hook)
+				switch o.kind() {
+				case "ClusterRole", "Role":
+					roles = append(roles, o.kind()+" "+text(o, "metadata", "namespace")+"/"+o.name())
+					equal(t, "the rules of "+o.id(), o["rules"], rules)
+				case "Job":
+					args = items(podSpec(o), "containers", 0, "args")
+				}
+			}
+			equal(t, "the roles", roles, c.roles)
+			equal(t, "the arguments", args, c.args)
+		})
+	}
 }
 
 // `kubectl wildout` finds the console and the gateway by these labels, ports and

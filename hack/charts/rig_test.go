@@ -99,6 +99,9 @@ func (o object) kind() string { return o["kind"].(string) }
 
 func (o object) name() string { return text(o, "metadata", "name") }
 
+// isHook: Helm makes it at some moment, and it is no part of the release.
+func isHook(o object) bool { return at(o, "metadata", "annotations", "helm.sh/hook") != nil }
+
 // id tells the objects of a release apart.
 func (o object) id() string { return o.kind() + "/" + o.name() }
 
