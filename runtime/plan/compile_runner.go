@@ -8,7 +8,10 @@ import (
 	"github.com/wildout/wildout/api/v1alpha1"
 )
 
-const maxReplicas = 1000
+const (
+	maxReplicas      = 1000
+	maxTargetBacklog = 1_000_000
+)
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
@@ -30,6 +33,7 @@ func (c *compiler) deployment(spec *v1alpha1.WildoutFunctionSpec) {
 	if r.Replicas != nil {
 		c.within("spec.runner.replicas", int64(*r.Replicas), 0, maxReplicas)
 	}
+	c.scaling(r)
 	if r.ServiceAccountName != "" {
 		c.secretName("spec.runner.serviceAccountName", r.ServiceAccountName)
 	}
@@ -48,6 +52,30 @@ func (c *compiler) deployment(spec *v1alpha1.WildoutFunctionSpec) {
 			c.errorf(path, "has a value and a valueFrom: leave one out")
 		}
 		seen[v.Name] = true
+	}
+}
+
+// scaling checks who decides how many runners there are, and within what. A
+// target or window that is left out has its default from the API server.
+func (c *compiler) scaling(r *v1alpha1.Runner) {
+	s := r.Scaling
+	if s == nil {
+		return
+	}
+	const path = "spec.runner.scaling"
+	if r.Replicas != nil {
+		c.errorf("spec.runner.replicas", "scaling decides how many runners there are: leave one of the two out")
+	}
+	c.within(path+".min", int64(s.Min), 0, maxReplicas)
+	c.within(path+".max", int64(s.Max), 1, maxReplicas)
+	if s.Min > s.Max && s.Max > 0 {
+		c.errorf(path+".min", "is %d, it must be at most max, %d", s.Min, s.Max)
+	}
+	if s.TargetBacklog != 0 {
+		c.within(path+".targetBacklog", int64(s.TargetBacklog), 1, maxTargetBacklog)
+	}
+	if s.StabilizationWindow != "" {
+		c.duration(path+".stabilizationWindow", s.StabilizationWindow)
 	}
 }
 
