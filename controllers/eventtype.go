@@ -174,6 +174,13 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 		return ctrl.Result{}, err
 	}
 	late := time.Since(t.DeletionTimestamp.Time) > r.options.DeletionTimeout
+	leaving, err := r.readersLeave(ctx, t)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if leaving && !late { // the stream goes with the last of them
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
 	if other == "" {
 		bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
@@ -191,4 +198,13 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 	err = r.client.Patch(ctx, t, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	r.status.forget(t.UID)
 	return ctrl.Result{}, client.IgnoreNotFound(err)
+}
+
+// readersLeave reports whether a function that reads the type is being deleted.
+func (r *eventTypes) readersLeave(ctx context.Context, t *v1alpha1.WildoutEventType) (bool, error) {
+	var readers v1alpha1.WildoutFunctionList
+	if err := r.client.List(ctx, &readers, client.InNamespace(t.Namespace), client.MatchingFields{observe.IndexReads: string(t.Spec.Type)}); err != nil {
+		return false, fmt.Errorf("look for the functions that read %s: %w", t.Spec.Type, err)
+	}
+	return slices.ContainsFunc(readers.Items, func(f v1alpha1.WildoutFunction) bool { return !f.DeletionTimestamp.IsZero() }), nil
 }

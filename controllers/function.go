@@ -301,7 +301,8 @@ func (r *functions) delete(ctx context.Context, f *v1alpha1.WildoutFunction) (ct
 	}
 	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	err = r.poller.Uninstall(bounded, name, r.secretName(f.Spec.Redis))
+	// A stream that nobody declares goes with its last reader.
+	err = r.poller.Uninstall(bounded, name, r.secretName(f.Spec.Redis), snapshot.Undeclared)
 	if err != nil && !late {
 		ctrl.LoggerFrom(ctx).Info("Redis is not cleaned yet; trying again", "error", err.Error())
 		return ctrl.Result{RequeueAfter: 2 * time.Second}, nil

@@ -14,6 +14,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -110,6 +111,27 @@ var _ = Describe("Deletion", func() {
 		Expect(keys(shared, space)).To(BeZero())
 		Expect(redis.Groups(ctx, "a/b")).To(BeEmpty())
 		Consistently(func() int { return keys(shared, space) }, "1s").Should(BeZero())
+	})
+
+	It("cleans up though the Secret has gone first, as with a namespace", func() {
+		space := newSpace(shared.URL())
+		Expect(admin.Create(ctx, eventType(space, "a-b", "a/b"))).To(Succeed())
+		ready(space, "f", simple("a/b"))
+		redis := open(shared.URL(), space)
+		Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
+		addPod(space, "f", corev1.PodStatus{Phase: corev1.PodRunning})
+		Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "wildout-redis", Namespace: space}})).To(Succeed())
+		Eventually(cond(space, "f", "Ready")).Should(is("False", "SecretNotFound"))
+		Expect(admin.Delete(ctx, eventType(space, "a-b", "a/b"))).To(Succeed())
+		remove(space, "f")
+		time.Sleep(2 * time.Second) // nobody uses the Secret meanwhile
+		Expect(admin.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(space), client.GracePeriodSeconds(0))).To(Succeed())
+		Eventually(gone(space, "f")).Should(BeTrue())
+		Eventually(func() bool {
+			return apierrors.IsNotFound(admin.Get(ctx, key(space, "a-b"), &v1alpha1.WildoutEventType{}))
+		}).Should(BeTrue())
+		Expect(keys(shared, space)).To(BeZero())
+		Expect(redisCommand(shared, "EXISTS", redis.Keys().Stream("a/b"))).To(Equal(":0"), "the stream goes with its last reader")
 	})
 
 	It("waits for the runners, and not for ever", func() {

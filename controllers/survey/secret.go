@@ -56,7 +56,16 @@ type secret struct {
 	Secret
 	server *server
 	readAt time.Time
+	// last is how Redis was reached last: what is in it can be cleaned up when
+	// the Secret goes before the function, as it does with a namespace.
+	last *store.Options
+	// idle is since when nobody uses it; zero: somebody does.
+	idle time.Time
 }
+
+// lastsFor is how long the way to a Redis is remembered that nobody uses any
+// more: longer than a deletion takes.
+const lastsFor = 10 * time.Minute
 
 // readSecrets looks at those Secrets whose time has come.
 func (p *Poller) readSecrets(ctx context.Context) {
@@ -109,8 +118,13 @@ func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 			due = append(due, name)
 		}
 	}
-	for name := range p.secrets {
-		if !used[name] {
+	for name, s := range p.secrets {
+		switch {
+		case used[name]:
+			s.idle = time.Time{}
+		case s.idle.IsZero():
+			s.idle = time.Now()
+		case time.Since(s.idle) > lastsFor:
 			delete(p.secrets, name)
 		}
 	}
@@ -148,7 +162,7 @@ func (p *Poller) readSecret(ctx context.Context, name types.NamespacedName) {
 	} else if server, err := p.serverFor(options); err != nil {
 		s.Secret, s.server = Secret{Problem: Invalid, Detail: err.Error()}, nil
 	} else {
-		s.server = server
+		s.server, s.last = server, &options
 	}
 	tell := p.usersOf(func(n types.NamespacedName) bool { return n == name })
 	p.mu.Unlock()
@@ -250,8 +264,9 @@ func (e *ErrNoRedis) Error() string {
 	return fmt.Sprintf("the Secret %s with the URL of Redis %s", e.Name, what)
 }
 
-// Uninstall removes what a function has in Redis. The Poller follows it no more.
-func (p *Poller) Uninstall(ctx context.Context, name types.NamespacedName, secretName string) error {
+// Uninstall removes what a function has in Redis, and those of the given event
+// types that no other function reads. The Poller follows it no more.
+func (p *Poller) Uninstall(ctx context.Context, name types.NamespacedName, secretName string, eventTypes []string) error {
 	p.Forget(name)
 	p.mend.Lock() // a look that has just begun would make its groups anew
 	defer p.mend.Unlock()
@@ -260,7 +275,15 @@ func (p *Poller) Uninstall(ctx context.Context, name types.NamespacedName, secre
 		return err
 	}
 	defer redis.Close()
-	return redis.Uninstall(ctx, name.Name)
+	if err := redis.Uninstall(ctx, name.Name); err != nil {
+		return err
+	}
+	for _, t := range eventTypes {
+		if err := redis.DropStream(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DropStream removes the stream of an event type that no function reads. The
@@ -281,9 +304,23 @@ func (p *Poller) DropStream(ctx context.Context, name types.NamespacedName, secr
 func (p *Poller) open(ctx context.Context, name types.NamespacedName) (*store.Store, error) {
 	object, err := p.o.Secrets.Secret(ctx, name)
 	found, options := judgeSecret(name, object, err)
+	if found.Problem == NotFound {
+		if last := p.lastOptions(name); last != nil {
+			found, options = Secret{Problem: Fine}, *last
+		}
+	}
 	if found.Problem != Fine {
 		return nil, &ErrNoRedis{name, found.Problem, found.Detail}
 	}
 	options.PoolSize, options.Logger = 2, p.o.Logger
 	return store.Open(options)
+}
+
+func (p *Poller) lastOptions(name types.NamespacedName) *store.Options {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.secrets[name]; s != nil {
+		return s.last
+	}
+	return nil
 }

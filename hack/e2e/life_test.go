@@ -89,7 +89,6 @@ var _ = Describe("The Redis of a function", func() {
 			{"UnsafeEviction", "config set maxmemory-policy allkeys-lru", "config set maxmemory-policy noeviction"},
 			{"NotDurable", "config set appendonly no", "config set appendonly yes"},
 			{"RedisReadOnly", "replicaof 127.0.0.1 1", "replicaof no one"},
-			{"AuthFailed", "config set requirepass another", "config set requirepass secret"},
 		} {
 			By(fault.reason)
 			redis.cli(fault.bad)
@@ -105,7 +104,11 @@ var _ = Describe("The Redis of a function", func() {
 		By("SecretNotFound")
 		redis.forget()
 		ready("False/SecretNotFound")
-		redis.tell("secret")
+		By("AuthFailed")
+		redis.tell("another")
+		ready("False/AuthFailed")
+		redis.forget()
+		redis.tell(redis.password)
 		ready("True/Ready")
 	})
 })

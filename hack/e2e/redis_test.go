@@ -76,7 +76,4 @@ func (r *ownRedis) cli(command string) {
 	GinkgoHelper()
 	args := []string{"exec", "--namespace", r.namespace, "deployment/redis", "--", "redis-cli", "-e", "--no-auth-warning", "-a", r.password}
 	execute(".", "kubectl", append(args, strings.Fields(command)...)...)
-	if words := strings.Fields(command); len(words) == 4 && words[2] == "requirepass" {
-		r.password = words[3]
-	}
 }

@@ -15,7 +15,7 @@ type settings struct {
 	load string
 	// prefix and tag name the images that are there already.
 	prefix, tag string
-	// redis is the image of the embedded Redis.
+	// redis is the image of the embedded Redis. Empty: site has one.
 	redis string
 	// stopNode and startNode are shell commands that kill a node and bring it
 	// back; they get its name in NODE.
@@ -41,6 +41,7 @@ func readSettings() (settings, error) {
 		errs = append(errs, errors.New(`set E2E_STOP_NODE and E2E_START_NODE to commands that kill the node $NODE and bring it back, such as 'docker stop $NODE'; E2E_STOP_NODE=none leaves that spec out`))
 	}
 	s.prefix, s.tag = cmp.Or(s.prefix, "wildout.test"), cmp.Or(s.tag, fmt.Sprintf("e2e-%d", time.Now().Unix()))
+	s.redis = cmp.Or(s.redis, s.image("site"))
 	return s, errors.Join(errs...)
 }
 

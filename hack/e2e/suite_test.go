@@ -79,7 +79,9 @@ func buildImages() {
 	GinkgoHelper()
 	folder, err := filepath.Abs(archive)
 	Expect(err).NotTo(HaveOccurred())
-	execute(filepath.Join(repository, "hack", "images"), "go", "run", ".", "-o", folder, "-prefix", set.prefix, "-version", set.tag)
+	for _, command := range []string{".", "./site"} { // the product's, and what a site needs beside it
+		execute(filepath.Join(repository, "hack", "images"), "go", "run", command, "-o", folder, "-prefix", set.prefix, "-version", set.tag)
+	}
 	loadImages(folder)
 }
 

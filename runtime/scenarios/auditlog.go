@@ -95,7 +95,7 @@ func auditLog(g Ground) {
 		})
 
 		It("raises each alert once while runners are killed", func() {
-			s := newSite(g, Order{Changes: Changes{NoRateLimits: true}})
+			s := newSite(g, Order{Changes: Changes{NoRateLimits: true, History: 10_000}})
 			s.fleet.start(3)
 			stop := s.fleet.harass(300 * time.Millisecond)
 			s.inBursts(60, func(i int) {

@@ -12,7 +12,7 @@ import (
 
 func listings(g Ground) {
 	Describe("2. A new listing", func() {
-		short := Changes{NoRateLimits: true}
+		short := Changes{NoRateLimits: true, History: 10_000}
 
 		It("is checked, announced and published once", func() {
 			s := newSite(g, Order{Changes: short})

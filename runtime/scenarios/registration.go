@@ -10,7 +10,7 @@ import (
 func registration(g Ground) {
 	Describe("1. A registration", func() {
 		// Three days are 4 s.
-		short := Changes{Faster: 64_800}
+		short := Changes{Faster: 64_800, History: 10_000}
 
 		It("leads to one welcome mail, one audit row each, one profile, and a follow-up for who was not active", func() {
 			s := newSite(g, Order{Changes: short})

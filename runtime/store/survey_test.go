@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -139,6 +140,21 @@ var _ = Describe("Survey", func() {
 		Expect(b.DropStream(ctx, "b")).To(Succeed())
 		Expect(b.rdb.Exists(ctx, b.keys.Stream("a")).Val()).To(BeEquivalentTo(1), "a function reads it")
 		Expect(b.rdb.Exists(ctx, b.keys.Stream("b")).Val()).To(BeZero())
+	})
+
+	It("forgets the ids of a stream that is gone: the same event comes anew", func() {
+		b := newBench()
+		for range 2 {
+			for _, eventType := range []string{"x", "x/y"} {
+				Expect(b.Publish(ctx, &event.Event{ID: "one", Type: eventType, Data: []byte(`{}`)})).To(Succeed())
+			}
+			Expect(b.rdb.XLen(ctx, b.keys.Stream("x")).Val()).To(BeEquivalentTo(1))
+			Expect(b.DropStream(ctx, "x")).To(Succeed())
+			types, err := b.PublishedTypes(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(types).To(ConsistOf("x/y"))
+		}
+		Expect(b.rdb.XLen(ctx, b.keys.Stream("x/y")).Val()).To(BeEquivalentTo(1), "that is another type")
 	})
 })
 

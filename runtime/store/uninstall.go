@@ -45,13 +45,18 @@ func (s *Store) Uninstall(ctx context.Context, function string) error {
 }
 
 // DropStream removes the stream of an event type, unless a function reads it,
-// and what was recorded of its retention.
+// and what was recorded of its retention and of the ids of its events: an event
+// that comes later is a new one.
 func (s *Store) DropStream(ctx context.Context, eventType string) error {
 	k := s.keys
-	if err := s.run(ctx, "unstream", []string{k.Stream(eventType), k.Types()}, eventType).Err(); err != nil {
+	gone, err := s.run(ctx, "unstream", []string{k.Stream(eventType), k.Types(), k.Published()}, eventType).Int()
+	if err != nil {
 		return fmt.Errorf("remove the stream of %s: %w", eventType, Explain(err))
 	}
-	return nil
+	if gone == 0 {
+		return nil
+	}
+	return s.removeKeys(ctx, k.EventID(eventType, ""))
 }
 
 // removeKeys removes the keys that begin with prefix, which has the hash tag
