@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -65,21 +66,26 @@ func forwardOnce(until context.Context, namespace string, labels client.Matching
 		return err
 	}
 	stop := make(chan struct{})
-	defer context.AfterFunc(until, func() { close(stop) })()
+	enough := sync.OnceFunc(func() { close(stop) })
+	defer context.AfterFunc(until, enough)()
 	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
 	f, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("%d:%d", local, port)}, stop, make(chan struct{}), io.Discard, io.Discard)
 	if err != nil {
 		return err
 	}
-	// The connection to a node that is gone hangs: somebody has to notice.
+	over := make(chan struct{})
+	defer close(over)
+	// A connection to what is gone may hang: somebody has to notice.
 	go func() {
-		for range time.Tick(time.Second) {
-			if until.Err() != nil {
+		for {
+			select {
+			case <-over:
 				return
+			case <-time.After(time.Second):
 			}
 			var now corev1.Pod
 			if err := kube.Get(until, client.ObjectKeyFromObject(pod), &now); err != nil || now.UID != pod.UID || !ready(&now) {
-				f.Close()
+				enough()
 				return
 			}
 		}

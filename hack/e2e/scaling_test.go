@@ -116,8 +116,7 @@ runner: {scaling: {max: 2, %s}}
 			return st.Succeeded
 		}, 2*time.Minute).Should(Equal(int64(events)))
 		Expect(most).To(Equal(4))
-		Eventually(state(key, v1alpha1.ConditionReady), 90*time.Second).Should(Equal("True/ScaledToZero"))
-		Eventually(func() int { return len(runners(key)) }, time.Minute).Should(BeZero())
+		sleeps(key)
 		Expect(history(redis, key.Name)).To(HaveLen(events))
 	})
 
@@ -155,8 +154,9 @@ func (l *lateness) add(what string, late ...time.Duration) {
 // sleeps waits until a function has no runners, and is Ready all the same.
 func sleeps(key client.ObjectKey) {
 	GinkgoHelper()
-	Eventually(state(key, v1alpha1.ConditionReady), 90*time.Second).Should(Equal("True/ScaledToZero"))
+	Eventually(state(key, v1alpha1.ConditionRunnersAvailable), 90*time.Second).Should(Equal("True/ScaledToZero"))
 	Eventually(func() int { return len(runners(key)) }, time.Minute).Should(BeZero())
+	Expect(state(key, v1alpha1.ConditionReady)()).To(Equal("True/Ready"))
 }
 
 // awaitRun waits for the end of the run of an event.
