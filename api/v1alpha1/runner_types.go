@@ -114,7 +114,8 @@ type Runner struct {
 	// +optional
 	Affinity *Object `json:"affinity,omitempty"`
 
-	// How runners are spread. Left out: over nodes and zones, where possible.
+	// How runners are spread. Left out: as the scheduler does it, over nodes and
+	// zones where possible.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16

@@ -85,16 +85,12 @@ func environment(r *v1alpha1.Runner, container *corev1ac.ContainerApplyConfigura
 	return nil
 }
 
-// spread keeps the runners of a function apart, where that is possible.
+// spread passes on how the runners of a function are kept apart. Left out it is
+// for the scheduler, which spreads pods over nodes and zones by itself; a
+// constraint of ours that named zones would do nothing at all where nodes have
+// none (kubernetes/kubernetes: nodes without every key are left out of scoring).
 func spread(function string, r *v1alpha1.Runner, pod *corev1ac.PodSpecApplyConfiguration) error {
 	selector := metav1ac.LabelSelector().WithMatchLabels(Selector(function))
-	if r.TopologySpreadConstraints == nil {
-		for _, key := range []string{corev1.LabelHostname, corev1.LabelTopologyZone} {
-			pod.WithTopologySpreadConstraints(corev1ac.TopologySpreadConstraint().WithMaxSkew(1).WithTopologyKey(key).
-				WithWhenUnsatisfiable(corev1.ScheduleAnyway).WithLabelSelector(selector))
-		}
-		return nil
-	}
 	for i, object := range r.TopologySpreadConstraints {
 		constraint, err := read[corev1ac.TopologySpreadConstraintApplyConfiguration](fmt.Sprintf("spec.runner.topologySpreadConstraints[%d]", i), object)
 		if err != nil {

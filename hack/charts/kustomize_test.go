@@ -68,8 +68,8 @@ func withoutTags(spec map[string]any) {
 }
 
 // ofItsOwn are fields of which the chart has other values: its labels, and it
-// spreads over zones too, and has policies for what goes out.
-var ofItsOwn = []string{"selector", "matchLabels", "topologySpreadConstraints", "policyTypes", "app.kubernetes.io/name", "namespace"}
+// has policies for what goes out.
+var ofItsOwn = []string{"selector", "matchLabels", "policyTypes", "app.kubernetes.io/name", "namespace"}
 
 // includes checks that got has whatever want has.
 func includes(t *testing.T, path string, got, want any) {

@@ -69,15 +69,6 @@ securityContext:
     type: RuntimeDefault
 enableServiceLinks: false
 {{- include "wildout.placement" $root }}
-topologySpreadConstraints:
-  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-  - maxSkew: 1
-    topologyKey: {{ . }}
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "wildout.selector" $ | nindent 8 }}
-  {{- end }}
 {{- end }}
 
 {{/* Where a pod is placed, and how its image is pulled. */}}
