@@ -44,6 +44,7 @@ test: services envtest $(CHART_TOOLS) ## Vet and test, against real Redis, Postg
 	cd hack/bench && go test -timeout 5m ./...
 	cd hack/images && go test -timeout 5m ./...
 	cd hack/e2e && go vet ./...
+	cd hack/fleet && go test -timeout 5m ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters over all our code.
@@ -51,6 +52,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters over all our code.
 	$(if $(wildcard hack/bench/go.mod),cd hack/bench && $(GOLANGCI_LINT) run)
 	cd hack/images && $(GOLANGCI_LINT) run
 	cd hack/e2e && $(GOLANGCI_LINT) run
+	cd hack/fleet && $(GOLANGCI_LINT) run
 
 ##@ Before a commit
 
@@ -89,6 +91,10 @@ bench: ## Measure against peers (hack/bench/README.md says how to read it).
 .PHONY: e2e
 e2e: services $(BIN)/helm4 ## Install on the cluster of the kubeconfig, and see what is promised hold.
 	cd hack/e2e && go test -timeout 2h -count 1 -v . -args --ginkgo.v $(E2E_ARGS)
+
+.PHONY: fleet
+fleet: services ## Measure 1,000 functions on the cluster of the kubeconfig, with fake nodes.
+	cd hack/fleet && go run . $(FLEET_ARGS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes, FUZZTIME=10m each; keeps a corpus.
