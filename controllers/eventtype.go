@@ -53,8 +53,8 @@ func (r *eventTypes) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	words := t.Status.ObservedGeneration != status.ObservedGeneration || !sameConditions(t.Status.Conditions, status.Conditions) ||
-		!slices.Equal(t.Status.Subscribers, status.Subscribers)
+	// Subscribers may wait as numbers do: many come and go at once.
+	words := t.Status.ObservedGeneration != status.ObservedGeneration || !sameConditions(t.Status.Conditions, status.Conditions)
 	wait, err := r.status.write(ctx, &t, "WildoutEventType", &t.Status, status, words)
 	if err == nil && words {
 		r.events.transitions(&t, t.Status.Conditions, status.Conditions)
