@@ -130,6 +130,7 @@ func chart(more ...string) []string {
 
 func install() {
 	GinkgoHelper()
-	notes := helm(append([]string{"upgrade", "--install"}, chart()...)...)
+	// Definitions that an earlier release left are taken over.
+	notes := helm(append([]string{"upgrade", "--install", "--take-ownership"}, chart()...)...)
 	GinkgoWriter.Println(notes)
 }
