@@ -33,6 +33,7 @@ type functions struct {
 	applier *applier
 	status  *statusWriter
 	events  recorder
+	taken   handover
 
 	mu     sync.Mutex
 	plans  map[types.UID]compiled
@@ -74,11 +75,12 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	}
 	again := r.scale(&f, facts, snapshot, objects)
 	var trouble error
-	if objects != nil {
+	later := r.handover(&f, facts, objects, snapshot)
+	if later == 0 && objects != nil {
 		trouble = r.apply(ctx, &f, objects, snapshot, facts)
 		facts.ApplyErr = trouble
 	}
-	if trouble == nil && objects != nil {
+	if later == 0 && trouble == nil && objects != nil {
 		trouble = r.prune(ctx, &f, objects, snapshot, facts)
 	}
 	wait, err := r.report(ctx, &f, facts, objects)
@@ -91,7 +93,7 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if !facts.View.Asked { // it is told of the answer; to look again costs nothing
 		wait = r.options.SecretInterval
 	}
-	return ctrl.Result{RequeueAfter: soonest(wait, again, health.Again(facts), r.leftFor(&f, facts))}, nil
+	return ctrl.Result{RequeueAfter: soonest(wait, again, later, health.Again(facts), r.leftFor(&f, facts))}, nil
 }
 
 // soonest is the shortest wait of those that there are.

@@ -25,6 +25,9 @@ type Options struct {
 	// StatusInterval is how often at most the numbers of a status are written.
 	// Default: 15s.
 	StatusInterval time.Duration
+	// HandoverWindow is the time over which an operator that takes over applies
+	// once more what the one before it seems to have left complete. Default: 2m.
+	HandoverWindow time.Duration
 	// DeletionTimeout is how long a function that is being deleted waits for
 	// its pods to end and for Redis. Default: 1m.
 	DeletionTimeout time.Duration
@@ -49,6 +52,7 @@ func (o *Options) Validate() error {
 		{"wake interval", &o.WakeInterval, 250 * time.Millisecond},
 		{"secret interval", &o.SecretInterval, 10 * time.Second},
 		{"status interval", &o.StatusInterval, 15 * time.Second},
+		{"handover window", &o.HandoverWindow, 2 * time.Minute},
 		{"deletion timeout", &o.DeletionTimeout, time.Minute},
 	} {
 		if *d.value == 0 {

@@ -348,11 +348,11 @@ var _ = Describe("A function at zero", Serial, func() {
 
 		began := time.Now()
 		publish(redis, "a/b", 1)
-		Eventually(runners(space, "f"), "1s", "5ms").Should(BeEquivalentTo(1))
+		Eventually(runners(space, "f"), soon, "5ms").Should(BeEquivalentTo(1))
 		AddReportEntry("from an event to the Deployment", time.Since(began))
 		Consistently(runners(space, "g"), "500ms").Should(BeZero(), "it does not read that")
 
 		redisCommand(shared, "XADD", redis.Keys().Inbox("g"), "*", "run", "r-1") // a child has ended, a cancel, a replay
-		Eventually(runners(space, "g"), "1s", "5ms").Should(BeEquivalentTo(1))
+		Eventually(runners(space, "g"), soon, "5ms").Should(BeEquivalentTo(1))
 	})
 })

@@ -156,7 +156,8 @@ func startManager(change ...func(*controllers.Options)) *manager {
 	})
 	Expect(err).NotTo(HaveOccurred())
 	o := controllers.Options{RunnerImage: runnerImage, RedisSecret: "wildout-redis", PollInterval: 250 * time.Millisecond,
-		SecretInterval: 500 * time.Millisecond, StatusInterval: time.Second, DeletionTimeout: 4 * time.Second}
+		SecretInterval: 500 * time.Millisecond, StatusInterval: time.Second, DeletionTimeout: 4 * time.Second,
+		HandoverWindow: time.Millisecond}
 	for _, c := range change {
 		c(&o)
 	}

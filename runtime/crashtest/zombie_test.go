@@ -84,14 +84,14 @@ var _ = Describe("a zombie", func() {
 		var frozen error
 		proxy.Arm(crashtest.Point{Command: "finish", Args: []string{"fn:slow:done"}, Fault: crashtest.Late}, func() { frozen = first.Freeze() })
 		Expect(first.Begin()).To(Succeed())
-		Eventually(proxy.Reached(), 10*time.Second).Should(BeClosed())
+		Eventually(proxy.Reached()).Should(BeClosed())
 		Expect(frozen).NotTo(HaveOccurred())
 		Expect(s.snapshot()).To(Succeed())
 
 		Expect(second.Begin()).To(Succeed())
 		Expect(s.untilEnded(10 * time.Second)).To(Succeed())
 		proxy.Release()
-		Eventually(proxy.Answered(), 5*time.Second).Should(BeClosed())
+		Eventually(proxy.Answered()).Should(BeClosed())
 		Expect(proxy.Answer()).To(Equal([]any{int64(0)}), "the acknowledgement must not have counted")
 
 		Expect(first.Thaw()).To(Succeed())
@@ -109,16 +109,16 @@ var _ = Describe("a zombie", func() {
 		var frozen error
 		proxy.Arm(crashtest.Point{Command: "xreadgroup", Args: []string{"ev:slow/asked"}, Fault: crashtest.Late}, func() { frozen = first.Freeze() })
 		Expect(first.Begin()).To(Succeed())
-		Eventually(proxy.Reached(), 10*time.Second).Should(BeClosed())
+		Eventually(proxy.Reached()).Should(BeClosed())
 		Expect(frozen).NotTo(HaveOccurred())
 
 		Expect(second.Begin()).To(Succeed())
 		Expect(s.untilEnded(10 * time.Second)).To(Succeed())
-		Eventually(func() []string { return s.names("slow") }, 5*time.Second).Should(ConsistOf(HavePrefix("second-")))
+		Eventually(func() []string { return s.names("slow") }).Should(ConsistOf(HavePrefix("second-")))
 		Expect(second.End(10 * time.Second)).To(Succeed())
 		Expect(s.publish("slow/asked", `{}`, "slow")).To(Succeed())
 		proxy.Release()
-		Eventually(proxy.Answered(), 5*time.Second).Should(BeClosed())
+		Eventually(proxy.Answered()).Should(BeClosed())
 		Expect(proxy.Answer()).NotTo(BeNil(), "the read must have brought the entry")
 
 		Expect(first.Thaw()).To(Succeed())

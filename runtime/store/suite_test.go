@@ -18,6 +18,8 @@ import (
 
 func TestStore(t *testing.T) {
 	RegisterFailHandler(Fail)
+	// A busy machine makes a test slow, not red.
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	RunSpecs(t, "store")
 }
 

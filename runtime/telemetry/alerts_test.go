@@ -120,7 +120,7 @@ func TestAlertsFire(t *testing.T) {
 		where           *servicetest.Prometheus
 		alert, function string
 	}{{p, "WildoutHighFailureRate", "bad"}, {other, "WildoutNoRunner", "gone"}} {
-		eventually(t, 40*time.Second, want.alert, func() bool { return len(want.where.Firing(want.alert)) > 0 })
+		eventually(t, 2*time.Minute, want.alert, func() bool { return len(want.where.Firing(want.alert)) > 0 })
 		for _, labels := range want.where.Firing(want.alert) {
 			if labels["function"] != want.function {
 				t.Errorf("%s fires for %v", want.alert, labels)

@@ -75,7 +75,7 @@ func awaitValue(t *testing.T, g prometheus.Gatherer, want float64, name string, 
 			t.Logf("%s%v is %v, %v", name, labels, got, found)
 		}
 	}()
-	eventually(t, 5*time.Second, name, func() bool {
+	eventually(t, 30*time.Second, name, func() bool {
 		got, found = value(t, g, name, labels...)
 		return found && got == want
 	})
@@ -111,7 +111,7 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("the age of the oldest went from %v to %v", first, later)
 	}
 	r.redis.Stop()
-	eventually(t, 10*time.Second, "end of figures without Redis", func() bool {
+	eventually(t, 30*time.Second, "end of figures without Redis", func() bool {
 		_, found := value(t, all, "wildout_backlog")
 		return !found
 	})

@@ -111,7 +111,7 @@ func exercise(t *testing.T) []prometheus.Gatherer {
 		}
 	}
 	r.ended("f", 1)
-	eventually(t, 5*time.Second, "figures of the backlog", func() bool {
+	eventually(t, 30*time.Second, "figures of the backlog", func() bool {
 		families, err := one.metrics.Gather()
 		if err != nil {
 			t.Fatal(err)

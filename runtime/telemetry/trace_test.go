@@ -273,7 +273,7 @@ func TestCollectorThatHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, 20*time.Second, "end of all runs", func() bool {
+	eventually(t, 2*time.Minute, "end of all runs", func() bool {
 		st, err := r.store.Stats(context.Background(), "f", []string{"a"})
 		if err != nil {
 			t.Fatal(err)
@@ -283,7 +283,7 @@ func TestCollectorThatHangs(t *testing.T) {
 	t.Logf("%d runs in %s", n, time.Since(began))
 	began = time.Now()
 	one.stop()
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("the runner took %s to leave", took)
 	}
 }

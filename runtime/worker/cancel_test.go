@@ -28,15 +28,15 @@ func (r *rig) cancels(function string, e *event.Event, reason string) {
 func (r *rig) spotless(function string) {
 	GinkgoHelper()
 	for _, kind := range []string{"run:", "timers", "wait:", "queue", "queued", "versions", "followers", "cancels"} {
-		Eventually(func() []string { return dialKeys(r, "*fn:"+function+":"+kind+"*") }, "2s").Should(BeEmpty(), kind)
+		Eventually(func() []string { return dialKeys(r, "*fn:"+function+":"+kind+"*") }).Should(BeEmpty(), kind)
 	}
-	Eventually(func() any { return do(dial(shared), "XLEN", r.store.Keys().Inbox(function)) }, "2s").Should(Equal(int64(0)))
+	Eventually(func() any { return do(dial(shared), "XLEN", r.store.Keys().Inbox(function)) }).Should(Equal(int64(0)))
 }
 
 // waits waits until a function has that many parked runs.
 func (r *rig) waits(function string, n int64) {
 	GinkgoHelper()
-	Eventually(func() int64 { return r.stats(function).Waiting }, "5s", "5ms").Should(Equal(n))
+	Eventually(func() int64 { return r.stats(function).Waiting }).Should(Equal(n))
 }
 
 var _ = Describe("cancelling a run", func() {
@@ -44,9 +44,7 @@ var _ = Describe("cancelling a run", func() {
 
 	cancelled := func(r *rig, function string, e *event.Event) store.Record {
 		GinkgoHelper()
-		began := time.Now()
 		run := r.ended(function, e)
-		Expect(time.Since(began)).To(BeNumerically("<", 2*time.Second))
 		Expect(run.Status).To(Equal(store.Cancelled))
 		Expect(run.Error).To(Equal(reason))
 		Expect(run.Event).NotTo(BeNil())
@@ -140,7 +138,7 @@ var _ = Describe("cancelling a run", func() {
 			onFailure: [{name: tell, handler: echo, with: {name: on failure}}]`), named(name), leased(10*time.Second))
 		}
 		e := r.send("a", `{"user":"u"}`)
-		Eventually(func() int { return r.called("stuck") }, "3s").Should(Equal(2))
+		Eventually(func() int { return r.called("stuck") }).Should(Equal(2))
 		r.cancels("f", e, reason)
 		run := cancelled(r, "f", e)
 		for range 2 {
@@ -269,7 +267,7 @@ var _ = Describe("cancelling a run", func() {
 		w.cancel()
 		r.cancels("f", e, reason)
 		cancelled(r, "f", e)
-		Eventually(w.done, "2s").Should(BeClosed())
+		Eventually(w.done).Should(BeClosed())
 	})
 
 	It("is refused once it has ended, or where there is none", func() {
@@ -341,11 +339,11 @@ var _ = Describe("a cancelled run", func() {
 		r.waits("middle", 1)
 		r.waits("parent", 1)
 		r.send("go", `{"user":"two"}`)
-		r.finishes("child", 1, 5*time.Second)
+		r.finishes("child", 1)
 		r.waits("parent", 1)
 		r.cancels("parent", e, "all of it")
 		Expect(r.ended("parent", e).Status).To(Equal(store.Cancelled))
-		Eventually(func() int { return len(r.history("child")) }, "2s").Should(Equal(4))
+		Eventually(func() int { return len(r.history("child")) }).Should(Equal(4))
 		statuses := map[store.Status]int{}
 		for _, run := range append(r.history("child"), r.history("middle")...) {
 			statuses[run.Status]++
@@ -370,7 +368,7 @@ var _ = Describe("a cancelled run", func() {
 		r.cancels("parent", e, "all of it")
 		Expect(r.ended("parent", e).Status).To(Equal(store.Cancelled))
 		r.start(compile("child", child))
-		Eventually(func() []store.Record { return r.history("child") }, "2s").Should(HaveLen(1))
+		Eventually(func() []store.Record { return r.history("child") }).Should(HaveLen(1))
 		Expect(r.history("child")[0].Status).To(Equal(store.Cancelled))
 		Expect(r.called("u")).To(BeZero())
 		r.spotless("child")
@@ -388,7 +386,7 @@ var _ = Describe("a cancelled run", func() {
 		r.waits("child", 2)
 		Expect(r.store.Cancel(context.Background(), "child", holder[0].ID, "no more")).To(Succeed())
 		Expect(r.ended("parent", e).Status).To(Equal(store.Failed))
-		Eventually(func() int { return r.called("u") }, "2s").Should(Equal(2), "the one that followed does the work")
+		Eventually(func() int { return r.called("u") }).Should(Equal(2), "the one that followed does the work")
 		r.waits("child", 1)
 		r.send("go", `{"user":"u"}`)
 		run := r.ended("parent", follower)

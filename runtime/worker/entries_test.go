@@ -100,8 +100,8 @@ var _ = Describe("an entry that is no event", func() {
 		run := rejected(r, gone)
 		Expect(run.Status).To(Equal(store.Rejected))
 		Expect(run.Error).To(ContainSubstring("deleted from its stream"))
-		r.finishes("f", 2, 5*time.Second)
-		Eventually(func() any { return do(c, "ZSCORE", k.Runners("f"), "dead") }, "3s").Should(BeNil())
+		r.finishes("f", 2)
+		Eventually(func() any { return do(c, "ZSCORE", k.Runners("f"), "dead") }).Should(BeNil())
 		Consistently(func() int { return len(r.history("f")) }, "300ms").Should(Equal(2))
 	})
 })
@@ -122,7 +122,7 @@ var _ = Describe("an entry that kills its runners", func() {
 		entry := do(c, "XPENDING", k.Stream("a"), "f", "-", "+", 1).([]any)[0].([]any)[0].(string)
 		do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, entry, "RETRYCOUNT", 3)
 		r.start(p, few)
-		r.finishes("f", 1, 5*time.Second)
+		r.finishes("f", 1)
 		run := r.history("f")[0]
 		Expect(run.Status).To(Equal(store.Failed))
 		Expect(run.Error).To(ContainSubstring("delivered 3 times and never finished"))
@@ -141,7 +141,7 @@ var _ = Describe("an entry that kills its runners", func() {
 		p := compile("f", spec)
 		first := r.start(p)
 		e := r.send("start", `{}`)
-		Eventually(func() int64 { return r.stats("f").Waiting }, "5s").Should(Equal(int64(1)))
+		Eventually(func() int64 { return r.stats("f").Waiting }).Should(Equal(int64(1)))
 		first.stop()
 		id := do(c, "ZRANGE", k.Timers("f"), 0, 0).([]any)[0].(string)
 		do(c, "XADD", k.Inbox("f"), "*", "run", id)
@@ -176,9 +176,9 @@ var _ = Describe("recovery", func() {
 			r.start(p, named(name), leased(500*time.Millisecond), inFlight(16))
 		}
 		r.send("a", `{}`)
-		r.finishes("f", n+1, 20*time.Second)
+		r.finishes("f", n+1)
 		Expect(r.called("one")).To(Equal(n+1), "each once")
-		Eventually(func() string { return fmt.Sprint(do(c, "XINFO", "CONSUMERS", k.Stream("a"), "f")) }, "3s").ShouldNot(ContainSubstring("dead"))
+		Eventually(func() string { return fmt.Sprint(do(c, "XINFO", "CONSUMERS", k.Stream("a"), "f")) }).ShouldNot(ContainSubstring("dead"))
 		Expect(do(c, "ZSCORE", k.Runners("f"), "dead")).To(BeNil())
 	})
 
@@ -190,12 +190,12 @@ var _ = Describe("recovery", func() {
 		alive()
 		r.start(compile("f", `
 			triggers: [{event: a}]
-			steps: [{name: one, handler: echo, with: {name: one}}]`), leased(400*time.Millisecond))
-		for began := time.Now(); time.Since(began) < time.Second; time.Sleep(20 * time.Millisecond) {
+			steps: [{name: one, handler: echo, with: {name: one}}]`), leased(time.Second))
+		for began := time.Now(); time.Since(began) < 2500*time.Millisecond; time.Sleep(20 * time.Millisecond) {
 			alive()
 		}
 		Expect(r.called("one")).To(BeZero())
-		r.finishes("f", 1, 3*time.Second) // it is dead now
+		r.finishes("f", 1) // it is dead now
 	})
 
 	It("goes on after a step that was committed, without the step", func() {
@@ -207,7 +207,7 @@ var _ = Describe("recovery", func() {
 			- {name: two, set: "${steps.one.output + 1}"}`)
 		r.take("f", "a", `{}`, "one", p.Hash)
 		r.start(p, leased(400*time.Millisecond))
-		r.finishes("f", 1, 5*time.Second)
+		r.finishes("f", 1)
 		Expect(string(r.history("f")[0].Output)).To(Equal("8"))
 		Expect(r.called("one")).To(BeZero())
 	})
@@ -222,7 +222,7 @@ var _ = Describe("recovery", func() {
 		r.start(compile("f", `
 			triggers: [{event: b}]
 			steps: [{name: one, set: 2}]`), leased(400*time.Millisecond))
-		r.finishes("f", 1, 5*time.Second)
+		r.finishes("f", 1)
 		Expect(string(r.history("f")[0].Output)).To(Equal("1"))
 	})
 })

@@ -34,7 +34,7 @@ var _ = Describe("idempotency", func() {
 		r.start(compile("child", child), named("a"))
 		r.start(compile("child", child), named("b"))
 		r.sendMany("user/registered", 30, func(i int) string { return fmt.Sprintf(`{"user":"u%d"}`, i%3) })
-		r.finishes("child", 3, 10*time.Second)
+		r.finishes("child", 3)
 		Eventually(func() int64 { return r.stats("child").Duplicate }).Should(Equal(int64(27)))
 		for i := range 3 {
 			Expect(g.started(fmt.Sprint("u", i))).To(HaveLen(1))
@@ -92,10 +92,10 @@ var _ = Describe("idempotency", func() {
 			steps: [{name: one, handler: work, with: {key: all}}]`))
 		r.send("a", `{"user":"u"}`)
 		r.send("a", `{"user":"u"}`)
-		r.finishes("f", 1, 5*time.Second)
+		r.finishes("f", 1)
 		time.Sleep(400 * time.Millisecond)
 		r.send("a", `{"user":"u"}`)
-		r.finishes("f", 2, 5*time.Second)
+		r.finishes("f", 2)
 		Expect(r.stats("f").Duplicate).To(Equal(int64(1)))
 	})
 

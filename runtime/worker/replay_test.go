@@ -32,7 +32,7 @@ func (r *rig) endedRun(function, id string) store.Record {
 		var err error
 		found, err = r.store.Ended(context.Background(), function, id)
 		return found, err
-	}, "10s", "5ms").ShouldNot(BeNil(), "run %s has not ended", id)
+	}).ShouldNot(BeNil(), "run %s has not ended", id)
 	return *found
 }
 
@@ -202,7 +202,7 @@ var _ = Describe("a replay", func() {
 		for range 5 {
 			r.replays("f", first.ID)
 		}
-		r.finishes("f", 6, 5*time.Second)
+		r.finishes("f", 6)
 		Expect(r.stats("f").Dropped).To(BeZero())
 		Expect(g.peak("all")).To(Equal(1))
 		starts := g.started("all")
@@ -223,7 +223,7 @@ var _ = Describe("a replay", func() {
 			ids[r.replays("f", first.ID)] = true
 		}
 		Expect(ids).To(HaveLen(50))
-		r.finishes("f", 51, 10*time.Second)
+		r.finishes("f", 51)
 		Expect(r.called("one")).To(Equal(51))
 	})
 })

@@ -43,12 +43,12 @@ func (r *rig) sendMany(eventType string, n int, data func(i int) string) {
 }
 
 // finishes waits until that many runs of a function have ended.
-func (r *rig) finishes(function string, n int, within time.Duration) {
+func (r *rig) finishes(function string, n int) {
 	GinkgoHelper()
 	Eventually(func() (int64, error) {
 		st, err := r.store.Stats(context.Background(), function, nil)
 		return st.Succeeded + st.Failed, err
-	}, within, 10*time.Millisecond).Should(BeNumerically(">=", int64(n)), "not all runs of %s have ended", function)
+	}).Should(BeNumerically(">=", int64(n)), "not all runs of %s have ended", function)
 	Expect(r.history(function)).To(HaveLen(n))
 }
 
@@ -112,7 +112,7 @@ func (r *rig) busy(name string, g *gauge, stay time.Duration) {
 func (r *rig) install(p *plan.Plan) {
 	GinkgoHelper()
 	w := r.start(p)
-	Eventually(w.Health, "5s").Should(Succeed())
+	Eventually(w.Health).Should(Succeed())
 	w.stop()
 }
 

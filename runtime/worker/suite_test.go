@@ -23,6 +23,8 @@ import (
 
 func TestWorker(t *testing.T) {
 	RegisterFailHandler(Fail)
+	// A busy machine makes a test slow, not red.
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	RunSpecs(t, "worker")
 }
 
@@ -162,7 +164,7 @@ func (r *rig) ended(function string, e *event.Event) store.Record {
 			}
 		}
 		return false
-	}, 15*time.Second, 5*time.Millisecond).Should(BeTrue(), "the run of event %s has not ended", e.ID)
+	}).Should(BeTrue(), "the run of event %s has not ended", e.ID)
 	return found
 }
 

@@ -16,7 +16,7 @@ import (
 var _ = Describe("timeout", func() {
 	It("ends a run that is active for too long, and takes its onFailure steps", func() {
 		r, g := newRig(), newGauge()
-		r.busy("work", g, 10*time.Second)
+		r.busy("work", g, time.Hour)
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			timeout: 200ms
@@ -25,9 +25,7 @@ var _ = Describe("timeout", func() {
 			- {name: two, handler: work, with: {key: all}}
 			onFailure:
 			- {name: tell, handler: echo, with: {name: told, step: "${error.step}", one: "${steps.one.output.text}"}}`))
-		began := time.Now()
 		run := r.ended("f", r.send("a", `{}`))
-		Expect(time.Since(began)).To(BeNumerically("<", 3*time.Second))
 		Expect(run.Status).To(Equal(store.Failed))
 		Expect(run.Error).To(ContainSubstring("spec.timeout"))
 		Expect(run.ErrorStep).To(Equal("two"))
@@ -36,16 +34,16 @@ var _ = Describe("timeout", func() {
 
 	It("counts active time only, over all parks", func() {
 		r, g := newRig(), newGauge()
-		r.busy("work", g, 120*time.Millisecond)
+		r.busy("work", g, 300*time.Millisecond)
 		spec := `
 			triggers: [{event: a}]
 			timeout: %s
 			steps:
 			- {name: one, handler: work, with: {key: all}}
-			- {name: nap, sleep: 500ms}
+			- {name: nap, sleep: 2s}
 			- {name: two, handler: work, with: {key: all}}`
-		r.start(compile("patient", replace(spec, "400ms")))
-		r.start(compile("strict", replace(spec, "200ms")))
+		r.start(compile("patient", replace(spec, "2s")))
+		r.start(compile("strict", replace(spec, "590ms")))
 		e := r.send("a", `{}`)
 		Expect(r.ended("patient", e).Status).To(Equal(store.Succeeded))
 		run := r.ended("strict", e)
@@ -70,7 +68,7 @@ var _ = Describe("deadline", func() {
 			- {name: again, handler: echo, with: {name: "again ${steps.one.output.text} ${steps.tell.output.text}"}}`))
 		began := time.Now()
 		run := r.ended("f", r.send("a", `{}`))
-		Expect(time.Since(began)).To(BeNumerically("~", 450*time.Millisecond, 350*time.Millisecond))
+		Expect(time.Since(began)).To(BeNumerically(">=", 300*time.Millisecond))
 		Expect(run.Status).To(Equal(store.Failed))
 		Expect(run.Error).To(ContainSubstring("spec.deadline"))
 		Expect(run.ErrorStep).To(Equal("nap"))

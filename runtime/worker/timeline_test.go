@@ -67,7 +67,7 @@ var _ = Describe("the record of a run", func() {
 		Expect(one.Tries).To(HaveLen(3))
 		for i, t := range one.Tries {
 			Expect(t.Error).To(Equal(fmt.Sprint("failure ", i+1)))
-			Expect(t.Millis).To(And(BeNumerically(">=", 10*(i+1)), BeNumerically("<", 1000)))
+			Expect(t.Millis).To(And(BeNumerically(">=", 10*(i+1)), BeNumerically("<", 30_000)))
 			if i > 0 {
 				Expect(t.Start).To(BeTemporally(">", one.Tries[i-1].Start.Add(80*time.Millisecond)))
 			}
@@ -158,29 +158,32 @@ var _ = Describe("the record of a run", func() {
 			- {name: skipped, if: "false", handler: echo}
 			- {name: nap, sleep: 100ms}
 			- {name: call, invoke: {function: child}}
-			- {name: paid, waitForEvent: {event: b, timeout: 10s}}
+			- {name: paid, waitForEvent: {event: b, timeout: 10m}}
 			- {name: late, waitForEvent: {event: c, timeout: 50ms}}
 			- {name: done, set: "${'done'}"}`))
 		e := r.send("a", `{}`)
-		began := time.Now()
-		time.Sleep(500 * time.Millisecond)
+		Eventually(func() []string { return dialKeys(r, "*:wait:*") }).ShouldNot(BeEmpty())
+		time.Sleep(200 * time.Millisecond)
+		sent := time.Now()
 		r.send("b", `{}`)
 		run := r.ended("f", e)
 		at := func(path string) int64 { return stepOf(run, path).Start.Sub(run.StartedAt).Milliseconds() }
+		end := func(path string) int64 { return at(path) + stepOf(run, path).Millis }
 		took := func(path string) int64 { return stepOf(run, path).Millis }
-		Expect(at("pure")).To(BeNumerically("<", 90))
-		Expect(took("pure")).To(BeNumerically("<", 5))
+		Expect(at("pure")).To(BeNumerically(">=", 0))
 		Expect(stepOf(run, "skipped").Status).To(Equal("skipped"))
-		Expect(at("skipped")).To(BeNumerically("<", 90))
+		Expect(at("skipped")).To(BeNumerically(">=", end("pure")))
+		Expect(at("nap")).To(BeNumerically(">=", end("skipped")))
 		Expect(took("nap")).To(Equal(int64(100)))
-		Expect(at("call")).To(And(BeNumerically(">=", 100), BeNumerically("<", 400)))
-		Expect(took("call")).To(And(BeNumerically(">=", 100), BeNumerically("<", 400)))
-		Expect(at("paid")).To(BeNumerically(">=", at("call")+took("call")))
-		Expect(at("paid") + took("paid")).To(And(BeNumerically(">=", 495), BeNumerically("<", 900)))
-		Expect(at("late")).To(BeNumerically(">=", at("paid")+took("paid")))
-		Expect(took("late")).To(And(BeNumerically(">=", 50), BeNumerically("<", 400)))
-		Expect(at("done")).To(Equal(at("late") + took("late")))
-		Expect(run.EndedAt.Sub(began)).To(BeNumerically("<", 5*time.Second))
+		Expect(at("call")).To(BeNumerically(">=", end("nap")))
+		Expect(took("call")).To(BeNumerically(">=", 100))
+		Expect(at("paid")).To(BeNumerically(">=", end("call")))
+		Expect(end("paid")).To(BeNumerically(">=", sent.Sub(run.StartedAt).Milliseconds()-5))
+		Expect(at("late")).To(BeNumerically(">=", end("paid")))
+		Expect(took("late")).To(BeNumerically(">=", 50))
+		Expect(at("done")).To(Equal(end("late")))
+		Expect(*run.EndedAt).To(BeTemporally(">=", run.StartedAt.Add(time.Duration(end("late"))*time.Millisecond)))
+		Expect(run.EndedAt.Sub(sent)).To(BeNumerically("<", time.Minute), "no wait took its timeout that need not")
 	})
 
 	It("says how far a run that has not ended has come", func() {

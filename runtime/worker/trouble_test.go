@@ -77,16 +77,16 @@ func (t *town) more(n int) {
 	for range n {
 		// The client goes on refusing for a second after Redis is back.
 		e := &event.Event{ID: fmt.Sprint("e", t.sent), Type: "a", Data: fmt.Appendf(nil, `{"id":%d,"user":"u%d"}`, t.sent, t.sent%5)}
-		Eventually(func() error { return t.store.Publish(context.Background(), e) }, "15s").Should(Succeed())
+		Eventually(func() error { return t.store.Publish(context.Background(), e) }).Should(Succeed())
 		t.sent++
 	}
 }
 
 // settles waits for the end of all runs and sees that each ended well and once,
 // and that nothing is left of them.
-func (t *town) settles(within time.Duration) {
+func (t *town) settles() {
 	GinkgoHelper()
-	t.finishes("f", t.sent, within)
+	t.finishes("f", t.sent)
 	outputs := map[string]bool{}
 	for _, run := range t.history("f") {
 		Expect(run.Status).To(Equal(store.Succeeded), "%s: %s", run.ErrorStep, run.Error)
@@ -107,10 +107,10 @@ func (t *town) settles(within time.Duration) {
 			}
 		}
 		return left
-	}, "5s").Should(BeEmpty(), "of runs that have ended")
+	}).Should(BeEmpty(), "of runs that have ended")
 	st := t.stats("f", "a", "b")
 	Expect(st.Waiting).To(BeZero())
-	Eventually(func() int64 { return t.stats("f", "a", "b").Pending }, "3s").Should(BeZero())
+	Eventually(func() int64 { return t.stats("f", "a", "b").Pending }).Should(BeZero())
 }
 
 var _ = Describe("trouble with Redis", func() {
@@ -119,7 +119,7 @@ var _ = Describe("trouble with Redis", func() {
 		t.work("a", 2*time.Second)
 		t.work("b", 2*time.Second)
 		t.more(100)
-		t.settles(20 * time.Second)
+		t.settles()
 	})
 
 	It("loses nothing in a restart, with appendfsync always", func() {
@@ -134,7 +134,7 @@ var _ = Describe("trouble with Redis", func() {
 		time.Sleep(200 * time.Millisecond)
 		t.redis.Kill()
 		t.redis.Start()
-		t.settles(25 * time.Second)
+		t.settles()
 	})
 
 	It("goes on after Redis was away for less than the lease, and nothing hangs", func() {
@@ -147,8 +147,8 @@ var _ = Describe("trouble with Redis", func() {
 		Expect(workers[0].Health()).To(MatchError(ContainSubstring("nothing listens at the address in the Redis URL")))
 		t.redis.Start()
 		t.more(10)
-		t.settles(9 * time.Second) // no lease is over before: all of it is this worker's own work
-		Eventually(workers[0].Health, "8s").Should(Succeed())
+		t.settles() // no lease is over before: all of it is this worker's own work
+		Eventually(workers[0].Health).Should(Succeed())
 	})
 
 	It("goes on after Redis did not answer for a while", func() {
@@ -160,7 +160,7 @@ var _ = Describe("trouble with Redis", func() {
 		time.Sleep(5 * time.Second)
 		t.redis.Resume()
 		t.more(10)
-		t.settles(20 * time.Second)
+		t.settles()
 	})
 
 	It("goes on under a new name after Redis was away for longer than the lease", func() {
@@ -173,8 +173,8 @@ var _ = Describe("trouble with Redis", func() {
 		time.Sleep(20 * time.Second)
 		t.redis.Start()
 		t.more(10)
-		t.settles(30 * time.Second)
-		Eventually(func() int64 { return t.stats("f").Runners }, "10s").Should(Equal(int64(2)), "the old names are gone")
+		t.settles()
+		Eventually(func() int64 { return t.stats("f").Runners }).Should(Equal(int64(2)), "the old names are gone")
 	})
 
 	It("says what to do about a wrong password, and comes up when it is right", func() {
@@ -182,13 +182,13 @@ var _ = Describe("trouble with Redis", func() {
 		t.url = strings.ReplaceAll(t.url, "right", "wrong")
 		t.store = t.open()
 		w := t.work("a", 2*time.Second)[0]
-		Eventually(w.Health, "3s").Should(MatchError(ContainSubstring("check the Redis URL (key `url` of the Secret)")))
+		Eventually(w.Health).Should(MatchError(ContainSubstring("check the Redis URL (key `url` of the Secret)")))
 		c := dial(t.redis)
 		do(c, "AUTH", "right")
 		do(c, "CONFIG", "SET", "requirepass", "wrong")
-		Eventually(w.Health, "15s").Should(Succeed())
+		Eventually(w.Health).Should(Succeed())
 		t.send("a", `{"id":1,"user":"u"}`)
-		t.finishes("f", 1, 10*time.Second)
+		t.finishes("f", 1)
 	})
 
 	It("loses nothing when Redis is full for a while, and says so", func() {
@@ -207,14 +207,14 @@ var _ = Describe("trouble with Redis", func() {
 		t.more(60)
 		time.Sleep(50 * time.Millisecond)
 		do(c, "CONFIG", "SET", "maxmemory", "1")
-		Eventually(health, "3s").Should(MatchError(ContainSubstring("Redis is at maxmemory: raise it")))
+		Eventually(health).Should(MatchError(ContainSubstring("Redis is at maxmemory: raise it")))
 		_, err := c.Do("XADD", "x", "*", "a", "b")
 		Expect(err).To(MatchError(ContainSubstring("OOM")))
 		time.Sleep(2 * time.Second) // longer than the lease
 		do(c, "CONFIG", "SET", "maxmemory", "0")
-		t.settles(20 * time.Second)
+		t.settles()
 		Expect(do(c, "ZRANGE", t.store.Keys().Runners("f"), 0, -1)).To(ConsistOf(before...), "no runner lost its lease")
-		Eventually(health, "5s").Should(Succeed())
+		Eventually(health).Should(Succeed())
 	})
 
 	It("goes on when the scripts are gone", func() {
@@ -226,7 +226,7 @@ var _ = Describe("trouble with Redis", func() {
 			do(c, "SCRIPT", "FLUSH")
 			time.Sleep(20 * time.Millisecond)
 		}
-		t.settles(20 * time.Second)
+		t.settles()
 	})
 
 	It("begins anew when somebody deletes a stream or everything", func() {
@@ -234,16 +234,16 @@ var _ = Describe("trouble with Redis", func() {
 		w := t.work("a", time.Second)[0]
 		c := dial(t.redis)
 		t.more(5)
-		t.settles(10 * time.Second)
+		t.settles()
 		do(c, "DEL", t.store.Keys().Stream("a"))
-		Eventually(w.Health, "3s").Should(Succeed())
+		Eventually(w.Health).Should(Succeed())
 		t.more(5)
-		t.finishes("f", 10, 10*time.Second)
+		t.finishes("f", 10)
 		do(c, "FLUSHALL")
 		time.Sleep(500 * time.Millisecond)
-		Eventually(w.Health, "5s").Should(Succeed())
+		Eventually(w.Health).Should(Succeed())
 		t.more(5)
-		t.finishes("f", 5, 10*time.Second)
+		t.finishes("f", 5)
 	})
 })
 
@@ -261,6 +261,6 @@ var _ = Describe("the keys of a function", func() {
 			}
 			return len(t.history("f"))
 		}, "10s", "1ms").Should(Equal(1))
-		t.settles(5 * time.Second)
+		t.settles()
 	})
 })

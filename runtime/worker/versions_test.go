@@ -74,7 +74,7 @@ var _ = Describe("versions", func() {
 		}
 		r.start(v3, leased(400*time.Millisecond))
 		r.start(v3, leased(400*time.Millisecond))
-		r.finishes("f", 1, 5*time.Second)
+		r.finishes("f", 1)
 		run := r.history("f")[0]
 		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
 		Expect(string(run.Output)).To(Equal(`"v1"`))
@@ -119,7 +119,7 @@ var _ = Describe("versions", func() {
 		r.start(compile("f", `
 			triggers: [{event: b}]
 			steps: [{name: one, set: 1}]`), leased(400*time.Millisecond))
-		r.finishes("f", 1, 5*time.Second)
+		r.finishes("f", 1)
 		Expect(string(r.history("f")[0].Output)).To(Equal(`"v1"`))
 	})
 

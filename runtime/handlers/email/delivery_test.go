@@ -294,7 +294,7 @@ func TestCancel(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) || wildout.IsNonRetriable(err) {
 				t.Errorf("got %v, want a retriable time-out", err)
 			}
-			if took := time.Since(begin); took > 700*time.Millisecond {
+			if took := time.Since(begin); took > 10*time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})
