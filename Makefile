@@ -7,6 +7,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := bin
+# Who calls make may have a BIN of their own in the environment, for the
+# commands that E2E_LOAD and the like name.
+unexport BIN
 CONTROLLER_GEN := $(BIN)/controller-gen
 GOLANGCI_LINT := $(CURDIR)/$(BIN)/golangci-lint
 # What the tests of the charts run.
