@@ -112,7 +112,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 	for _, add := range []func() error{
 		func() error {
 			return (&functions{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record,
-				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), taken: handover{window: o.HandoverWindow}, plans: map[types.UID]compiled{}, scales: map[types.UID]*scale{}}).setup(mgr)
+				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), taken: handover{window: o.HandoverWindow},
+				plans: map[types.UID]compiled{}, scales: map[types.UID]*scale{}}).setup(mgr)
 		},
 		func() error {
 			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record}).setup(mgr)
