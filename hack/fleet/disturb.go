@@ -28,8 +28,10 @@ func (s *session) busy(ctx context.Context) error {
 	flow, stop := context.WithCancel(ctx)
 	defer stop()
 	group, flow := errgroup.WithContext(flow)
+	publishing, quiet := context.WithCancel(flow)
+	defer quiet()
 	group.Go(func() error { return runners.run(flow, named(some)) })
-	group.Go(func() error { return publisher.run(flow, s.o.rate) })
+	group.Go(func() error { return publisher.run(publishing, s.o.rate) })
 	group.Go(func() error {
 		defer stop()
 		if err := sleep(flow, 30*time.Second); err != nil { // those at zero are woken
@@ -37,10 +39,12 @@ func (s *session) busy(ctx context.Context) error {
 		}
 		runs := runners.ended()
 		took, err := s.window(flow)
-		if err == nil {
-			s.busyFigures(took, len(some), runners.ended()-runs)
+		if err != nil {
+			return err
 		}
-		return err
+		s.busyFigures(took, len(some), runners.ended()-runs)
+		quiet()
+		return sleep(flow, 5*time.Second) // an event that nobody handles keeps its readers awake
 	})
 	return group.Wait()
 }
