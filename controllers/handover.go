@@ -28,8 +28,8 @@ type handover struct {
 func (h *handover) turn(uid types.UID, now time.Time) time.Duration {
 	h.began.Do(func() { h.since = now }) // not when it was started: it may have waited to be the leader
 	sum := sha256.Sum256([]byte(uid))
-	share := time.Duration(binary.BigEndian.Uint16(sum[:])) + 1
-	return max(0, h.since.Add(h.window*share/(1<<16)).Sub(now))
+	share := float64(binary.BigEndian.Uint16(sum[:])) + 1
+	return max(0, h.since.Add(time.Duration(float64(h.window)*share/(1<<16))).Sub(now))
 }
 
 // handover is how long the children of a function may stay as an operator
