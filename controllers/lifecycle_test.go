@@ -134,6 +134,29 @@ var _ = Describe("Deletion", func() {
 		Expect(redisCommand(shared, "EXISTS", redis.Keys().Stream("a/b"))).To(Equal(":0"), "the stream goes with its last reader")
 	})
 
+	It("removes a stream whose event type is still being deleted", func() {
+		space := newSpace(shared.URL())
+		declared := eventType(space, "a-b", "a/b")
+		declared.Finalizers = []string{"example.com/somebody-else"}
+		Expect(admin.Create(ctx, declared)).To(Succeed())
+		ready(space, "f", simple("a/b"))
+		redis := open(shared.URL(), space)
+		Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
+		Expect(admin.Delete(ctx, declared)).To(Succeed())
+		finalizers := func() []string {
+			Expect(admin.Get(ctx, key(space, "a-b"), declared)).To(Succeed())
+			return declared.Finalizers
+		}
+		Eventually(finalizers).Should(HaveLen(1), "the operator has left the stream to its reader")
+		DeferCleanup(func() {
+			declared.Finalizers = nil
+			Expect(admin.Update(ctx, declared)).To(Succeed())
+		})
+		remove(space, "f")
+		Eventually(gone(space, "f")).Should(BeTrue())
+		Expect(redisCommand(shared, "EXISTS", redis.Keys().Stream("a/b"))).To(Equal(":0"))
+	})
+
 	It("waits for the runners, and not for ever", func() {
 		space := newSpace(shared.URL())
 		ready(space, "f", simple("a/b"))

@@ -87,7 +87,8 @@ func undeclared(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunctio
 		if err := c.List(ctx, &types, client.InNamespace(f.Namespace), client.MatchingFields{IndexType: t}); err != nil {
 			return nil, fmt.Errorf("look for the event type %s: %w", t, err)
 		}
-		if len(types.Items) == 0 {
+		// One that is being deleted may have left the stream to its last reader.
+		if !slices.ContainsFunc(types.Items, func(t v1alpha1.WildoutEventType) bool { return t.DeletionTimestamp.IsZero() }) {
 			names = append(names, t)
 		}
 	}
