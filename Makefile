@@ -19,6 +19,8 @@ IMAGE_PREFIX ?= wildout
 IMAGE_PLATFORMS ?= linux/$(shell go env GOARCH)
 # Modules of their own: their dependencies stay out of what we ship.
 SIDE_MODULES := $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod))
+# Those of them that have code, not only versions of tools.
+CODE_MODULES := $(filter $(SIDE_MODULES),$(sort $(patsubst %/,%,$(dir $(wildcard hack/*/*.go)))))
 
 ##@ Every day
 
@@ -51,11 +53,7 @@ test: services envtest $(CHART_TOOLS) ## Vet and test, against real Redis, Postg
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters over all our code.
-	$(GOLANGCI_LINT) run
-	$(if $(wildcard hack/bench/go.mod),cd hack/bench && $(GOLANGCI_LINT) run)
-	cd hack/images && $(GOLANGCI_LINT) run
-	cd hack/e2e && $(GOLANGCI_LINT) run
-	cd hack/fleet && $(GOLANGCI_LINT) run
+	@for module in . $(CODE_MODULES); do echo "lint $$module"; (cd "$$module" && $(GOLANGCI_LINT) run); done
 
 ##@ Before a commit
 

@@ -60,6 +60,19 @@ func newObject(config runtime.ApplyConfiguration) (object, error) {
 	return object{u, sha256.Sum256(encoded)}, nil
 }
 
+// newObjects are the children in the form that is sent, in their order.
+func newObjects(configs []runtime.ApplyConfiguration) ([]object, error) {
+	all := make([]object, 0, len(configs))
+	for _, config := range configs {
+		o, err := newObject(config)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
 func (o object) key() string { return o.GetKind() + "/" + o.GetName() }
 
 // apply makes a child what it shall be. observed is the child in the cache, or
@@ -108,6 +121,13 @@ func (a *applier) ownedBy(ctx context.Context, owner types.UID, o object, observ
 		}
 	}
 	return &health.NameTakenError{Kind: o.GetKind(), Name: o.GetName()}
+}
+
+// begun reports whether this operator has applied anything of an owner.
+func (a *applier) begun(owner types.UID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.applied[owner]) > 0
 }
 
 func (a *applier) known(owner types.UID, key string) (receipt, bool) {

@@ -75,13 +75,9 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	}
 	again := r.scale(&f, facts, snapshot, objects)
 	var trouble error
-	later := r.handover(&f, facts, objects, snapshot)
-	if later == 0 && objects != nil {
-		trouble = r.apply(ctx, &f, objects, snapshot, facts)
-		facts.ApplyErr = trouble
-	}
-	if later == 0 && trouble == nil && objects != nil {
-		trouble = r.prune(ctx, &f, objects, snapshot, facts)
+	var later time.Duration
+	if objects != nil {
+		later, trouble = r.bring(ctx, &f, objects, snapshot, facts)
 	}
 	wait, err := r.report(ctx, &f, facts, objects)
 	if err != nil {
@@ -188,13 +184,25 @@ func (r *functions) build(f *v1alpha1.WildoutFunction, facts *health.Facts, snap
 	return objects, err
 }
 
-// apply applies the children, in their order, until one is refused.
-func (r *functions) apply(ctx context.Context, f *v1alpha1.WildoutFunction, objects *desired.Objects, snapshot *observe.Snapshot, facts *health.Facts) error {
-	for _, config := range objects.All {
-		o, err := newObject(config)
-		if err != nil {
-			return err
+// bring makes the children what they shall be, or says after which time that is
+// to be done.
+func (r *functions) bring(ctx context.Context, f *v1alpha1.WildoutFunction, objects *desired.Objects, snapshot *observe.Snapshot, facts *health.Facts) (later time.Duration, err error) {
+	children, err := newObjects(objects.All)
+	if err == nil {
+		if later = r.handover(f, children, snapshot, facts); later > 0 {
+			return later, nil
 		}
+		err = r.apply(ctx, f, objects, children, snapshot, facts)
+	}
+	if facts.ApplyErr = err; err != nil {
+		return 0, err
+	}
+	return 0, r.prune(ctx, f, children, snapshot, facts)
+}
+
+// apply applies the children, in their order, until one is refused.
+func (r *functions) apply(ctx context.Context, f *v1alpha1.WildoutFunction, objects *desired.Objects, children []object, snapshot *observe.Snapshot, facts *health.Facts) error {
+	for _, o := range children {
 		if o.GetKind() == "Deployment" && r.contested(f, facts, o, snapshot.Deployment) {
 			continue
 		}
@@ -243,13 +251,9 @@ func observed(snapshot *observe.Snapshot, o object) metav1.Object {
 // prune deletes the children that are not wanted any more. A ConfigMap with an
 // earlier manifest is kept while a pod may start from it, or a run began with
 // its version.
-func (r *functions) prune(ctx context.Context, f *v1alpha1.WildoutFunction, objects *desired.Objects, snapshot *observe.Snapshot, facts *health.Facts) error {
+func (r *functions) prune(ctx context.Context, f *v1alpha1.WildoutFunction, children []object, snapshot *observe.Snapshot, facts *health.Facts) error {
 	wanted := map[string]bool{}
-	for _, config := range objects.All {
-		o, err := newObject(config)
-		if err != nil {
-			return err
-		}
+	for _, o := range children {
 		wanted[o.key()] = true
 	}
 	for i := range snapshot.Children {

@@ -3,13 +3,13 @@ package controllers
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/controllers/desired"
 	"github.com/wildout/wildout/controllers/health"
 	"github.com/wildout/wildout/controllers/observe"
 )
@@ -35,20 +35,12 @@ func (h *handover) turn(uid types.UID, now time.Time) time.Duration {
 // handover is how long the children of a function may stay as an operator
 // before this one has left them. It is 0 where anything that is known here
 // differs: the spec, the pods, the number of runners, a child that is missing.
-func (r *functions) handover(f *v1alpha1.WildoutFunction, facts *health.Facts, objects *desired.Objects, snapshot *observe.Snapshot) time.Duration {
+func (r *functions) handover(f *v1alpha1.WildoutFunction, children []object, snapshot *observe.Snapshot, facts *health.Facts) time.Duration {
 	d := facts.Deployment
-	if objects == nil || d == nil || d.Spec.Replicas == nil || *d.Spec.Replicas != facts.Replicas ||
-		f.Status.ObservedGeneration != f.Generation || !facts.RolledOut {
+	missing := func(o object) bool { return observed(snapshot, o) == nil }
+	if r.applier.begun(f.UID) || d == nil || d.Spec.Replicas == nil || *d.Spec.Replicas != facts.Replicas ||
+		f.Status.ObservedGeneration != f.Generation || !facts.RolledOut || slices.ContainsFunc(children, missing) {
 		return 0
-	}
-	for _, config := range objects.All {
-		o, err := newObject(config)
-		if err != nil || observed(snapshot, o) == nil {
-			return 0
-		}
-		if _, ours := r.applier.known(f.UID, o.key()); ours {
-			return 0
-		}
 	}
 	later := r.taken.turn(f.UID, facts.Now)
 	if later > 0 {

@@ -16,10 +16,9 @@ import (
 
 // figures is what was measured, in the order in which it was, as rows of a table.
 type figures struct {
-	head      string
-	loadAfter func() string
-	rows      [][2]string
-	faults    []error // promises that did not hold
+	head   string
+	rows   [][2]string
+	faults []error // promises that did not hold
 
 	settled   bool
 	settling  time.Duration
@@ -28,7 +27,7 @@ type figures struct {
 
 func newFigures(o *options) *figures {
 	return &figures{head: fmt.Sprintf("%d functions, %d event types, %d namespaces, %d fake nodes; %d cores; load average before %s",
-		o.functions, o.types, o.namespaces, o.nodes, runtime.NumCPU(), load()), loadAfter: load}
+		o.functions, o.types, o.namespaces, o.nodes, runtime.NumCPU(), load())}
 }
 
 // load is the load average of the last minute, five and fifteen minutes.
@@ -47,7 +46,7 @@ func load() string {
 // print writes a table in Markdown.
 func (f *figures) print(out io.Writer) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s, after %s.\n\n| | |\n|---|---|\n", f.head, f.loadAfter())
+	fmt.Fprintf(&text, "%s, after %s.\n\n| | |\n|---|---|\n", f.head, load())
 	for _, row := range f.rows {
 		fmt.Fprintf(&text, "| %s | %s |\n", row[0], row[1])
 	}

@@ -180,48 +180,35 @@ func (s *session) idle(ctx context.Context) error {
 // they have seen it.
 func (s *session) change(ctx context.Context) error {
 	before := s.watch.functions()
-	span, err := s.begin(ctx)
-	if err != nil {
+	took, err := s.during(ctx, func() error {
+		err := s.each(ctx, func(ctx context.Context, n int) error {
+			patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"description":"One of many, in other words."}}`))
+			return s.cluster.Patch(ctx, s.functions[n].DeepCopy(), patch)
+		})
+		if err == nil {
+			_, err = s.allReady(ctx, before)
+		}
 		return err
-	}
-	err = s.each(ctx, func(ctx context.Context, n int) error {
-		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"description":"One of many, in other words."}}`))
-		return s.cluster.Patch(ctx, s.functions[n].DeepCopy(), patch)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.changeFigures(took)
 	}
-	if _, err := s.allReady(ctx, before); err != nil {
-		return err
-	}
-	took, err := s.end(ctx, span)
-	if err != nil {
-		return err
-	}
-	s.changeFigures(took)
-	return nil
+	return err
 }
 
 // remove deletes all functions.
 func (s *session) remove(ctx context.Context) error {
-	span, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	err = s.each(ctx, func(ctx context.Context, n int) error {
-		return s.cluster.Delete(ctx, s.functions[n].DeepCopy())
+	took, err := s.during(ctx, func() error {
+		err := s.each(ctx, func(ctx context.Context, n int) error {
+			return s.cluster.Delete(ctx, s.functions[n].DeepCopy())
+		})
+		if err != nil {
+			return err
+		}
+		return s.eventually(ctx, len(s.functions), "functions are gone", func() (int, error) { return len(s.functions) - len(s.watch.functions()), nil })
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.removeFigures(took)
 	}
-	err = s.eventually(ctx, len(s.functions), "functions are gone", func() (int, error) { return len(s.functions) - len(s.watch.functions()), nil })
-	if err != nil {
-		return err
-	}
-	took, err := s.end(ctx, span)
-	if err != nil {
-		return err
-	}
-	s.removeFigures(took)
-	return nil
+	return err
 }

@@ -85,7 +85,6 @@ func (m *operator) start(ctx context.Context) (err error) {
 type work struct {
 	reconciled float64 // of functions
 	open       float64 // of all kinds: queued or under way
-	requests   float64
 }
 
 // work reads the manager's metrics.
@@ -95,7 +94,7 @@ func (m *operator) work(ctx context.Context) (w work, err error) {
 		return w, err
 	}
 	for name, into := range map[string]*float64{"controller_runtime_reconcile_total": &w.reconciled, "workqueue_depth": &w.open,
-		"controller_runtime_active_workers": &w.open, "rest_client_requests_total": &w.requests} {
+		"controller_runtime_active_workers": &w.open} {
 		for _, sample := range families[name].GetMetric() {
 			if name != "controller_runtime_reconcile_total" || labelOf(sample, "controller") == "function" {
 				*into += sample.GetCounter().GetValue() + sample.GetGauge().GetValue()

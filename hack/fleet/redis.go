@@ -1,22 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // redisServer is a Redis of our own, with persistence as the safety gate wants
 // it.
 type redisServer struct {
 	*process
-	addr string
+	addr   string
+	client *redis.Client
 }
 
 func startRedis(ctx context.Context, folder, program string) (*redisServer, error) {
@@ -30,12 +30,15 @@ func startRedis(ctx context.Context, folder, program string) (*redisServer, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: run `make services`, or name the program with --redis-server", err)
 	}
-	err = r.until(ctx, 10*time.Second, func() error { _, err := r.info(ctx); return err })
+	r.client = redis.NewClient(&redis.Options{Addr: r.addr, PoolSize: 1, DisableIdentity: true})
+	err = r.until(ctx, 10*time.Second, func() error { return r.client.Ping(ctx).Err() })
 	if err != nil {
 		return nil, errors.Join(err, r.stop())
 	}
 	return r, nil
 }
+
+func (r *redisServer) stop() error { return errors.Join(r.client.Close(), r.process.stop()) }
 
 func (r *redisServer) url() string { return "redis://" + r.addr + "/0" }
 
@@ -47,55 +50,19 @@ type effort struct {
 
 // effort asks the server.
 func (r *redisServer) effort(ctx context.Context) (effort, error) {
-	info, err := r.info(ctx)
-	if err != nil {
-		return effort{}, err
+	info := r.client.InfoMap(ctx, "stats", "cpu")
+	if err := info.Err(); err != nil {
+		return effort{}, fmt.Errorf("ask Redis what it has done: %w", err)
 	}
 	var e effort
 	var cpu float64
-	for key, into := range map[string]*float64{"total_commands_processed": &e.Commands, "used_cpu_user": &cpu, "used_cpu_sys": &cpu} {
-		n, err := strconv.ParseFloat(info[key], 64)
+	for key, into := range map[[2]string]*float64{{"Stats", "total_commands_processed"}: &e.Commands, {"CPU", "used_cpu_user"}: &cpu, {"CPU", "used_cpu_sys"}: &cpu} {
+		n, err := strconv.ParseFloat(info.Item(key[0], key[1]), 64)
 		if err != nil {
-			return effort{}, fmt.Errorf("INFO of Redis: %s: %w", key, err)
+			return effort{}, fmt.Errorf("INFO of Redis: %s: %w", key[1], err)
 		}
 		*into += n
 	}
 	e.CPU = time.Duration(cpu * float64(time.Second))
 	return e, nil
-}
-
-// info is the answer to INFO, in the plain protocol: only runtime/store may
-// have a Redis client.
-func (r *redisServer) info(ctx context.Context) (map[string]string, error) {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.addr)
-	if err != nil {
-		return nil, fmt.Errorf("reach Redis: %w", err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return nil, fmt.Errorf("ask Redis: %w", err)
-	}
-	if _, err := io.WriteString(conn, "INFO\r\n"); err != nil {
-		return nil, fmt.Errorf("ask Redis: %w", err)
-	}
-	reply := bufio.NewReader(conn)
-	head, err := reply.ReadString('\n')
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of Redis: %w", err)
-	}
-	size, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(head, "$")))
-	if err != nil {
-		return nil, fmt.Errorf("redis answers %q to INFO", strings.TrimSpace(head))
-	}
-	text := make([]byte, size)
-	if _, err := io.ReadFull(reply, text); err != nil {
-		return nil, fmt.Errorf("read the answer of Redis: %w", err)
-	}
-	info := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[key] = value
-		}
-	}
-	return info, nil
 }

@@ -51,16 +51,21 @@ func (g *ground) end(ctx context.Context, b span) (s spent, err error) {
 	return s, nil
 }
 
-// window measures for the length of a window.
-func (g *ground) window(ctx context.Context) (spent, error) {
+// during measures while something is done.
+func (g *ground) during(ctx context.Context, do func() error) (spent, error) {
 	b, err := g.begin(ctx)
 	if err != nil {
 		return spent{}, err
 	}
-	if err := sleep(ctx, g.o.window); err != nil {
+	if err := do(); err != nil {
 		return spent{}, err
 	}
 	return g.end(ctx, b)
+}
+
+// window measures for the length of a window.
+func (g *ground) window(ctx context.Context) (spent, error) {
+	return g.during(ctx, func() error { return sleep(ctx, g.o.window) })
 }
 
 // versions are the resource versions of everything that the operator writes,

@@ -139,7 +139,7 @@ var _ = Describe("trouble with Redis", func() {
 
 	It("goes on after Redis was away for less than the lease, and nothing hangs", func() {
 		t := newTown(servicetest.AppendFsync("always"))
-		workers := t.work("a", 10*time.Second)
+		workers := t.work("a", time.Minute)
 		t.more(80)
 		time.Sleep(100 * time.Millisecond)
 		t.redis.Kill()

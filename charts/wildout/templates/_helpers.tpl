@@ -16,12 +16,17 @@ app.kubernetes.io/name: wildout-{{ index . 1 }}
 app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{- end }}
 
-{{/* Labels of an object. Call: list $ "gateway" */}}
-{{- define "wildout.labels" -}}
-{{- $root := index . 0 -}}
+{{/* Labels that no upgrade of the chart changes. Call: list $ "gateway" */}}
+{{- define "wildout.lastingLabels" -}}
 {{ include "wildout.selector" . }}
 app.kubernetes.io/component: {{ index . 1 }}
 app.kubernetes.io/part-of: wildout
+{{- end }}
+
+{{/* Labels of an object. Call: list $ "gateway" */}}
+{{- define "wildout.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "wildout.lastingLabels" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
@@ -41,9 +46,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- $name -}}
 {{- end }}
 
-{{/* The metadata of the pods of a component. Call: list $ "gateway" */}}
+{{/* The metadata of the pods of a component. Call: list $ "gateway", or with the
+name of the labels, where these are not "wildout.labels". */}}
 {{- define "wildout.podMetadata" -}}
 {{- $root := index . 0 -}}
+{{- $labels := ternary (last .) "wildout.labels" (gt (len .) 2) -}}
 {{- with $root.Values.pods.annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -52,7 +59,7 @@ labels:
   {{- with $root.Values.pods.labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-  {{- include "wildout.labels" . | nindent 2 }}
+  {{- include $labels . | nindent 2 }}
 {{- end }}
 
 {{/* What all pods have in their spec: within the restricted standard, and
