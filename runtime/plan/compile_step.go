@@ -79,6 +79,7 @@ func (c *compiler) action(at site, s *v1alpha1.Step, out *Step) {
 		out.Handler = s.Handler
 	}
 	out.With = c.json(at.at(path+".with"), s.With, wantAny)
+	c.literals(path+".with", s)
 	out.Sleep = c.duration(path+".sleep", s.Sleep)
 	out.SleepUntil = c.instant(at.at(path+".sleepUntil"), string(s.SleepUntil))
 	out.Wait = c.wait(at.at(path+".waitForEvent"), s.WaitForEvent)
