@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
 

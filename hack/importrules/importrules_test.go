@@ -64,14 +64,16 @@ var rooms = []room{
 	// Its mappings are the expressions of functions, with other variables.
 	{path: "runtime/gateway/webhook", direct: []string{"runtime/gateway", "runtime/plan", "runtime/event", "api"}, unlinked: operator},
 	{path: "runtime/console", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event"}, unlinked: operator},
-	{path: "runtime/handlers", direct: []string{"runtime", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/handlers", direct: []string{"runtime"}, unlinked: operatorAndRedis},
 	{path: "runtime/runner", direct: []string{"runtime", "runtime/plan", "runtime/store", "runtime/telemetry", "runtime/worker"}, unlinked: operator},
-	{path: "runtime/standard", direct: []string{"runtime", "runtime/handlers"}, unlinked: operatorAndRedis},
+	{path: "site", direct: []string{"runtime", "runtime/handlers"}, unlinked: operatorAndRedis},
+	{path: "internal/standard", direct: []string{"runtime", "runtime/handlers", "site"}, unlinked: operatorAndRedis},
 	{path: "docs/examples", direct: []string{"runtime", "runtime/runner"}, unlinked: operator},
-	{path: "runtime/mailsink", direct: none, unlinked: operatorAndRedis},
-	{path: "runtime/servicetest", direct: none, unlinked: operatorAndRedis},
-	{path: "runtime/scenarios", direct: []string{"api", "runtime/event", "runtime/mailsink", "runtime/scenarios/outside", "runtime/standard", "runtime/store"}, unlinked: operator},
-	{path: "runtime/scenarios/outside", direct: []string{"runtime/mailsink"}, unlinked: operatorAndRedis},
+	{path: "internal/mailsink", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/crashtest", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/servicetest", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/scenarios", direct: []string{"api", "runtime/event", "internal/mailsink", "internal/scenarios/outside", "internal/standard", "runtime/store"}, unlinked: operator},
+	{path: "internal/scenarios/outside", direct: []string{"internal/mailsink"}, unlinked: operatorAndRedis},
 	{path: "controllers", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event", "runtime/gateway"}},
 	{path: "cmd"},
 	{path: "cmd/runner", unlinked: operator},
@@ -86,7 +88,7 @@ const onlyStore = "runtime/store"
 // servicetest: by its name, as with httptest, or as it is specs. No program may
 // carry it.
 func forTests(importPath string) bool {
-	return isOurs(importPath) && (strings.HasSuffix(importPath, "test") || inModule(importPath) == "runtime/scenarios")
+	return isOurs(importPath) && (strings.HasSuffix(importPath, "test") || inModule(importPath) == "internal/scenarios")
 }
 
 // pkg is a package as `go list` prints it.

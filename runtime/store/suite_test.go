@@ -11,8 +11,8 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
 
