@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
 

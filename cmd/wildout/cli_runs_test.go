@@ -138,7 +138,7 @@ func checkDetail(t *testing.T, when string, d *console.RunDetail) {
 	t.Helper()
 	var names []string
 	for i := range d.Steps {
-		names = append(names, d.Steps[i].Name+" "+d.Steps[i].Status)
+		names = append(names, d.Steps[i].Name+" "+string(d.Steps[i].Status))
 	}
 	got, want := strings.Join(names[:8], ", "), "price ok, pack ok, pack[0] ok, pack[1] ok, call failed, tell ok, carry ok, never skipped"
 	if got != want {

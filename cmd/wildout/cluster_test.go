@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/describe"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
 // cluster is a real API server, and people with a kubeconfig for it.

@@ -15,8 +15,8 @@ import (
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/handlers/wildout/schema"
 	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/site/schema"
 )
 
 // demoEvents has each of the six types; the sample rows fit them.

@@ -71,7 +71,7 @@ func (t *terminal) String() string {
 
 // run runs a program on the terminal; type is what is typed once it has
 // printed what it is an answer to.
-func (t *terminal) printed(test *testing.T, cmd *exec.Cmd, question, answer string) (status int) {
+func (t *terminal) run(test *testing.T, cmd *exec.Cmd, question, answer string) (status int) {
 	test.Helper()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.slave, t.slave, t.slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

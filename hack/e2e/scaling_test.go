@@ -131,7 +131,7 @@ runner: {scaling: {max: 2, %s}}
 
 		owned := apply(home, "scale-owned", plain+"runner: {scaling: {min: 1, max: 2}}")
 		becomesReady(owned)
-		_, err := record(".", "kubectl", "scale", "wfn/"+owned.Name, "--namespace", home, "--replicas=3")
+		_, err := printed(".", "kubectl", "scale", "wfn/"+owned.Name, "--namespace", home, "--replicas=3")
 		Expect(err).To(MatchError(ContainSubstring("scaling decides how many runners there are")))
 		Expect(runners(owned)).To(HaveLen(1))
 	})

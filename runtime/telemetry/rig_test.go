@@ -14,11 +14,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"

@@ -10,10 +10,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/servicetest"
 )
 
 // busyTown is a function that uses everything there is, and a child of it.
