@@ -49,7 +49,7 @@ var _ = Describe("timeout", func() {
 		record := r.ended("strict", e)
 		Expect(record.Status).To(Equal(run.Failed))
 		Expect(record.ErrorStep).To(Equal("two"))
-		Expect(record.Steps[1].Status).To(Equal("ok"))
+		Expect(record.Steps[1].Status).To(Equal(run.StepOK))
 	})
 })
 

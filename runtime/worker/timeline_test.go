@@ -55,7 +55,7 @@ var _ = Describe("the record of a run", func() {
 		open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
 		Expect(err).NotTo(HaveOccurred())
 		one := stepOf(*open, "one")
-		Expect(one.Status).To(Equal("waiting"))
+		Expect(one.Status).To(Equal(run.StepWaiting))
 		Expect(one.Tries).NotTo(BeEmpty())
 		Expect(one.Until).NotTo(BeNil())
 		w.stop()
@@ -74,7 +74,7 @@ var _ = Describe("the record of a run", func() {
 		}
 		Expect(*one.Start).To(BeTemporally(">", one.Tries[2].Start))
 		two := stepOf(record, "two")
-		Expect(two.Status).To(Equal("failed"))
+		Expect(two.Status).To(Equal(run.StepFailed))
 		Expect(two.Tries).To(HaveLen(3), "the last one is among them")
 		Expect(two.Tries[2].Start).To(BeTemporally("==", *two.Start))
 		Expect(two.Error).To(Equal("failure 3"))
@@ -143,7 +143,7 @@ var _ = Describe("the record of a run", func() {
 			}
 		}
 		Expect(failed).To(Equal(30))
-		Expect(stepOf(record, "list[0]").Status).To(Equal("ok"))
+		Expect(stepOf(record, "list[0]").Status).To(Equal(run.StepOK))
 	})
 
 	It("has waits from their beginning to their end, however late the run went on", func() {
@@ -171,7 +171,7 @@ var _ = Describe("the record of a run", func() {
 		end := func(path string) int64 { return at(path) + stepOf(record, path).Millis }
 		took := func(path string) int64 { return stepOf(record, path).Millis }
 		Expect(at("pure")).To(BeNumerically(">=", 0))
-		Expect(stepOf(record, "skipped").Status).To(Equal("skipped"))
+		Expect(stepOf(record, "skipped").Status).To(Equal(run.StepSkipped))
 		Expect(at("skipped")).To(BeNumerically(">=", end("pure")))
 		Expect(at("nap")).To(BeNumerically(">=", end("skipped")))
 		Expect(took("nap")).To(Equal(int64(100)))
@@ -207,11 +207,11 @@ var _ = Describe("the record of a run", func() {
 			return paths(record), err
 		}, "3s").Should(ConsistOf("one", "nap", "two", "paid", "sleep"))
 		Expect(string(stepOf(record, "one").Output)).To(Equal(`{"name":"one"}`))
-		Expect(stepOf(record, "nap").Status).To(Equal("ok"))
+		Expect(stepOf(record, "nap").Status).To(Equal(run.StepOK))
 		Expect(stepOf(record, "nap").Millis).To(Equal(int64(30)))
 		for path, due := range map[string]time.Duration{"two": 5 * time.Minute, "paid": time.Hour, "sleep": time.Hour} {
 			s := stepOf(record, path)
-			Expect(s.Status).To(Equal("waiting"), path)
+			Expect(s.Status).To(Equal(run.StepWaiting), path)
 			Expect(*s.Until).To(BeTemporally("~", time.Now().Add(due), 2*time.Minute), path)
 		}
 		Expect(stepOf(record, "two").Tries).To(HaveLen(1))
