@@ -65,7 +65,7 @@ var rooms = []room{
 	{path: "runtime/gateway/webhook", direct: []string{"runtime/gateway", "runtime/plan", "runtime/event", "api"}, unlinked: operator},
 	{path: "runtime/console", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event"}, unlinked: operator},
 	{path: "runtime/handlers", direct: []string{"runtime", "runtime/event"}, unlinked: operatorAndRedis},
-	{path: "runtime/runner", direct: []string{"runtime", "runtime/plan", "runtime/store", "runtime/telemetry", "runtime/worker"}, unlinked: operator},
+	{path: "runtime/runner", direct: []string{"api", "runtime", "runtime/plan", "runtime/store", "runtime/telemetry", "runtime/worker"}, unlinked: operator},
 	{path: "runtime/standard", direct: []string{"runtime", "runtime/handlers"}, unlinked: operatorAndRedis},
 	{path: "docs/examples", direct: []string{"runtime", "runtime/runner"}, unlinked: operator},
 	{path: "runtime/mailsink", direct: none, unlinked: operatorAndRedis},
