@@ -119,7 +119,7 @@ func (r *functions) facts(f *v1alpha1.WildoutFunction, snapshot *observe.Snapsho
 	}
 	p, err := r.compile(f)
 	facts.SpecErr = err
-	facts.View = r.poller.Follow(survey.Function{Name: client.ObjectKeyFromObject(f), Secret: facts.Secret, Types: observe.Reads(&f.Spec),
+	facts.View = r.poller.Follow(survey.Function{Name: client.ObjectKeyFromObject(f), Secret: facts.Secret, Types: f.Spec.Reads(),
 		Settled: err == nil && r.settled(f, snapshot), Scaled: isScaled(f), Schedules: schedules(f, p)})
 	return facts
 }

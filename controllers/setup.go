@@ -146,7 +146,7 @@ func addIndexes(ctx context.Context, mgr ctrl.Manager) error {
 	})
 	if err == nil {
 		err = indexer.IndexField(ctx, &v1alpha1.WildoutFunction{}, observe.IndexReads, func(o client.Object) []string {
-			return observe.Reads(&o.(*v1alpha1.WildoutFunction).Spec)
+			return o.(*v1alpha1.WildoutFunction).Spec.Reads()
 		})
 	}
 	if err != nil {

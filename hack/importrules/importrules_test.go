@@ -54,7 +54,7 @@ var rooms = []room{
 	{path: "runtime/plan", direct: []string{"api", "runtime/event"}, unlinked: operatorAndRedis},
 	{path: "runtime/engine", direct: []string{"runtime", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
 	{path: "runtime/store", direct: []string{"runtime/event"}, unlinked: operator},
-	{path: "runtime/telemetry", direct: []string{"runtime", "runtime/event", "runtime/store"}, unlinked: operator},
+	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store"}, unlinked: operator},
 	{path: "runtime/worker", direct: []string{"runtime", "runtime/engine", "runtime/store", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
 	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event"}, unlinked: operator},
 	{path: "runtime/gateway/config", direct: []string{"runtime/gateway", "runtime/gateway/webhook", "runtime/plan", "api"}, unlinked: operator},
