@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/wildout/wildout/internal/standard"
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/runner"
-	"github.com/wildout/wildout/runtime/standard"
 )
 
 func main() { runner.MainWith(setup, usage) }

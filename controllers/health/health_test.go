@@ -19,6 +19,7 @@ import (
 	"github.com/wildout/wildout/controllers/health"
 	"github.com/wildout/wildout/controllers/survey"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -31,7 +32,7 @@ func fine() *health.Facts {
 		View: survey.View{
 			Server:  survey.Server{Secret: survey.Secret{Problem: survey.Fine, Hash: "0"}, Asked: true, State: durable()},
 			Numbers: &store.Numbers{},
-			Ends:    store.Ends{Runs: []store.Record{{ID: "r1", Status: store.Succeeded, EndedAt: &ended}}},
+			Ends:    store.Ends{Runs: []run.Record{{ID: "r1", Status: run.Succeeded, EndedAt: &ended}}},
 		},
 		Deployment: &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "f-runner", Namespace: "shop", Generation: 5},
 			Status: appsv1.DeploymentStatus{ObservedGeneration: 5, Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}},
@@ -196,10 +197,10 @@ func TestConditions(t *testing.T) {
 		}, "RunnersAvailable", "True/RunnersAvailable", "", "", ""},
 
 		"failing runs": {func(f *health.Facts) {
-			r := store.Record{ID: "r2", Status: store.Failed, ErrorStep: "s", Error: "no route"}
+			r := run.Record{ID: "r2", Status: run.Failed, ErrorStep: "s", Error: "no route"}
 			f.View.Ends.Runs, f.View.Ends.LastFailure = append(f.View.Ends.Runs, r), &r
 		}, "Healthy", "False/HighFailureRate", "1 of the last 2 runs failed; the latest, r2, in step s: no route", "True", ""},
-		"cancelled runs": {func(f *health.Facts) { f.View.Ends.Runs[0].Status = store.Cancelled }, "Healthy", "True/Healthy", "", "", ""},
+		"cancelled runs": {func(f *health.Facts) { f.View.Ends.Runs[0].Status = run.Cancelled }, "Healthy", "True/Healthy", "", "", ""},
 		"no runs":        {func(f *health.Facts) { f.View.Ends = store.Ends{} }, "Healthy", "Unknown/NoRuns", "", "True", ""},
 		"no history": {func(f *health.Facts) { f.Function.Spec.History = &v1alpha1.History{Limit: new(int32)} },
 			"Healthy", "Unknown/NoRuns", "spec.history.limit", "True", ""},

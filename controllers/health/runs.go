@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // runsAreKnown: there is something to judge by.
@@ -30,7 +30,7 @@ func runsEndWell(f *Facts) *verdict {
 	runs := f.View.Ends.Runs
 	failed := 0
 	for i := range runs {
-		if runs[i].Status == store.Failed || runs[i].Status == store.Rejected {
+		if runs[i].Status == run.Failed || runs[i].Status == run.Rejected {
 			failed++
 		}
 	}
@@ -39,7 +39,7 @@ func runsEndWell(f *Facts) *verdict {
 	}
 	last := f.View.Ends.LastFailure
 	if last == nil { // older than what was read
-		last = &store.Record{}
+		last = &run.Record{}
 	}
 	where := ""
 	if last.ErrorStep != "" {

@@ -44,13 +44,13 @@ func TestFaults(t *testing.T) {
 			want: "only runtime/store may",
 		},
 		"tests start servers": {
-			pkg: pkg{ImportPath: module + "/runtime/worker", TestImports: []string{module + "/runtime/servicetest"}},
+			pkg: pkg{ImportPath: module + "/runtime/worker", TestImports: []string{module + "/internal/servicetest"}},
 		},
 		"so does what is there for tests": {
-			pkg: pkg{ImportPath: module + "/runtime/handlers/http/handlertest", Imports: []string{module + "/runtime/servicetest"}},
+			pkg: pkg{ImportPath: module + "/runtime/handlers/http/handlertest", Imports: []string{module + "/internal/servicetest"}},
 		},
 		"programs do not": {
-			pkg:  pkg{ImportPath: module + "/cmd/wildout", Imports: []string{module + "/runtime/servicetest"}},
+			pkg:  pkg{ImportPath: module + "/cmd/wildout", Imports: []string{module + "/internal/servicetest"}},
 			want: "which is for tests",
 		},
 	} {

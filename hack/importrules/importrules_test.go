@@ -51,11 +51,12 @@ var rooms = []room{
 	{path: "api", direct: none, outside: []string{"k8s.io/apimachinery"}, unlinked: operatorAndRedis},
 	{path: "runtime", direct: []string{"runtime/event"}, outside: none},
 	{path: "runtime/event", direct: none, outside: none},
+	{path: "runtime/run", direct: []string{"runtime/event"}, outside: none},
 	{path: "runtime/plan", direct: []string{"api", "runtime/event"}, unlinked: operatorAndRedis},
-	{path: "runtime/engine", direct: []string{"runtime", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
-	{path: "runtime/store", direct: []string{"runtime/event"}, unlinked: operator},
+	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/store", direct: []string{"runtime/event", "runtime/run"}, unlinked: operator},
 	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store"}, unlinked: operator},
-	{path: "runtime/worker", direct: []string{"runtime", "runtime/engine", "runtime/store", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
+	{path: "runtime/worker", direct: []string{"runtime", "runtime/engine", "runtime/run", "runtime/store", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
 	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event"}, unlinked: operator},
 	{path: "runtime/gateway/config", direct: []string{"runtime/gateway", "runtime/gateway/webhook", "runtime/plan", "api"}, unlinked: operator},
 	{path: "runtime/gateway/files", direct: none, unlinked: operatorAndRedis},
@@ -63,16 +64,18 @@ var rooms = []room{
 	{path: "runtime/gateway/cloudevents", direct: []string{"runtime/gateway", "runtime/event"}, unlinked: operator},
 	// Its mappings are the expressions of functions, with other variables.
 	{path: "runtime/gateway/webhook", direct: []string{"runtime/gateway", "runtime/plan", "runtime/event", "api"}, unlinked: operator},
-	{path: "runtime/console", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event"}, unlinked: operator},
-	{path: "runtime/handlers", direct: []string{"runtime", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/console", direct: []string{"api", "runtime/plan", "runtime/run", "runtime/store", "runtime/event"}, unlinked: operator},
+	{path: "runtime/handlers", direct: []string{"runtime"}, unlinked: operatorAndRedis},
 	{path: "runtime/runner", direct: []string{"runtime", "runtime/plan", "runtime/store", "runtime/telemetry", "runtime/worker"}, unlinked: operator},
-	{path: "runtime/standard", direct: []string{"runtime", "runtime/handlers"}, unlinked: operatorAndRedis},
+	{path: "site", direct: []string{"runtime", "runtime/handlers"}, unlinked: operatorAndRedis},
+	{path: "internal/standard", direct: []string{"runtime", "runtime/handlers", "site"}, unlinked: operatorAndRedis},
 	{path: "docs/examples", direct: []string{"runtime", "runtime/runner"}, unlinked: operator},
-	{path: "runtime/mailsink", direct: none, unlinked: operatorAndRedis},
-	{path: "runtime/servicetest", direct: none, unlinked: operatorAndRedis},
-	{path: "runtime/scenarios", direct: []string{"api", "runtime/event", "runtime/mailsink", "runtime/scenarios/outside", "runtime/standard", "runtime/store"}, unlinked: operator},
-	{path: "runtime/scenarios/outside", direct: []string{"runtime/mailsink"}, unlinked: operatorAndRedis},
-	{path: "controllers", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event", "runtime/gateway"}},
+	{path: "internal/mailsink", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/crashtest", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/servicetest", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/scenarios", direct: []string{"api", "runtime/event", "runtime/run", "internal/mailsink", "internal/scenarios/outside", "internal/standard", "runtime/store"}, unlinked: operator},
+	{path: "internal/scenarios/outside", direct: []string{"internal/mailsink"}, unlinked: operatorAndRedis},
+	{path: "controllers", direct: []string{"api", "runtime/plan", "runtime/run", "runtime/store", "runtime/event", "runtime/gateway"}},
 	{path: "cmd"},
 	{path: "cmd/runner", unlinked: operator},
 	{path: "hack/importrules", direct: none, outside: none},
@@ -86,7 +89,7 @@ const onlyStore = "runtime/store"
 // servicetest: by its name, as with httptest, or as it is specs. No program may
 // carry it.
 func forTests(importPath string) bool {
-	return isOurs(importPath) && (strings.HasSuffix(importPath, "test") || inModule(importPath) == "runtime/scenarios")
+	return isOurs(importPath) && (strings.HasSuffix(importPath, "test") || inModule(importPath) == "internal/scenarios")
 }
 
 // pkg is a package as `go list` prints it.

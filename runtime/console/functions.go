@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -181,25 +182,25 @@ func (s *Service) recent(f *Function, entries []store.HistoryEntry, now time.Tim
 	var took []int64
 	counted, since := 0, now.Add(-rateWindow)
 	for i := range entries {
-		run, err := entries[i].Record()
-		if err != nil || run.EndedAt == nil {
+		record, err := entries[i].Record()
+		if err != nil || record.EndedAt == nil {
 			s.log.Warn("history entry skipped", "function", f.Name, "entry", entries[i].ID, "error", err)
 			continue
 		}
 		if f.LastRun == nil {
-			f.LastRun = run.EndedAt
+			f.LastRun = record.EndedAt
 		}
-		if !run.EndedAt.Before(since) {
+		if !record.EndedAt.Before(since) {
 			counted++
 		}
 		f.Recent.Runs++
-		if run.Status == store.Failed || run.Status == store.Rejected {
+		if record.Status == run.Failed || record.Status == run.Rejected {
 			f.Recent.Failed++
 			if f.LastFailure == nil {
-				f.LastFailure = &Failure{RunID: run.ID, Step: run.ErrorStep, Error: run.Error, Time: *run.EndedAt}
+				f.LastFailure = &Failure{RunID: record.ID, Step: record.ErrorStep, Error: record.Error, Time: *record.EndedAt}
 			}
 		}
-		took = append(took, run.EndedAt.Sub(run.StartedAt).Milliseconds())
+		took = append(took, record.EndedAt.Sub(record.StartedAt).Milliseconds())
 	}
 	window := rateWindow
 	if counted == recentRuns { // there were more, which are not looked at

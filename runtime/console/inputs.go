@@ -11,7 +11,7 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // compile makes a plan of a stored version.
@@ -52,15 +52,15 @@ type view struct {
 	run   *RunDetail
 	scope plan.Scope
 	// ran has the steps of the record by name, parts those of their parts.
-	ran   map[string]store.RecordStep
-	parts map[string][]store.RecordStep
+	ran   map[string]run.StepRecord
+	parts map[string][]run.StepRecord
 	// gap is set when an expression reads something that is not kept.
 	gap bool
 	now time.Time
 }
 
 func newView(d *RunDetail, p *plan.Plan) *view {
-	v := &view{run: d, ran: map[string]store.RecordStep{}, parts: map[string][]store.RecordStep{}, now: time.Now()}
+	v := &view{run: d, ran: map[string]run.StepRecord{}, parts: map[string][]run.StepRecord{}, now: time.Now()}
 	for _, step := range d.Record.Steps {
 		if name := stepOf(step.Name); name != step.Name {
 			v.parts[name] = append(v.parts[name], step)
@@ -78,7 +78,7 @@ func newView(d *RunDetail, p *plan.Plan) *view {
 // stepVar is what expressions see of a step.
 func (v *view) stepVar(name string) (plan.StepVar, bool) {
 	step, there := v.ran[name]
-	if !there || !over(step.Status) || step.OutputBytes > 0 {
+	if !there || !step.Status.Ended() || step.OutputBytes > 0 {
 		v.gap = true
 		return plan.StepVar{}, false
 	}
@@ -89,11 +89,8 @@ func (v *view) stepVar(name string) (plan.StepVar, bool) {
 	return plan.StepVar{Output: output, Error: step.Error, Attempts: step.Attempts}, true
 }
 
-// over says whether a step has ended.
-func over(status string) bool { return status == "ok" || status == "failed" || status == "skipped" }
-
 // failed says whether the onFailure steps are of interest.
-func (v *view) failed() bool { return v.run.Status == store.Failed || v.scope.Error != nil }
+func (v *view) failed() bool { return v.run.Status == run.Failed || v.scope.Error != nil }
 
 // evaluate returns a value of the plan; nil when it cannot be told any more:
 // the event or an output is not kept, or it reads the settings of the runner.
@@ -149,12 +146,12 @@ func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Ste
 		ran = v.guess(planned, p)
 		v.ran[p.Name] = ran // the steps after it may read it
 	}
-	step.RecordStep = v.settled(p, ran)
+	step.StepRecord = v.settled(p, ran)
 	if p.ForEach != nil {
-		v.span(&step.RecordStep)
+		v.span(&step.StepRecord)
 	}
 	step.Template = p.Action.Input().Source()
-	if p.ForEach == nil && ran.Status != Pending && ran.Status != "skipped" {
+	if p.ForEach == nil && ran.Status != run.StepPending && ran.Status != run.StepSkipped {
 		step.Input = v.input(p)
 	}
 	step.Sent = sent(p, ran.Output)
@@ -166,17 +163,18 @@ func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Ste
 
 // settled says that a handler is at work again where the journal still shows
 // that it waits: an attempt leaves nothing before it ends.
-func (v *view) settled(p *plan.Step, ran store.RecordStep) store.RecordStep {
+func (v *view) settled(p *plan.Step, ran run.StepRecord) run.StepRecord {
 	due := ran.Until == nil || !ran.Until.After(v.now)
-	if v.run.EndedAt == nil && v.run.Status == store.Running && ran.Status == string(store.Waiting) && due && p.Action.Kind() == plan.KindHandler {
-		ran.Status, ran.Until = string(store.Running), nil
+	if v.run.EndedAt == nil && v.run.Status == run.Running && ran.Status == run.StepWaiting && due && p.Action.Kind() == plan.KindHandler {
+		ran.Status = run.StepRunning
+		ran.Until = nil
 	}
 	return ran
 }
 
 // part is an element of a forEach or a sub-step of a handler.
-func (v *view) part(p *plan.Step, ran store.RecordStep, items []json.RawMessage) Step {
-	step := Step{RecordStep: ran}
+func (v *view) part(p *plan.Step, ran run.StepRecord, items []json.RawMessage) Step {
+	step := Step{StepRecord: ran}
 	n, isElement := elementOf(p.Name, ran.Name)
 	if !isElement || n >= len(items) {
 		return step
@@ -190,13 +188,13 @@ func (v *view) part(p *plan.Step, ran store.RecordStep, items []json.RawMessage)
 
 // guess says where a step is that the journal of an open run does not have:
 // pure steps are not written down, and an attempt leaves nothing before it ends.
-func (v *view) guess(planned []*plan.Step, p *plan.Step) store.RecordStep {
-	step := store.RecordStep{Name: p.Name, Status: Pending}
+func (v *view) guess(planned []*plan.Step, p *plan.Step) run.StepRecord {
+	step := run.StepRecord{Name: p.Name, Status: run.StepPending}
 	if v.run.EndedAt != nil || v.run.Status == Queued || v.run.Event == nil {
 		return step
 	}
 	for _, i := range p.Needs {
-		if !over(v.ran[planned[i].Name].Status) {
+		if !v.ran[planned[i].Name].Status.Ended() {
 			return step
 		}
 	}
@@ -207,7 +205,7 @@ func (v *view) guess(planned []*plan.Step, p *plan.Step) store.RecordStep {
 			return step
 		}
 		if !yes {
-			step.Status = "skipped"
+			step.Status = run.StepSkipped
 			return step
 		}
 	}
@@ -223,19 +221,19 @@ func (v *view) guess(planned []*plan.Step, p *plan.Step) store.RecordStep {
 			step.Output = slices.Clone(out)
 		}
 		if known || p.Action.Input() == nil { // a check that does not hold ends the run
-			step.Status = "ok"
+			step.Status = run.StepOK
 		}
 		return step
 	}
-	if v.run.Status == store.Running && step.Status == Pending {
-		step.Status = string(store.Running)
+	if v.run.Status == run.Running && step.Status == run.StepPending {
+		step.Status = run.StepRunning
 	}
 	return step
 }
 
 // gather says where a forEach is by its elements, of which alone the journal
 // knows.
-func (v *view) gather(p *plan.Step, step *store.RecordStep) {
+func (v *view) gather(p *plan.Step, step *run.StepRecord) {
 	items, err := p.ForEach.List(&v.scope)
 	if err != nil || v.gap {
 		return
@@ -245,7 +243,7 @@ func (v *view) gather(p *plan.Step, step *store.RecordStep) {
 	ended, whole := 0, true
 	for _, part := range parts {
 		i, isElement := elementOf(p.Name, part.Name)
-		if !isElement || i >= len(items) || !over(part.Status) {
+		if !isElement || i >= len(items) || !part.Status.Ended() {
 			continue
 		}
 		ended++
@@ -255,15 +253,15 @@ func (v *view) gather(p *plan.Step, step *store.RecordStep) {
 	}
 	switch {
 	case ended < len(items) && len(parts) > 0:
-		step.Status = string(store.Waiting)
-		if v.run.Status == store.Running {
-			step.Status = string(store.Running)
+		step.Status = run.StepWaiting
+		if v.run.Status == run.Running {
+			step.Status = run.StepRunning
 		}
 		return
 	case ended < len(items):
 		return
 	}
-	step.Status = "ok"
+	step.Status = run.StepOK
 	step.Output, err = json.Marshal(outputs)
 	if !whole || err != nil {
 		step.Output, step.OutputBytes = nil, 1 // more than is kept
@@ -272,7 +270,7 @@ func (v *view) gather(p *plan.Step, step *store.RecordStep) {
 
 // span makes a forEach begin with its first element and end with its last one:
 // its own times are those of the last time that the run went on.
-func (v *view) span(step *store.RecordStep) {
+func (v *view) span(step *run.StepRecord) {
 	var start, end time.Time
 	for _, part := range v.parts[step.Name] {
 		if part.Start == nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Metrics are the Prometheus metrics of the workers of a process
@@ -100,11 +100,11 @@ func waitKinds() []string {
 
 // endings are the statuses in wildout_runs_total. All are there from the start:
 // a rate over a counter sees its first count only if it was there before.
-var endings = []store.Status{store.Succeeded, store.Failed, store.Cancelled, store.Rejected, dropped, duplicate}
+var endings = []run.Status{run.Succeeded, run.Failed, run.Cancelled, run.Rejected, dropped, duplicate}
 
 const (
-	dropped   store.Status = "dropped"
-	duplicate store.Status = "duplicate"
+	dropped   run.Status = "dropped"
+	duplicate run.Status = "duplicate"
 )
 
 // functionMetrics are the Metrics of one function, looked up once: a lookup by
@@ -118,7 +118,7 @@ type functionMetrics struct {
 	latency, startDelay      prometheus.Observer
 	batch, commit            prometheus.Observer
 	inFlight                 prometheus.Gauge
-	ended                    map[store.Status]prometheus.Counter
+	ended                    map[run.Status]prometheus.Counter
 	waits                    map[string]prometheus.Observer
 	mu                       sync.RWMutex
 	steps                    map[stepLabels]prometheus.Observer // guarded by mu
@@ -137,7 +137,7 @@ func (m *Metrics) of(function string) *functionMetrics {
 		latency: m.latency.WithLabelValues(function), startDelay: m.startDelay.WithLabelValues(function),
 		batch: m.batch.WithLabelValues(function), commit: m.commit.WithLabelValues(function),
 		inFlight: m.inFlight.WithLabelValues(function),
-		ended:    map[store.Status]prometheus.Counter{}, waits: map[string]prometheus.Observer{}, steps: map[stepLabels]prometheus.Observer{}}
+		ended:    map[run.Status]prometheus.Counter{}, waits: map[string]prometheus.Observer{}, steps: map[stepLabels]prometheus.Observer{}}
 	for _, status := range endings {
 		f.ended[status] = m.runs.WithLabelValues(function, string(status))
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -101,7 +101,7 @@ func (l *load) about() []any {
 
 // report tells metrics, trace and log of a run that has ended. A run that was
 // never admitted has no trace yet.
-func (s *session) report(l *load, r *store.Record, latency time.Duration) {
+func (s *session) report(l *load, r *run.Record, latency time.Duration) {
 	if l.run.Observer == nil {
 		s.observe(l)
 	}
@@ -111,7 +111,7 @@ func (s *session) report(l *load, r *store.Record, latency time.Duration) {
 	observe(s.metrics.latency, latency, l.seen.sampled())
 	l.seen.trace.End(*r.EndedAt, string(r.Status), r.ErrorStep, r.Error)
 	level := slog.LevelInfo
-	if r.Status == store.Failed {
+	if r.Status == run.Failed {
 		level = slog.LevelError
 	}
 	if !s.log.Enabled(background, level) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/console/web/timeline"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // stepView is a step on the page of its run.
@@ -52,7 +53,7 @@ func (v *stepView) Took() string {
 	switch {
 	case v.Row.Began():
 		return duration(v.Row.Length)
-	case v.Row.State == timeline.Skipped:
+	case v.Row.State == run.StepSkipped:
 		return "skipped"
 	}
 	return ""
@@ -74,7 +75,7 @@ func (v *stepView) Spoken() string {
 // Idle says why a step has nothing to show.
 func (v *stepView) Idle() string {
 	switch v.Row.State {
-	case timeline.Skipped:
+	case run.StepSkipped:
 		return "Skipped: its condition was false."
 	case timeline.Never:
 		return "The run ended before this step."
@@ -96,7 +97,7 @@ func (v *stepView) Facts() []fact {
 	if v.Row.Began() {
 		all = append(all, fact{Name: "Started after", Text: duration(v.Row.Offset)}, fact{Name: "Took", Text: duration(v.Row.Length)})
 	}
-	if s.Until != nil && v.Row.State == timeline.Waiting {
+	if s.Until != nil && v.Row.State == run.StepWaiting {
 		all = append(all, fact{Name: "Goes on", Time: s.Until})
 	}
 	if s.MaxAttempts > 1 && s.Kind == plan.KindHandler && s.Attempts > 0 {
@@ -155,7 +156,7 @@ func (v *stepView) InputName() string {
 
 // Output is what the step returned.
 func (v *stepView) Output() json.RawMessage {
-	if v.Row.State != timeline.OK && string(v.Row.Output) == "null" {
+	if v.Row.State != run.StepOK && string(v.Row.Output) == "null" {
 		return nil
 	}
 	return v.Row.Output
