@@ -68,7 +68,7 @@ var rooms = []room{
 	{path: "runtime/plan", direct: []string{"api", "runtime/event"}, unlinked: operatorAndRedis},
 	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
 	{path: "runtime/store", direct: []string{"runtime/event", "runtime/run"}, unlinked: operator},
-	{path: "runtime/telemetry", direct: []string{"runtime", "runtime/event", "runtime/store"}, unlinked: operator},
+	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store"}, unlinked: operator},
 	{path: "runtime/worker", direct: []string{"runtime", "runtime/engine", "runtime/run", "runtime/store", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
 	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event", "runtime/event/schema"}, unlinked: operator},
 	{path: "runtime/gateway/config", direct: []string{"runtime/gateway", "runtime/gateway/webhook", "runtime/plan", "api"}, unlinked: operator},
