@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // lastRuns is how many of the last runs say whether a function is healthy.
@@ -21,13 +21,13 @@ type found struct {
 	reads    []string
 	// before are the numbers of the look before; nil: there was none.
 	before  *view.Numbers
-	numbers store.Numbers
+	numbers inspect.Numbers
 	runs    view.Runs
 	trouble *view.Trouble
 }
 
-func (l *found) subject() store.Subject {
-	return store.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
+func (l *found) subject() inspect.Subject {
+	return inspect.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
 }
 
 // ran reports whether a run has ended since the look before.
@@ -40,7 +40,7 @@ func (l *found) ran() bool {
 // what has changed.
 func (p *Poller) lookAtFunctions(ctx context.Context, s *server, all bool) error {
 	looked := p.functionsOf(s, all)
-	subjects := make([]store.Subject, len(looked))
+	subjects := make([]inspect.Subject, len(looked))
 	for i := range looked {
 		subjects[i] = looked[i].subject()
 	}
@@ -76,7 +76,7 @@ func (p *Poller) functionsOf(s *server, all bool) []found {
 // lookAtRuns reads the last runs of those functions of which one has ended.
 func lookAtRuns(ctx context.Context, s *server, looked []found) error {
 	var ran []*found
-	var subjects []store.Subject
+	var subjects []inspect.Subject
 	for i := range looked {
 		if looked[i].ran() {
 			ran = append(ran, &looked[i])

@@ -6,7 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // trimEvery is how often a stream is shortened to its retention. Runners do it
@@ -17,10 +17,10 @@ const trimEvery = time.Minute
 // retention and reads how large they are.
 func (p *Poller) lookAtTypes(ctx context.Context, s *server, all bool) error {
 	looked := p.typesOf(s, all)
-	refs := make([]store.StreamRef, len(looked))
+	refs := make([]inspect.StreamRef, len(looked))
 	for i := range looked {
 		t := &looked[i]
-		refs[i] = store.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
+		refs[i] = inspect.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
 		p.mendStream(ctx, s, t)
 	}
 	states, err := s.redis.SurveyStreams(ctx, refs)

@@ -8,12 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // Schedule is a cron trigger of a function.
 type Schedule struct {
-	// Cron is the identity of the schedule, as in store.Outlook.
+	// Cron is the identity of the schedule, as in inspect.Outlook.
 	Cron string
 	// Next returns the first tick after a time; zero: there is none.
 	Next func(time.Time) time.Time
@@ -114,7 +114,7 @@ func (p *Poller) wake(ctx context.Context, s *server) {
 }
 
 // sleepers returns the functions of a server without runners.
-func (p *Poller) sleepers(s *server) (names []types.NamespacedName, sleepers []store.Sleeper) {
+func (p *Poller) sleepers(s *server) (names []types.NamespacedName, sleepers []inspect.Sleeper) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, f := range p.functions {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // admit takes what a run needs before its first step: the idempotency key, the
@@ -62,7 +62,7 @@ func (s *session) admitKeyed(l *load, scope *plan.Scope) (bool, error) {
 		if l.meta.Queued.IsZero() { // else it goes on waiting
 			l.meta.Queued = s.now()
 		}
-		_, err = s.parkAs(l, store.Park{Ref: &l.ref, Queue: slot.limit, QueueValue: value, Front: l.resumed, Restate: true})
+		_, err = s.parkAs(l, runs.Park{Ref: &l.ref, Queue: slot.limit, QueueValue: value, Front: l.resumed, Restate: true})
 		if err == nil {
 			s.keyed.wake(slot) // the slot may have become free before the run was in the queue
 		}
@@ -79,7 +79,7 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 	if err != nil {
 		return false, s.finishUnstarted(l, fmt.Errorf("spec.idempotency.key: %w", err))
 	}
-	holder, outcome, err := s.committer.Once(background, key, l.ref.RunID, p.Idempotency.TTL, l.ref.Parent != nil)
+	holder, outcome, err := s.committer.TakeKey(background, key, l.ref.RunID, p.Idempotency.TTL, l.ref.Parent != nil)
 	if err != nil {
 		return false, err
 	}
@@ -94,7 +94,7 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 	if l.ref.Parent == nil {
 		s.metrics.ended[duplicate].Inc()
 		s.log.Info("run not started: another one has its idempotency key", append(l.about(), "key", key, "other", holder)...)
-		_, err := s.committer.Finish(background, store.Finish{Ref: &l.ref, Count: "duplicate"})
+		_, err := s.committer.Finish(background, runs.Finish{Ref: &l.ref, Count: "duplicate"})
 		return false, err
 	}
 	l.meta.Follows = holder
@@ -102,7 +102,7 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 		// The other run wakes this one when it ends. It may end before this one is
 		// parked, and look for nobody: look again, ever less often.
 		age := s.now().Sub(l.meta.StartedAt)
-		_, err := s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(min(30*time.Second, max(200*time.Millisecond, age/2))), Restate: true})
+		_, err := s.parkAs(l, runs.Park{Ref: &l.ref, Due: s.now().Add(min(30*time.Second, max(200*time.Millisecond, age/2))), Restate: true})
 		return false, err
 	}
 	var o onceOutcome
@@ -137,7 +137,7 @@ func (s *session) admitRate(l *load, d delivery, scope *plan.Scope) (bool, error
 		}
 		s.metrics.ended[dropped].Inc()
 		s.log.Info("run dropped by the rate limit", append(l.about(), "key", value)...)
-		_, err = s.committer.Finish(background, store.Finish{Ref: &l.ref, Count: "dropped"})
+		_, err = s.committer.Finish(background, runs.Finish{Ref: &l.ref, Count: "dropped"})
 		return false, err
 	}
 	wait, err := s.Store.ReserveRate(background, rate)
@@ -146,7 +146,7 @@ func (s *session) admitRate(l *load, d delivery, scope *plan.Scope) (bool, error
 	}
 	l.meta.Admitted = true
 	s.metrics.waited(waitRate, wait)
-	_, err = s.parkAs(l, store.Park{Ref: &l.ref, Due: s.now().Add(wait), Restate: true})
+	_, err = s.parkAs(l, runs.Park{Ref: &l.ref, Due: s.now().Add(wait), Restate: true})
 	return false, err
 }
 
@@ -197,8 +197,8 @@ func (k *keyedSlots) put(id [2]string, c *keyedCount) {
 	}
 }
 
-func (k *keyedSlots) question(slot keyedSlot, want int) store.Slots {
-	return store.Slots{Function: k.s.Plan.Function, Limit: slot.limit, Value: slot.value, Runner: k.s.name, Want: want, Max: slot.max, Lease: k.s.Lease}
+func (k *keyedSlots) question(slot keyedSlot, want int) runs.Slots {
+	return runs.Slots{Function: k.s.Plan.Function, Limit: slot.limit, Value: slot.value, Runner: k.s.name, Want: want, Max: slot.max, Lease: k.s.Lease}
 }
 
 // acquire takes a slot if there is one. A new run does not go ahead of those
@@ -267,7 +267,7 @@ func (k *keyedSlots) releaseAll(ctx context.Context) error {
 	}
 	for i, l := range k.s.Plan.Concurrency {
 		if l.Key == nil {
-			if _, err := k.s.Store.Hold(ctx, store.Slots{Function: k.s.Plan.Function, Limit: i + 1, Runner: k.s.name, Max: l.Limit, Lease: k.s.Lease}); err != nil {
+			if _, err := k.s.Store.Hold(ctx, runs.Slots{Function: k.s.Plan.Function, Limit: i + 1, Runner: k.s.name, Max: l.Limit, Lease: k.s.Lease}); err != nil {
 				return err
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // cancelPeriod is how often a runner with work asks whether any of it is to be
@@ -95,7 +95,7 @@ func (s *session) leaveQueues(l *load) error {
 		if err != nil {
 			continue // it was never queued for it
 		}
-		if err := s.Store.Unqueue(background, store.Slots{Function: s.Plan.Function, Limit: i + 1, Value: value}, l.ref.RunID); err != nil {
+		if err := s.Store.Unqueue(background, runs.Slots{Function: s.Plan.Function, Limit: i + 1, Value: value}, l.ref.RunID); err != nil {
 			return err
 		}
 	}

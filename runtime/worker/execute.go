@@ -7,12 +7,13 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // load is a run, ready to be executed, with what the store needs to know of it.
 type load struct {
 	run  engine.Run
-	ref  store.Ref
+	ref  runs.Ref
 	meta run.Identity
 	// resumed: the run began before, and keeps its place in a queue.
 	resumed bool
@@ -63,7 +64,7 @@ func (s *session) admitAndExecute(l *load, d delivery) error {
 	}
 	if d.back {
 		l.meta.Admitted = l.meta.Admitted || d.rated
-		_, err := s.parkAs(l, store.Park{Ref: &l.ref, Wake: true, Restate: true})
+		_, err := s.parkAs(l, runs.Park{Ref: &l.ref, Wake: true, Restate: true})
 		return err
 	}
 	admitted, err := s.admit(l, d)
@@ -123,7 +124,7 @@ func (s *session) execute(l *load) error {
 // can go on at once: what it would have waited for is there.
 func (s *session) settle(l *load, out engine.Outcome, err error) (again bool, _ error) {
 	if err != nil {
-		if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) || store.Temporary(err) {
+		if errors.Is(err, runs.ErrFenced) || errors.Is(err, runs.ErrClosed) || store.Temporary(err) {
 			return false, err
 		}
 		return false, s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: err.Error()}})

@@ -9,15 +9,15 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // park puts a run aside. again means that something it waits for has come.
 func (s *session) park(l *load, out engine.Outcome) (again bool, err error) {
 	if errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
-		return false, store.ErrFenced
+		return false, runs.ErrFenced
 	}
-	p := store.Park{Ref: &l.ref, Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
+	p := runs.Park{Ref: &l.ref, Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
 	if l.run.Plan.Timeout > 0 { // nothing else asks for it
 		p.Active = out.Active
 	}
@@ -27,7 +27,7 @@ func (s *session) park(l *load, out engine.Outcome) (again bool, err error) {
 	return s.parkAs(l, p)
 }
 
-func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
+func (s *session) parkAs(l *load, p runs.Park) (again bool, err error) {
 	p.Restate = p.Restate || l.restate
 	if p.Meta, err = json.Marshal(l.meta); err != nil {
 		return false, fmt.Errorf("encode run %s: %w", l.ref.RunID, err)
@@ -36,21 +36,21 @@ func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if result == store.ParkOK {
+	if result == runs.ParkOK {
 		s.noteDue(p.Due)
 		s.metrics.parked.Inc()
 		if s.log.Enabled(background, slog.LevelDebug) {
 			s.log.Debug("run parked", append(l.about(), "event", l.meta.Event.ID, "until", p.Due)...)
 		}
 	}
-	return result == store.ParkAgain, nil
+	return result == runs.ParkAgain, nil
 }
 
 // finish ends a run: history, parent, idempotency key.
 func (s *session) finish(l *load, out engine.Outcome) error {
 	now := s.now()
 	rec := record(l, out, now)
-	f := store.Finish{Ref: &l.ref, Record: run.AppendRecord(make([]byte, 0, recordBytes), rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
+	f := runs.Finish{Ref: &l.ref, Record: run.AppendRecord(make([]byte, 0, recordBytes), rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
 	if out.Kind == engine.Cancelled {
 		f.Cancelled, f.Reason, f.Children = true, out.Failure.Message, childRefs(out.Children)
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // journal writes what the engine decides for one run.
 type journal struct {
 	s     *session
-	ref   *store.Ref
+	ref   *runs.Ref
 	entry string       // of the first phase of the run
 	typ   string       // the event type of that entry, "" for the inbox
 	event *event.Event // started the run
@@ -163,14 +164,14 @@ func before(entry, runID string) bool {
 	return ok && event.EntryTime(entry).Before(began)
 }
 
-func (s *session) waitPaths() []store.WaitPath {
+func (s *session) waitPaths() []runs.WaitPath {
 	if p := s.paths.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-func (s *session) deliverTo(w run.Waiter, p store.WaitPath, value string, e *event.Event, entry string) error {
+func (s *session) deliverTo(w run.Waiter, p runs.WaitPath, value string, e *event.Event, entry string) error {
 	// Where the wait has an `if`, only the run can evaluate it.
 	var result []byte
 	if !w.HasIf {

@@ -5,14 +5,14 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // interval is the time between heartbeats.
 func (s *session) interval() time.Duration { return s.Lease * 3 / 10 }
 
 // beat says that the runner lives and takes in what it is told.
-func (s *session) beat(ctx context.Context, first bool) (store.Beat, error) {
+func (s *session) beat(ctx context.Context, first bool) (runs.Beat, error) {
 	sent := time.Now()
 	patience := s.Lease / 2
 	if !first { // whoever hangs here must notice the end of its own lease
@@ -25,7 +25,7 @@ func (s *session) beat(ctx context.Context, first bool) (store.Beat, error) {
 		return b, err
 	}
 	if b.Fenced {
-		return b, store.ErrFenced
+		return b, runs.ErrFenced
 	}
 	// The lease is counted from before the question: it must not outlast the
 	// server's idea of it. A tenth is kept back for writes on their way.
@@ -51,7 +51,7 @@ func (s *session) setClock(server, sent time.Time, first bool) {
 
 // hold states the slots of the unkeyed concurrency limits: each runner has its
 // share, so that no run needs to ask.
-func (s *session) hold(ctx context.Context, b store.Beat) error {
+func (s *session) hold(ctx context.Context, b runs.Beat) error {
 	state := holding{b.Alive, b.Rank, s.gate.inUse() > s.gate.share()}
 	if state == s.held && !state.over && time.Since(s.heldAt) < time.Minute {
 		return nil // nothing to say: an idle runner costs Redis little
@@ -64,7 +64,7 @@ func (s *session) hold(ctx context.Context, b store.Beat) error {
 		share := (l.Limit + b.Alive - 1 - b.Rank) / max(1, b.Alive)
 		// First no run may begin beyond the share, then what is in use is stated.
 		s.gate.lower(share)
-		n, err := s.Store.Hold(ctx, store.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name,
+		n, err := s.Store.Hold(ctx, runs.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name,
 			Want: max(share, s.gate.inUse()), Max: l.Limit, Lease: s.Lease})
 		if err != nil {
 			return err
@@ -113,7 +113,7 @@ func (s *session) beatLoop(ctx context.Context) {
 	}
 }
 
-func (s *session) afterBeat(ctx context.Context, b store.Beat) {
+func (s *session) afterBeat(ctx context.Context, b runs.Beat) {
 	if s.begins.Err() != nil {
 		return // it is leaving: nothing new is begun
 	}

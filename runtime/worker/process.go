@@ -12,6 +12,7 @@ import (
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -52,7 +53,7 @@ func (s *session) process(d delivery) {
 func (s *session) note(d delivery, err error) {
 	switch {
 	case err == nil, errors.Is(err, engine.ErrElsewhere):
-	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
+	case errors.Is(err, runs.ErrFenced), errors.Is(err, runs.ErrClosed):
 		s.log.Debug("left to another runner", "entry", d.ID, "reason", err)
 		s.sweep(d)
 	default:
@@ -119,8 +120,8 @@ func (s *session) reject(d delivery, reason string) error {
 	if e, err := d.Event(); err == nil && d.Type != "" {
 		r.Event, r.EventID = &e, e.ID
 	}
-	ref := &store.Ref{Function: s.Plan.Function, RunID: r.ID, Stream: d.Stream, Entry: d.ID, Inbox: d.Type == ""}
-	_, err := s.committer.Finish(background, store.Finish{Ref: ref, Failed: true, Rejected: true, Record: run.AppendRecord(nil, &r)})
+	ref := &runs.Ref{Function: s.Plan.Function, RunID: r.ID, Stream: d.Stream, Entry: d.ID, Inbox: d.Type == ""}
+	_, err := s.committer.Finish(background, runs.Finish{Ref: ref, Failed: true, Rejected: true, Record: run.AppendRecord(nil, &r)})
 	s.metrics.ended[run.Rejected].Inc()
 	s.log.Error("entry rejected", telemetry.LogRun, r.ID, telemetry.LogTrace, telemetry.TraceID(r.ID, ""), "stream", d.Stream, "entry", d.ID, "reason", reason)
 	return err
@@ -134,7 +135,7 @@ func (s *session) processEvent(d delivery) error {
 		return s.reject(d, err.Error())
 	}
 	l := &load{meta: run.Identity{Event: e, StartedAt: e.Time}}
-	l.ref = store.Ref{Function: s.Plan.Function, RunID: store.RunID(s.Plan.Function, e.Type, d.ID), Stream: d.Stream, Entry: d.ID, Runner: s.name}
+	l.ref = runs.Ref{Function: s.Plan.Function, RunID: store.RunID(s.Plan.Function, e.Type, d.ID), Stream: d.Stream, Entry: d.ID, Runner: s.name}
 	if err := s.deliver(&e, d.ID, l.ref.RunID); err != nil {
 		return err
 	}
@@ -206,7 +207,7 @@ func (s *session) finishUnstarted(l *load, cause error) error {
 // one, a replay, or one of a cron tick.
 func (s *session) processStart(d delivery, id string) error {
 	l := &load{}
-	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Runner: s.name}
+	l.ref = runs.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Runner: s.name}
 	if err := json.Unmarshal([]byte(d.Field("event")), &l.meta.Event); err != nil {
 		return s.reject(d, "field event: "+err.Error())
 	}
@@ -231,7 +232,7 @@ func (s *session) processResume(d delivery, id string) error {
 		return err // nil: somebody else has it, or it has ended
 	}
 	l := &load{resumed: true}
-	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Parked: j.Identity != nil, Runner: s.name}
+	l.ref = runs.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Parked: j.Identity != nil, Runner: s.name}
 	if l.meta, err = j.DecodeIdentity(id); err != nil {
 		return s.reject(d, err.Error())
 	}

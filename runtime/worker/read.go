@@ -6,6 +6,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // block is how long a read waits for the first entry. It ends well before the
@@ -48,7 +49,7 @@ type puller struct {
 	*session
 	// rate is the unkeyed rate limit with Delay; its starts are taken before
 	// the read, so that a backlog waits in the stream for free.
-	rate *store.Rate
+	rate *runs.Rate
 	busy bool // the last read found something
 	turn int
 }
@@ -180,6 +181,6 @@ func (s *session) release(d delivery) {
 	s.runs.Done()
 }
 
-func (s *session) rateOf(l *plan.RateLimit, value string) *store.Rate {
-	return &store.Rate{Function: s.Plan.Function, Value: value, Limit: l.Limit, Burst: l.Burst, Period: l.Period}
+func (s *session) rateOf(l *plan.RateLimit, value string) *runs.Rate {
+	return &runs.Rate{Function: s.Plan.Function, Value: value, Limit: l.Limit, Burst: l.Burst, Period: l.Period}
 }

@@ -46,7 +46,7 @@ func (r *rig) sendMany(eventType string, n int, data func(i int) string) {
 func (r *rig) finishes(function string, n int) {
 	GinkgoHelper()
 	Eventually(func() (int64, error) {
-		st, err := r.store.Stats(context.Background(), function, nil)
+		st, err := r.inspect.Stats(context.Background(), function, nil)
 		return st.Succeeded + st.Failed, err
 	}).Should(BeNumerically(">=", int64(n)), "not all runs of %s have ended", function)
 	Expect(r.history(function)).To(HaveLen(n))

@@ -16,7 +16,7 @@ import (
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // session is a runner under one name. Fenced, it ends, and the worker begins
@@ -29,8 +29,8 @@ type session struct {
 	events    []string // the event streams
 	claims    []string // streams, and those that other versions of the function read
 	gate      *gate
-	committer *store.Committer
-	reader    *store.Reader
+	committer *runs.Committer
+	reader    *runs.Reader
 	engine    *engine.Engine
 	keyed     *keyedSlots
 
@@ -52,7 +52,7 @@ type session struct {
 	over       atomic.Bool // the lease was found to have run out: no later heartbeat brings it back
 	rank       atomic.Int64
 	pathsSince atomic.Int64 // when all runners know the wait paths, ms
-	paths      atomic.Pointer[[]store.WaitPath]
+	paths      atomic.Pointer[[]runs.WaitPath]
 	held       holding // written by beat only
 	heldAt     time.Time
 	tripTime   time.Duration // of the heartbeat that skew comes from, doubled with each slower one; beat only
@@ -87,7 +87,7 @@ func (s *session) fenced() error {
 	if s.over.Load() || time.Since(s.epoch) > time.Duration(s.lease.Load()) {
 		// Runs were refused a write: they are only taken up again elsewhere.
 		s.over.Store(true)
-		return store.ErrFenced
+		return runs.ErrFenced
 	}
 	return nil
 }
@@ -147,11 +147,11 @@ func (s *session) open(ctx context.Context) error {
 }
 
 // waitPaths are the ways in which runs of a function wait for events.
-func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []store.WaitPath {
+func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []runs.WaitPath {
 	awaited := spec.Awaited()
-	paths := make([]store.WaitPath, len(awaited))
+	paths := make([]runs.WaitPath, len(awaited))
 	for i, a := range awaited {
-		paths[i] = store.WaitPath{EventType: string(a.Event), Match: a.Match}
+		paths[i] = runs.WaitPath{EventType: string(a.Event), Match: a.Match}
 	}
 	return paths
 }
@@ -180,7 +180,7 @@ func decodePlan(function string, text []byte) (*plan.Plan, error) {
 
 // run works until ctx ends or the lease has run out.
 func (s *session) run(ctx context.Context) error {
-	limits := store.HistoryLimits{Done: s.historyLimit(), Dead: 1000}
+	limits := runs.HistoryLimits{Done: s.historyLimit(), Dead: 1000}
 	s.committer = s.Store.NewCommitter(s.Plan.Function, limits, s.fenced)
 	s.committer.Observe(s.metrics.committed)
 	s.reader = s.Store.NewReader(s.Plan.Function, s.name)

@@ -29,7 +29,7 @@ func version(name, more string) *plan.Plan {
 var _ = Describe("versions", func() {
 	plans := func(r *rig) map[string]string {
 		GinkgoHelper()
-		all, err := r.store.Plans(context.Background(), "f")
+		all, err := r.runs.Plans(context.Background(), "f")
 		Expect(err).NotTo(HaveOccurred())
 		return all
 	}

@@ -17,13 +17,13 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // Options describe one runner of one function.
 type Options struct {
-	Store *store.Store
+	Store *runs.Store
 	Plan  *plan.Plan
 	// Handlers are what steps may call.
 	Handlers *wildout.Registry
@@ -164,7 +164,7 @@ func (w *Worker) session(ctx context.Context) error {
 
 // plans finds the version of the function that a run began with.
 type plans struct {
-	store   *store.Store
+	store   *runs.Store
 	current *plan.Plan
 	mu      sync.Mutex
 	known   map[string]*plan.Plan
