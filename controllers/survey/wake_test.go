@@ -32,6 +32,7 @@ func TestAhead(t *testing.T) {
 		"a tick that was not made":            {plan: []string{"h"}, ticks: map[string]time.Time{"h": at(-hour)}, open: 1},
 		"many that were not":                  {plan: []string{"h"}, ticks: map[string]time.Time{"h": at(-99 * hour)}, open: 1},
 		"a schedule that is new":              {plan: []string{"h"}, open: 1},
+		"two that are new":                    {plan: []string{"h", "never"}, open: 2},
 		"a schedule without a tick":           {plan: []string{"never"}, ticks: map[string]time.Time{"never": at(0)}},
 		"a tick that only our clock has seen": {plan: []string{"soon"}, ticks: map[string]time.Time{"soon": at(0)}, next: 2 * time.Second},
 		"a schedule that is gone":             {ticks: map[string]time.Time{"h": at(-99 * hour)}},
