@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 const (
@@ -30,7 +31,8 @@ type Response struct {
 	// Retry-After and X-Request-Id that were sent, in lower case.
 	Headers map[string]string `json:"headers"`
 	// Body is the decoded JSON when the content type says so, a string when
-	// the body is text, null when it is empty.
+	// the body is text, null when it is empty. JSON that could be read in two
+	// ways, as with a name twice in an object, is text.
 	Body any `json:"body"`
 	// BodyBase64 stands in for Body when the body is not UTF-8.
 	BodyBase64 []byte `json:"bodyBase64,omitempty"`
@@ -40,23 +42,39 @@ type Response struct {
 
 var keptHeaders = []string{"Content-Type", "ETag", "Last-Modified", "Link", "Location", "Retry-After", "X-Request-Id"}
 
-func newResponse(res *nethttp.Response, body []byte, took time.Duration) Response {
+// Bounds of the JSON of a response: expressions that look into it need far more
+// memory for a value than its text has bytes.
+var responseLimits = strictjson.Limits{Depth: 200, Values: 100_000}
+
+// newResponse fails when the body goes beyond the limits.
+func newResponse(res *nethttp.Response, body []byte, took time.Duration) (Response, error) {
 	out := Response{Status: res.StatusCode, Headers: map[string]string{}, DurationMs: took.Milliseconds()}
 	for _, name := range keptHeaders {
 		if value := res.Header.Get(name); value != "" {
 			out.Headers[strings.ToLower(name)] = value
 		}
 	}
+	if len(body) == 0 {
+		return out, nil
+	}
+	if isJSON(res.Header.Get("Content-Type")) {
+		var fault *strictjson.Error
+		err := responseLimits.Check(body)
+		if err == nil {
+			out.Body = json.RawMessage(body) // as it came: numbers stay exact
+			return out, nil
+		}
+		if errors.As(err, &fault) && fault.Kind == strictjson.Limit {
+			return out, err
+		}
+	}
 	switch {
-	case len(body) == 0:
-	case isJSON(res.Header.Get("Content-Type")) && json.Valid(body):
-		out.Body = json.RawMessage(body) // as it came: numbers stay exact
 	case utf8.Valid(body):
 		out.Body = string(body)
 	default:
 		out.BodyBase64 = body
 	}
-	return out
+	return out, nil
 }
 
 func isJSON(contentType string) bool {

@@ -12,6 +12,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/handlers/wildout/schema"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // Entry is one entry of the audit log.
@@ -73,7 +74,7 @@ func Validate(_ context.Context, in ValidateInput) (Entry, error) {
 		Entry
 		IP string `json:"ip"`
 	}
-	if err := json.Unmarshal(in.Data, &data); err != nil {
+	if err := strictjson.Unmarshal(in.Data, &data); err != nil {
 		return Entry{}, wildout.NonRetriable(fmt.Errorf("the data of the audit/log event does not fit: %w", err))
 	}
 	e := data.Entry

@@ -1,7 +1,6 @@
 package security
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/handlers/wildout/audit"
 	"github.com/wildout/wildout/runtime/handlers/wildout/input"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // Rule says which audit entries are alarming. An entry matches when any of the
@@ -70,8 +70,10 @@ func (r Rule) matches(e audit.Entry) bool {
 
 // countOf returns details.count, or 0 when that is not a number.
 func countOf(e audit.Entry) float64 {
-	var details struct{ Count any }
-	if json.Unmarshal(e.Details, &details) != nil {
+	var details struct {
+		Count any `json:"count"`
+	}
+	if strictjson.Unmarshal(e.Details, &details) != nil {
 		return 0
 	}
 	count, _ := details.Count.(float64)
