@@ -226,7 +226,7 @@ func TestTimeComes(t *testing.T) {
 	same(t, "looked at before", r.redis.did("survey"), nil)
 	r.now = r.now.Add(1)
 	r.wake(t.Context(), s)
-	same(t, "looked at in time", r.redis.did("survey"), []string{"survey"})
+	same(t, "looked at in time", r.redis.did("survey"), []string{"survey 1"})
 	r.Forget(name("f"))
 	if r.rouse([]types.NamespacedName{name("f")}, []bool{true}) {
 		t.Error("one that is gone is woken")
