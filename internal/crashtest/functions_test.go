@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // manifest has the functions under test. Together they use everything that
@@ -231,7 +231,7 @@ func (o onceAt) Next(t time.Time) time.Time {
 }
 
 // expectedEffects are the idempotency keys of the effects of a run in the history.
-func expectedEffects(r store.Record) []string {
+func expectedEffects(r run.Record) []string {
 	if r.Follows != "" {
 		return nil // it took over what another run did
 	}

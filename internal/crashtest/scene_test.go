@@ -14,6 +14,7 @@ import (
 	"github.com/wildout/wildout/internal/crashtest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -161,9 +162,9 @@ func (s *scene) regret() error {
 	if err != nil {
 		return err
 	}
-	for _, run := range open {
-		if slices.ContainsFunc(run.Steps, func(step store.RecordStep) bool { return step.Name == "send" }) {
-			runs[run.ID] = "regret"
+	for _, record := range open {
+		if slices.ContainsFunc(record.Steps, func(step run.StepRecord) bool { return step.Name == "send" }) {
+			runs[record.ID] = "regret"
 		}
 	}
 	begun, err := s.redis.Strings("HKEYS", begunKey(s.ns))

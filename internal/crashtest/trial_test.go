@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/internal/crashtest"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // databases of the shared server: each case has one for itself.
@@ -198,7 +198,7 @@ func (t *trial) wakeZombie(p *crashtest.Process, proxy *crashtest.Proxy, next *c
 func (t *trial) releaseParked(proxy *crashtest.Proxy) error {
 	parked := func() (bool, error) {
 		open, err := t.store.Open(context.Background(), "order", 1)
-		return len(open) == 1 && open[0].Status == store.Waiting && slices.ContainsFunc(open[0].Steps, func(step store.RecordStep) bool {
+		return len(open) == 1 && open[0].Status == run.Waiting && slices.ContainsFunc(open[0].Steps, func(step run.StepRecord) bool {
 			return step.Name == "paid"
 		}), err
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // splitRunKey takes fn:<function>:run:<id> apart.
@@ -113,20 +113,20 @@ func (s *scene) fences() (n int) {
 	return n
 }
 
-func (s *scene) verifyRecord(r store.Record) error {
+func (s *scene) verifyRecord(r run.Record) error {
 	if want, is := cancelled[r.Function]; is {
-		if r.Status != store.Cancelled || r.Error != want {
+		if r.Status != run.Cancelled || r.Error != want {
 			return fmt.Errorf("run %s of %s: %s with %q, want that it was cancelled with %q", r.ID, r.Function, r.Status, r.Error, want)
 		}
 		return nil
 	}
 	if r.Function == "refund" {
-		if r.Status != store.Failed || r.Error != "broken for good" || r.ErrorStep != "fail" {
+		if r.Status != run.Failed || r.Error != "broken for good" || r.ErrorStep != "fail" {
 			return fmt.Errorf("run %s of refund: %s at %q with %q, want the failure of step fail", r.ID, r.Status, r.ErrorStep, r.Error)
 		}
 		return nil
 	}
-	if r.Status != store.Succeeded {
+	if r.Status != run.Succeeded {
 		return fmt.Errorf("run %s of %s: %s at %q: %s", r.ID, r.Function, r.Status, r.ErrorStep, r.Error)
 	}
 	want, fixed := outputs[r.Function]

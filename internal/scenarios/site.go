@@ -18,6 +18,7 @@ import (
 	"github.com/wildout/wildout/internal/mailsink"
 	"github.com/wildout/wildout/internal/standard"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -142,7 +143,7 @@ func (s *site) logs() string {
 }
 
 // history returns the ended runs of a function.
-func (s *site) history(function string) []store.Record {
+func (s *site) history(function string) []run.Record {
 	GinkgoHelper()
 	all, err := s.store.History(context.Background(), function, 1_000_000)
 	Expect(err).NotTo(HaveOccurred())
@@ -174,7 +175,7 @@ func (s *site) expectEachRunOnce() {
 }
 
 // runOf returns the ended run that an event started.
-func (s *site) runOf(function string, e *event.Event) store.Record {
+func (s *site) runOf(function string, e *event.Event) run.Record {
 	GinkgoHelper()
 	for _, r := range s.history(function) {
 		if r.EventID == e.ID {
@@ -182,11 +183,11 @@ func (s *site) runOf(function string, e *event.Event) store.Record {
 		}
 	}
 	Fail(fmt.Sprintf("no run of %s has ended for event %s", function, e.ID))
-	return store.Record{}
+	return run.Record{}
 }
 
 // step returns a step of a run.
-func step(r store.Record, name string) store.RecordStep {
+func step(r run.Record, name string) run.StepRecord {
 	GinkgoHelper()
 	for _, st := range r.Steps {
 		if st.Name == name {
@@ -194,5 +195,5 @@ func step(r store.Record, name string) store.RecordStep {
 		}
 	}
 	Fail(fmt.Sprintf("run %s of %s has no step %s: %+v", r.ID, r.Function, name, r.Steps))
-	return store.RecordStep{}
+	return run.StepRecord{}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -56,10 +57,10 @@ var _ = Describe("Survey", func() {
 	It("finds groups that are missing, and makes them", func() {
 		b := newBench()
 		Expect(look(b, "a", "new").Missing).To(Equal([]string{"new"}))
-		Expect(b.Make(ctx, subject(b, "a", "new"), []string{"new"})).To(Succeed())
+		Expect(b.CreateGroups(ctx, subject(b, "a", "new"), []string{"new"})).To(Succeed())
 		Expect(look(b, "a", "new").Missing).To(BeEmpty())
 		Expect(look(b, "a").Gone).To(Equal([]string{"new"}))
-		Expect(b.Make(ctx, subject(b), []string{"new", ""})).To(Succeed(), "what is there stays")
+		Expect(b.CreateGroups(ctx, subject(b), []string{"new", ""})).To(Succeed(), "what is there stays")
 	})
 
 	It("drops a group once nothing hangs on it", func() {
@@ -104,17 +105,17 @@ var _ = Describe("Survey", func() {
 		c := b.committer()
 		for i := range 3 {
 			ref := b.begin("r1")
-			r := &store.Record{ID: ref.RunID, Status: store.Succeeded, StartedAt: time.Now()}
+			r := &run.Record{ID: ref.RunID, Status: run.Succeeded, StartedAt: time.Now()}
 			if i == 1 {
-				r.Status, r.Error = store.Failed, "no route"
+				r.Status, r.Error = run.Failed, "no route"
 			}
-			Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: store.AppendRecord(nil, r), Failed: i == 1})).To(BeTrue())
+			Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: run.AppendRecord(nil, r), Failed: i == 1})).To(BeTrue())
 			time.Sleep(5 * time.Millisecond)
 		}
 		ends, err := b.LastEnds(ctx, []store.Subject{subject(b, "a")}, 2)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(ends[0].Runs).To(HaveLen(2))
-		Expect(ends[0].Runs[0].Status).To(Equal(store.Succeeded))
+		Expect(ends[0].Runs[0].Status).To(Equal(run.Succeeded))
 		Expect(ends[0].Runs[1].Error).To(Equal("no route"))
 		Expect(ends[0].LastFailure.Error).To(Equal("no route"))
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -188,31 +189,11 @@ func TotalBacklog(ctx context.Context, st *store.Store) (int64, error) {
 	return total, nil
 }
 
-// typesOf returns the event types of the triggers and waits of a stored function.
+// typesOf returns the event types that a stored function reads.
 func typesOf(text []byte) ([]string, error) {
-	type step struct {
-		WaitForEvent struct {
-			Event string `json:"event"`
-		} `json:"waitForEvent"`
-	}
-	var spec struct {
-		Triggers []struct {
-			Event string `json:"event"`
-		} `json:"triggers"`
-		Steps     []step `json:"steps"`
-		OnFailure []step `json:"onFailure"`
-	}
+	var spec v1alpha1.WildoutFunctionSpec
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return nil, err
 	}
-	var types []string
-	for _, t := range spec.Triggers {
-		types = append(types, t.Event)
-	}
-	for _, s := range append(spec.Steps, spec.OnFailure...) {
-		types = append(types, s.WaitForEvent.Event)
-	}
-	slices.Sort(types)
-	types = slices.Compact(types)
-	return slices.DeleteFunc(types, func(t string) bool { return t == "" }), nil
+	return spec.Reads(), nil
 }

@@ -193,7 +193,7 @@ func TestMetricsOfRuns(t *testing.T) {
 		{3, "wildout_step_attempt_duration_seconds", []string{"step", "first", "result", "ok"}},
 		{3, "wildout_step_attempt_duration_seconds", []string{"step", "last", "result", "ok"}},
 		{3, "wildout_wait_seconds", []string{"kind", "sleep"}},
-		{3, "wildout_wait_seconds", []string{"kind", "event"}},
+		{3, "wildout_wait_seconds", []string{"kind", "waitForEvent"}},
 		{3, "wildout_wait_seconds", []string{"kind", "invoke"}},
 		{0, "wildout_runs_in_flight", nil},
 	} {

@@ -1,4 +1,4 @@
-package store
+package run
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ type wireRecord struct {
 	Steps    []wireStep      `json:"s,omitempty"`
 }
 
-// wireStep is a RecordStep: name, status (0, once "": ok), attempts, ms since
+// wireStep is a StepRecord: name, status (0, once "": ok), attempts, ms since
 // the start of the run (-1: it has not begun), ms, and as far as there is any of
 // them error (0: none), output, bytes of an output that was cut, tries, elements.
 type wireStep []json.RawMessage
@@ -117,13 +117,13 @@ func appendSteps(b []byte, r *Record) (_ []byte, same int) {
 
 // appendStep appends a step and returns the size of an output that it cut. room
 // is what is left for outputs, in bytes.
-func appendStep(b []byte, s *RecordStep, began time.Time, room *int) (_ []byte, whole int) {
+func appendStep(b []byte, s *StepRecord, began time.Time, room *int) (_ []byte, whole int) {
 	b = appendQuoted(append(b, '['), s.Name)
 	b = append(b, ',')
-	if s.Status == "ok" {
+	if s.Status == StepOK {
 		b = append(b, '0')
 	} else {
-		b = appendQuoted(b, s.Status)
+		b = appendQuoted(b, string(s.Status))
 	}
 	b = strconv.AppendInt(append(b, ','), int64(s.Attempts), 10)
 	offset := int64(-1)
@@ -152,7 +152,7 @@ func appendStep(b []byte, s *RecordStep, began time.Time, room *int) (_ []byte, 
 		b = strconv.AppendInt(append(b, ','), int64(whole), 10)
 	}
 	if last >= fieldTries {
-		b = appendTries(append(b, ','), s.Tries, began)
+		b = Tries(s.Tries).appendRecord(append(b, ','), began)
 	}
 	if last >= fieldElements {
 		b = strconv.AppendInt(append(b, ','), int64(s.Elements), 10)
@@ -170,7 +170,7 @@ const (
 )
 
 // lastField is the last place of a wireStep that is needed.
-func (s *RecordStep) lastField(whole int) int {
+func (s *StepRecord) lastField(whole int) int {
 	switch {
 	case s.Elements > 0:
 		return fieldElements
@@ -206,19 +206,6 @@ func head(output []byte, most int) string {
 	return string(output[:most]) + "…"
 }
 
-func appendTries(b []byte, tries []Try, began time.Time) []byte {
-	b = append(b, '[')
-	for i, t := range tries {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(append(b, '['), t.Start.Sub(began).Milliseconds(), 10)
-		b = strconv.AppendInt(append(b, ','), t.Millis, 10)
-		b = append(appendQuoted(append(b, ','), t.Error), ']')
-	}
-	return append(b, ']')
-}
-
 // appendText appends name and the JSON string of text, unless it is empty.
 func appendText(b []byte, name, text string) []byte {
 	if text == "" {
@@ -238,67 +225,4 @@ func appendQuoted(b []byte, text string) []byte {
 	b = append(b, '"')
 	b = append(b, text...)
 	return append(b, '"')
-}
-
-// decodeRecord reads the wire form.
-func decodeRecord(function, entry, text string) (Record, error) {
-	var w wireRecord
-	if err := json.Unmarshal([]byte(text), &w); err != nil {
-		return Record{}, fmt.Errorf("history entry %s of %s is damaged: %w", entry, function, err)
-	}
-	start := time.UnixMilli(w.Start)
-	end := start.Add(time.Duration(w.Millis) * time.Millisecond)
-	r := Record{ID: w.ID, Function: function, Status: Succeeded, EventID: w.EventID, EventType: w.Type, Version: w.Version,
-		StartedAt: start, EndedAt: &end, Output: w.Output, Error: w.Error, ErrorStep: w.ErrStep, Follows: w.Follows, ReplayOf: w.ReplayOf, Event: w.Event}
-	if w.Status != "" {
-		r.Status = Status(w.Status)
-	}
-	for _, s := range w.Steps {
-		r.Steps = append(r.Steps, s.step(start))
-	}
-	if of := w.OutputOf; of != nil && *of >= 0 && *of < len(r.Steps) {
-		r.Output = r.Steps[*of].Output
-	}
-	return r, nil
-}
-
-func (w wireStep) step(start time.Time) RecordStep {
-	at := func(ms int64) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	s := RecordStep{Name: w.text(0), Status: w.text(1), Attempts: int(w.number(2)), Millis: w.number(4),
-		Error: w.text(fieldError), OutputBytes: int(w.number(fieldBytes)), Elements: int(w.number(fieldElements))}
-	if s.Status == "" {
-		s.Status = "ok"
-	}
-	if offset := w.number(3); offset >= 0 {
-		began := at(offset)
-		s.Start = &began
-	}
-	if output := w.field(fieldOutput); !isNull(output) {
-		s.Output = output
-	}
-	var tries []wireStep
-	if text := w.field(fieldTries); len(text) > 0 && json.Unmarshal(text, &tries) == nil {
-		for _, t := range tries {
-			s.Tries = append(s.Tries, Try{Start: at(t.number(0)), Millis: t.number(1), Error: t.text(2)})
-		}
-	}
-	return s
-}
-
-// field is empty when it is not there.
-func (w wireStep) field(i int) json.RawMessage {
-	if i >= len(w) {
-		return nil
-	}
-	return w[i]
-}
-
-func (w wireStep) text(i int) (s string) {
-	_ = json.Unmarshal(w.field(i), &s) // not there, a 0, or damaged: empty
-	return s
-}
-
-func (w wireStep) number(i int) int64 {
-	n, _ := strconv.ParseInt(string(w.field(i)), 10, 64) // not there, or damaged: 0
-	return n
 }
