@@ -59,7 +59,7 @@ func schedulesOf(p *plan.Plan) (all []survey.Schedule) {
 // follow makes the function known to the survey, and returns what that knows.
 func (r *functions) follow(f *v1alpha1.WildoutFunction, spec compiled, snapshot *observe.Snapshot) view.Function {
 	followed := survey.Function{
-		Name: client.ObjectKeyFromObject(f), Secret: r.secretName(f.Spec.Redis), Types: plan.ReadsOf(&f.Spec).Types(),
+		Name: client.ObjectKeyFromObject(f), Secret: r.secretName(f.Spec.Redis), Types: f.Spec.Reads(),
 		Settled: spec.fault == nil && settled(f, snapshot),
 	}
 	if isScaled(f) { // without runners it is up to the operator to see ticks come

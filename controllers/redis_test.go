@@ -8,8 +8,9 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -137,13 +138,13 @@ var _ = Describe("The numbers of a status", func() {
 		ready(space, "f", simple("a/b"))
 		Eventually(cond(space, "f", "Healthy")).Should(is("Unknown", "NoRuns"))
 		redis := open(shared.URL(), space)
-		end(redis, "f", 3, store.Failed)
+		end(redis, "f", 3, run.Failed)
 		Eventually(cond(space, "f", "Healthy")).Should(is("False", "HighFailureRate", "3 of the last 3", "the database is gone", "in step a"))
 		Expect(cond(space, "f", "Ready")()).To(is("True", "HighFailureRate"))
 		failure := get(space, "f").Status.LastFailure
 		Expect(failure.Step).To(Equal("a"))
 		Expect(failure.Message).To(ContainSubstring("the database is gone"))
-		end(redis, "f", 4, store.Succeeded)
+		end(redis, "f", 4, run.Succeeded)
 		Eventually(cond(space, "f", "Healthy")).Should(is("True", "Healthy"))
 		Eventually(func() int64 { return get(space, "f").Status.Runs.Failed }).Should(BeEquivalentTo(3))
 		Expect(get(space, "f").Status.Runs.Succeeded).To(BeEquivalentTo(4))
@@ -152,7 +153,7 @@ var _ = Describe("The numbers of a status", func() {
 })
 
 // end ends runs of a function as a runner would.
-func end(redis *store.Store, function string, runs int, status store.Status) {
+func end(redis *store.Store, function string, runs int, status run.Status) {
 	GinkgoHelper()
 	const runner = "runner-1"
 	_, err := redis.Beat(ctx, function, runner, time.Minute, true)
@@ -166,14 +167,14 @@ func end(redis *store.Store, function string, runs int, status store.Status) {
 		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("a/b")}, 1, 0)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
-		run := store.RunID(function, "a/b", entries[0].ID)
+		id := store.RunID(function, "a/b", entries[0].ID)
 		now := time.Now()
-		record := &store.Record{ID: run, Function: function, Status: status, StartedAt: now, EndedAt: &now}
-		if status == store.Failed {
+		record := &run.Record{ID: id, Function: function, Status: status, StartedAt: now, EndedAt: &now}
+		if status == run.Failed {
 			record.Error, record.ErrorStep = "the database is gone", "a"
 		}
-		counted, err := committer.Finish(ctx, store.Finish{Failed: status == store.Failed, Record: store.AppendRecord(nil, record),
-			Ref: &store.Ref{Function: function, RunID: run, Stream: entries[0].Stream, Entry: entries[0].ID, Runner: runner, Version: "v1"}})
+		counted, err := committer.Finish(ctx, store.Finish{Failed: status == run.Failed, Record: run.AppendRecord(nil, record),
+			Ref: &store.Ref{Function: function, RunID: id, Stream: entries[0].Stream, Entry: entries[0].ID, Runner: runner, Version: "v1"}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(counted).To(BeTrue())
 	}

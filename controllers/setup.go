@@ -31,7 +31,6 @@ import (
 	"github.com/wildout/wildout/controllers/desired"
 	"github.com/wildout/wildout/controllers/observe"
 	"github.com/wildout/wildout/controllers/survey"
-	"github.com/wildout/wildout/runtime/plan"
 )
 
 // What the operator may do. It reads Secrets one by one, by name, and lists none.
@@ -147,7 +146,7 @@ func addIndexes(ctx context.Context, mgr ctrl.Manager) error {
 	})
 	if err == nil {
 		err = indexer.IndexField(ctx, &v1alpha1.WildoutFunction{}, observe.IndexReads, func(o client.Object) []string {
-			return plan.ReadsOf(&o.(*v1alpha1.WildoutFunction).Spec).Types()
+			return o.(*v1alpha1.WildoutFunction).Spec.Reads()
 		})
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 export FUZZTIME KEEP FUZZCACHE
 
 targets() {
-	grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9]+' api cmd controllers runtime |
+	grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9]+' api cmd controllers internal runtime site |
 		sed -E 's,^(.*)/[^/]+:[0-9]+:func (.*)$,\1:\2,'
 }
 

@@ -18,8 +18,9 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -286,7 +287,7 @@ func publish(t *testing.T, s *store.Store, eventType string) {
 // ended reports whether the one run of greet ended with that output.
 func ended(s *store.Store, output string) bool {
 	runs, err := s.History(context.Background(), "greet", 10)
-	return err == nil && len(runs) == 1 && runs[0].Status == store.Succeeded && string(runs[0].Output) == output
+	return err == nil && len(runs) == 1 && runs[0].Status == run.Succeeded && string(runs[0].Output) == output
 }
 
 func TestHelp(t *testing.T) {

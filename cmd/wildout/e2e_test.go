@@ -19,6 +19,7 @@ import (
 	"github.com/wildout/wildout/cmd/wildout/internal/dev"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -423,20 +424,20 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := func() (*console.EventRuns, store.Status) {
+	status := func() (*console.EventRuns, run.Status) {
 		runs, err := s.client.EventRuns(t.Context(), "nap", ids[0])
 		if err != nil || len(runs.Runs) != 1 {
 			t.Fatalf("runs %+v (%v)", runs, err)
 		}
 		return runs, runs.Runs[0].Status
 	}
-	eventually(t, "the run sleeps", func() bool { _, st := status(); return st == store.Waiting })
+	eventually(t, "the run sleeps", func() bool { _, st := status(); return st == run.Waiting })
 	if err := dev.New(o).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another `wildout dev`") {
 		t.Errorf("a second server in the same folder: %v", err)
 	}
 	s.stop()
 	s = startWith(t, o)
-	eventually(t, "the run goes on", func() bool { _, st := status(); return st == store.Succeeded })
+	eventually(t, "the run goes on", func() bool { _, st := status(); return st == run.Succeeded })
 	if runs, _ := status(); string(runs.Runs[0].Output) != `"before and after"` {
 		t.Errorf("output %s", runs.Runs[0].Output)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/desired"
-	"github.com/wildout/wildout/runtime/plan"
 )
 
 // Names of the indexes of the cache.
@@ -84,7 +83,7 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 }
 
 func undeclared(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (names []string, err error) {
-	for _, t := range plan.ReadsOf(&f.Spec).Types() {
+	for _, t := range f.Spec.Reads() {
 		var types v1alpha1.WildoutEventTypeList
 		if err := c.List(ctx, &types, client.InNamespace(f.Namespace), client.MatchingFields{IndexType: t}); err != nil {
 			return nil, fmt.Errorf("look for the event type %s: %w", t, err)

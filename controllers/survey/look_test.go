@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/controllers/view"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -20,12 +21,12 @@ func TestNumbersAreSeen(t *testing.T) {
 	n.Stats = store.Stats{Unread: 1, Due: 2, Pending: 3, Waiting: 4, Succeeded: 5, Failed: 6}
 	n.ByVersion = map[string]int64{"v": 7}
 	at := begin.Add(-time.Minute)
-	failed := store.Record{ID: "r2", Status: store.Failed, ErrorStep: "s", Error: "no route", EndedAt: &at}
-	rejected := store.Record{ID: "r3", Status: store.Rejected, EndedAt: &at}
+	failed := run.Record{ID: "r2", Status: run.Failed, ErrorStep: "s", Error: "no route", EndedAt: &at}
+	rejected := run.Record{ID: "r3", Status: run.Rejected, EndedAt: &at}
 	last := begin.Add(-time.Second)
-	fine := store.Record{ID: "r1", Status: store.Succeeded, EndedAt: &last}
-	cancelled := store.Record{ID: "r4", Status: store.Cancelled, EndedAt: &at}
-	r.redis.ends["shop/f"] = store.Ends{Runs: []store.Record{fine, failed, rejected, cancelled}, LastFailure: &failed}
+	fine := run.Record{ID: "r1", Status: run.Succeeded, EndedAt: &last}
+	cancelled := run.Record{ID: "r4", Status: run.Cancelled, EndedAt: &at}
+	r.redis.ends["shop/f"] = store.Ends{Runs: []run.Record{fine, failed, rejected, cancelled}, LastFailure: &failed}
 	r.news()
 	if known := r.Follow(f("f", "a/b")); known.Numbers != nil || known.Asked {
 		t.Errorf("before a look there is %+v", known)
@@ -65,7 +66,7 @@ func TestEndsAreReadWhenOneEnded(t *testing.T) {
 	r.lookAt(s)
 	same(t, "nothing has ended", r.redis.did("ends"), nil)
 	at := begin
-	r.redis.ends["shop/g"] = store.Ends{Runs: []store.Record{{Status: store.Failed, EndedAt: &at}}}
+	r.redis.ends["shop/g"] = store.Ends{Runs: []run.Record{{Status: run.Failed, EndedAt: &at}}}
 	r.redis.of("shop/g").Succeeded++
 	r.lookAt(s)
 	same(t, "one has succeeded", r.redis.did("ends"), []string{"ends shop/g 20"})

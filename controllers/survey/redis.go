@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/controllers/view"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -102,7 +103,7 @@ func runsOf(ends store.Ends) view.Runs {
 	return runs
 }
 
-func failed(r *store.Record) bool { return r.Status == store.Failed || r.Status == store.Rejected }
+func failed(r *run.Record) bool { return r.Status == run.Failed || r.Status == run.Rejected }
 
 func streamOf(s *store.StreamState) *view.Stream {
 	return &view.Stream{Length: s.Length, Bytes: s.Bytes, Oldest: s.Oldest, Newest: s.Newest}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/controllers/view"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -41,8 +42,8 @@ func TestRunsOf(t *testing.T) {
 		t.Errorf("none: %+v", got)
 	}
 	at, before := begin, begin.Add(-time.Hour)
-	old := store.Record{ID: "r", EndedAt: &before, Error: "late"}
-	got := runsOf(store.Ends{Runs: []store.Record{{Status: store.Succeeded, EndedAt: &at}, {Status: store.Cancelled, EndedAt: &before}}, LastFailure: &old})
+	old := run.Record{ID: "r", EndedAt: &before, Error: "late"}
+	got := runsOf(store.Ends{Runs: []run.Record{{Status: run.Succeeded, EndedAt: &at}, {Status: run.Cancelled, EndedAt: &before}}, LastFailure: &old})
 	if got.Ended != 2 || got.Failed != 0 || !got.LastEnd.Equal(at) || *got.LastFailure != (view.Failure{RunID: "r", Message: "late", At: before}) {
 		t.Errorf("%+v", got)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -82,14 +83,14 @@ func (f *flow) end(within time.Duration) {
 	runs := map[string]int{}
 	for _, r := range f.history() {
 		runs[r.EventID]++
-		Expect(r.Status).To(Equal(store.Succeeded), "run %s: %s", r.ID, r.Error)
+		Expect(r.Status).To(Equal(run.Succeeded), "run %s: %s", r.ID, r.Error)
 	}
 	for _, id := range f.ids {
 		Expect(runs[id]).To(Equal(1), "runs of event %s", id)
 	}
 }
 
-func (f *flow) history() []store.Record {
+func (f *flow) history() []run.Record {
 	GinkgoHelper()
 	all, err := f.store.History(ctx, f.function.Name, 1_000_000)
 	Expect(err).NotTo(HaveOccurred())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -173,14 +174,14 @@ func (l *lookout) track(r *store.OpenRun) {
 		r.EventID, r.EventType = t.EventID, t.EventType
 	}
 	t.OpenRun, t.seen = *r, l.lastLook
-	l.tell(&store.Record{ID: r.ID, Function: r.Function, Status: r.Status, EventID: r.EventID, EventType: r.EventType, StartedAt: r.At, WaitsFor: r.Due})
+	l.tell(&run.Record{ID: r.ID, Function: r.Function, Status: r.Status, EventID: r.EventID, EventType: r.EventType, StartedAt: r.At, WaitsFor: r.Due})
 }
 
 func sameTime(a, b *time.Time) bool {
 	return a == b || a != nil && b != nil && a.Equal(*b)
 }
 
-func (l *lookout) tell(r *store.Record) {
+func (l *lookout) tell(r *run.Record) {
 	l.news = append(l.news, Change{Kind: RunChanged, Run: r})
 }
 
@@ -225,7 +226,7 @@ func (l *lookout) missing(ctx context.Context) error {
 		switch {
 		case l.lastLook.Sub(t.seen) < patience:
 			continue
-		case t.Status == store.Waiting || t.EventID == "":
+		case t.Status == run.Waiting || t.EventID == "":
 			delete(l.tracked, id)
 			continue
 		case asked == maxMissing:
@@ -274,12 +275,12 @@ func (l *lookout) endedRuns(ctx context.Context) error {
 		l.places[historyName(ranges[i].Function, ranges[i].Dead)] = list[0].ID
 		l.lossy = l.lossy || len(list) == maxNews
 		for _, entry := range slices.Backward(list) {
-			run, err := entry.Record()
+			record, err := entry.Record()
 			if err != nil {
 				continue // whoever lists the runs says so
 			}
-			delete(l.tracked, run.ID)
-			l.tell(&run)
+			delete(l.tracked, record.ID)
+			l.tell(&record)
 		}
 	}
 	return nil

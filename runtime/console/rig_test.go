@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -110,28 +111,28 @@ func (r *rig) committer(t testing.TB, function string) *store.Committer {
 }
 
 // end ends the run of an entry that was read.
-func end(t testing.TB, c *store.Committer, function string, e *store.Entry, fill func(*store.Record)) string {
+func end(t testing.TB, c *store.Committer, function string, e *store.Entry, fill func(*run.Record)) string {
 	t.Helper()
 	ev, err := e.Event()
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	record := store.Record{ID: store.RunID(function, e.Type, e.ID), Function: function, Status: store.Succeeded, EventID: ev.ID, EventType: e.Type, Version: "v1",
+	record := run.Record{ID: store.RunID(function, e.Type, e.ID), Function: function, Status: run.Succeeded, EventID: ev.ID, EventType: e.Type, Version: "v1",
 		StartedAt: event.EntryTime(e.ID), EndedAt: &now}
 	if fill != nil {
 		fill(&record)
 	}
 	ref := &store.Ref{Function: function, RunID: record.ID, Stream: e.Stream, Entry: e.ID}
-	f := store.Finish{Ref: ref, Record: store.AppendRecord(nil, &record), Failed: record.Status == store.Failed}
+	f := store.Finish{Ref: ref, Record: run.AppendRecord(nil, &record), Failed: record.Status == run.Failed}
 	if counted, err := c.Finish(context.Background(), f); err != nil || !counted {
 		t.Fatalf("finish: %v %v", counted, err)
 	}
 	return record.ID
 }
 
-func fail(text string) func(*store.Record) {
-	return func(r *store.Record) { r.Status, r.Error, r.ErrorStep = store.Failed, text, "a" }
+func fail(text string) func(*run.Record) {
+	return func(r *run.Record) { r.Status, r.Error, r.ErrorStep = run.Failed, text, "a" }
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {

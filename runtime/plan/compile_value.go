@@ -69,7 +69,11 @@ func (c *compiler) json(at site, value *v1alpha1.JSON, w want) *Value {
 	}
 	b := &builder{c: c}
 	b.tree(at, &doc, w)
-	return b.value(at.path)
+	v := b.value(at.path)
+	if v != nil {
+		v.source = value.Raw
+	}
+	return v
 }
 
 func (b *builder) tree(at site, n *node, w want) {

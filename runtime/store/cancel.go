@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wildout/wildout/runtime/run"
 )
 
 var (
@@ -18,30 +19,6 @@ var (
 
 // maxReason bounds the reason of a cancellation, in bytes.
 const maxReason = 1 << 10
-
-// CancelRequest is the wish that a run ends. It is kept until the run has.
-type CancelRequest struct {
-	// At is when it was asked for, by the server's clock.
-	At time.Time
-	// Reason may be empty.
-	Reason string
-}
-
-// Error implements error: a run that is to be cancelled ends in no other way.
-func (r *CancelRequest) Error() string { return "the run is to be cancelled: " + cancelText(r.Reason) }
-
-func parseCancel(text string) *CancelRequest {
-	at, reason, _ := strings.Cut(text, " ")
-	ms, _ := strconv.ParseInt(at, 10, 64)
-	return &CancelRequest{At: time.UnixMilli(ms).UTC(), Reason: reason}
-}
-
-func cancelText(reason string) string {
-	if reason == "" {
-		return string(Cancelled)
-	}
-	return string(Cancelled) + ": " + reason
-}
 
 // Cancel ends a run, and those that it has invoked and waits for. When it
 // returns nil the request is durable and the run ends as Cancelled, in no other
@@ -100,7 +77,7 @@ func (s *Store) cancel(ctx context.Context, function, runID, reason string, ask 
 }
 
 // CancelRequests returns which of these runs are to be cancelled, by run.
-func (s *Store) CancelRequests(ctx context.Context, function string, runIDs ...string) (map[string]*CancelRequest, error) {
+func (s *Store) CancelRequests(ctx context.Context, function string, runIDs ...string) (map[string]*run.CancelRequest, error) {
 	if len(runIDs) == 0 {
 		return nil, nil
 	}
@@ -108,10 +85,10 @@ func (s *Store) CancelRequests(ctx context.Context, function string, runIDs ...s
 	if err != nil {
 		return nil, fmt.Errorf("look for runs of %s to cancel: %w", function, Explain(err))
 	}
-	asked := map[string]*CancelRequest{}
+	asked := map[string]*run.CancelRequest{}
 	for i, v := range values {
 		if text, ok := v.(string); ok {
-			asked[runIDs[i]] = parseCancel(text)
+			asked[runIDs[i]] = run.ParseCancelRequest(text)
 		}
 	}
 	return asked, nil
@@ -140,7 +117,7 @@ func (s *Store) TidyCancels(ctx context.Context, function string) error {
 		return err
 	}
 	for runID, text := range all {
-		if now.Sub(parseCancel(text).At) < time.Minute {
+		if now.Sub(run.ParseCancelRequest(text).At) < time.Minute {
 			continue
 		}
 		if _, err := s.cancel(ctx, function, runID, "", false); err != nil {

@@ -10,8 +10,9 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wildout/wildout/runtime/crashtest"
+	"github.com/wildout/wildout/internal/crashtest"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -110,7 +111,7 @@ var _ = Describe("the request to cancel a run", func() {
 		for _, f := range []store.Finish{{Ref: ref, Record: record(ref.RunID)}, {Ref: ref, Record: record(ref.RunID), Failed: true}} {
 			counted, err := c.Finish(ctx, f)
 			Expect(counted).To(BeFalse())
-			var request *store.CancelRequest
+			var request *run.CancelRequest
 			Expect(err).To(MatchError(ContainSubstring("cancelled: no more")))
 			Expect(err).To(BeAssignableToTypeOf(request))
 			Expect(b.pending(ref.Stream)).To(Equal(int64(2)))
@@ -144,7 +145,7 @@ var _ = Describe("the request to cancel a run", func() {
 		_, err = c.CommitResult(ctx, parent.RunID, "ended", []byte(`{}`))
 		Expect(err).NotTo(HaveOccurred())
 		end := store.Finish{Ref: parent, Record: record(parent.RunID), Cancelled: true, Reason: "enough",
-			Children: []store.Child{{"f", parked.RunID, "parked"}, {"f", "queued", "queued"}, {"f", "gone", "ended"}}}
+			Children: []run.Child{{Function: "f", RunID: parked.RunID, Path: "parked"}, {Function: "f", RunID: "queued", Path: "queued"}, {Function: "f", RunID: "gone", Path: "ended"}}}
 		Expect(c.Finish(ctx, end)).To(BeTrue())
 		Expect(b.asked()).To(And(HaveLen(2), HaveKeyWithValue(parked.RunID, HaveSuffix(" the run that invoked it was cancelled: enough")), HaveKey("queued")))
 		Expect(b.read("r1", b.keys.Inbox("f"), 10)).To(HaveLen(1))
@@ -201,7 +202,7 @@ var _ = Describe("a replay", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.SavePlan(ctx, "f", "v1", []byte(`{}`))).To(Succeed())
 		b.publish(`{"n":1}`)
-		run := store.RunID("f", "a", b.rdb.XRange(ctx, b.keys.Stream("a"), "-", "+").Val()[0].ID)
+		record := store.RunID("f", "a", b.rdb.XRange(ctx, b.keys.Stream("a"), "-", "+").Val()[0].ID)
 		scripts, err := crashtest.ReadScripts(os.DirFS("scripts"))
 		Expect(err).NotTo(HaveOccurred())
 		proxy, err := crashtest.NewProxy(shared.Addr, scripts)
@@ -210,17 +211,17 @@ var _ = Describe("a replay", func() {
 		s, err := store.Open(store.Options{URL: "redis://" + proxy.Addr(), Namespace: b.namespace})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(s.Close)
-		_, err = b.Replay(ctx, "f", run) // the server has the script now
+		_, err = b.Replay(ctx, "f", record) // the server has the script now
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.rdb.XTrimMaxLen(ctx, b.keys.Inbox("f"), 0).Err()).To(Succeed())
 		proxy.Arm(crashtest.Point{Command: "replay", Fault: crashtest.Cut}, nil)
-		id, err := s.Replay(ctx, "f", run)
+		id, err := s.Replay(ctx, "f", record)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(proxy.Reached()).To(BeClosed(), "the answer was not lost")
 		starts := b.rdb.XRange(ctx, b.keys.Inbox("f"), "-", "+").Val()
 		Expect(starts).To(HaveLen(1))
 		Expect(starts[0].Values).To(HaveKeyWithValue("start", id))
-		Expect(starts[0].Values).To(HaveKeyWithValue("replay", run))
+		Expect(starts[0].Values).To(HaveKeyWithValue("replay", record))
 		Expect(starts[0].Values["event"]).To(ContainSubstring(`"data":{"n":1}`))
 		at, ok := event.IDTime(id)
 		Expect(ok).To(BeTrue())

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,10 +12,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Ended looks a run up in the history of its function; nil when it isn't there.
-func (s *Store) Ended(ctx context.Context, function, runID string) (*Record, error) {
+func (s *Store) Ended(ctx context.Context, function, runID string) (*run.Record, error) {
 	return s.FindEnded(ctx, []string{function}, runID)
 }
 
@@ -26,7 +26,7 @@ const early = time.Minute
 
 // FindEnded looks a run up in the histories of functions; nil when it is in
 // none.
-func (s *Store) FindEnded(ctx context.Context, functions []string, runID string) (*Record, error) {
+func (s *Store) FindEnded(ctx context.Context, functions []string, runID string) (*run.Record, error) {
 	head := `{"i":"` + runID + `"`
 	search := HistorySearch{Functions: functions, Fits: func(text string) bool { return strings.HasPrefix(text, head) }}
 	// A run ends after the time in its id, and soon as a rule: the search begins
@@ -60,7 +60,7 @@ type HistorySearch struct {
 }
 
 // SearchEnded returns the first run that fits; nil when there is none.
-func (s *Store) SearchEnded(ctx context.Context, q *HistorySearch) (*Record, error) {
+func (s *Store) SearchEnded(ctx context.Context, q *HistorySearch) (*run.Record, error) {
 	type place struct{ function, stream, from string }
 	var open []place
 	for _, f := range q.Functions {
@@ -83,7 +83,7 @@ func (s *Store) SearchEnded(ctx context.Context, q *HistorySearch) (*Record, err
 			entries := cmds[i].Val()
 			for _, e := range entries {
 				if text, _ := e.Values["r"].(string); q.Fits(text) {
-					r, err := decodeRecord(o.function, e.ID, text)
+					r, err := run.DecodeRecord(o.function, e.ID, text)
 					return &r, err
 				}
 			}
@@ -119,16 +119,13 @@ func (s *Store) HasJournal(ctx context.Context, functions []string, runID string
 // Child returns the id of the run that a step of an open run has invoked; "":
 // none.
 func (s *Store) Child(ctx context.Context, function, runID, path string) (string, error) {
-	text, err := s.rdb.HGet(ctx, s.keys.Run(function, runID), progressPrefix+path).Result()
+	text, err := s.rdb.HGet(ctx, s.keys.Run(function, runID), run.ProgressField(path)).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("look up step %s of run %s: %w", path, runID, Explain(err))
 	}
-	var progress struct {
-		Child string `json:"c"`
-	}
-	_ = json.Unmarshal([]byte(text), &progress) // what is damaged names no child
+	progress, _ := run.DecodeProgress(path, text) // what is damaged names no child
 	return progress.Child, nil
 }

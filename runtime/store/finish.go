@@ -3,10 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Finish is how a run ends.
@@ -23,24 +23,21 @@ type Finish struct {
 	// Reason and Children are those of a cancelled run: what it has invoked and
 	// still waits for is cancelled with it.
 	Reason   string
-	Children []Child
+	Children []run.Child
 	// Result is what the parent's step gets, in journal form.
 	Result []byte
 	// OnceKey is the idempotency key that the run holds; Outcome is told to
 	// runs that meet it later. Without an outcome the key is free again.
 	OnceKey string
 	Outcome []byte
-	Waits   []WaitRef
+	Waits   []run.Wait
 }
-
-// Child is an invoked run, and the step that waits for it.
-type Child struct{ Function, RunID, Path string }
 
 type finishOp struct {
 	Finish
 	index   int
 	counted bool
-	asked   *CancelRequest
+	asked   *run.CancelRequest
 }
 
 // read takes the answer for this run from the answer of its batch.
@@ -50,14 +47,14 @@ func (f *finishOp) read(cmd redis.Cmder) {
 		return
 	}
 	if text, refused := all[f.index].(string); refused {
-		f.asked = parseCancel(text)
+		f.asked = run.ParseCancelRequest(text)
 		return
 	}
 	f.counted = all[f.index] == int64(1)
 }
 
 // Finish ends a run. False means that it was ended, or parked, by somebody
-// else before, and nothing was written. The error is a *CancelRequest when the
+// else before, and nothing was written. The error is a *run.CancelRequest when the
 // run must be cancelled instead.
 func (c *Committer) Finish(ctx context.Context, f Finish) (bool, error) {
 	op := &operation{finish: &finishOp{Finish: f}}
@@ -103,10 +100,10 @@ func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder
 		}
 		for _, w := range f.Waits {
 			keys = append(keys, k.Wait(c.function, w.EventType, w.Match, w.Value))
-			args = append(args, w.member(f.Ref.RunID))
+			args = append(args, w.Member(f.Ref.RunID))
 		}
 		if len(f.Children) > 0 {
-			args = append(args, "the run that invoked it was "+cancelText(f.Reason), len(f.Children))
+			args = append(args, "the run that invoked it was "+run.CancelText(f.Reason), len(f.Children))
 		}
 		for _, child := range f.Children {
 			keys = append(keys, k.Cancels(child.Function), k.Run(child.Function, child.RunID), k.Timers(child.Function), k.Inbox(child.Function))
@@ -159,25 +156,15 @@ func (c *Committer) Sweep(ctx context.Context, stream, entry, runID string) erro
 		return Explain(err)
 	}
 	key := c.runs + runID
-	parked, err := c.store.rdb.HExists(ctx, key, metaField).Result()
+	parked, err := c.store.rdb.HExists(ctx, key, run.IdentityField).Result()
 	if err != nil || parked {
 		return Explain(err)
 	}
 	return Explain(c.store.rdb.Unlink(ctx, key).Err())
 }
 
-// Journal is a run as it was taken over.
-type Journal struct {
-	Meta     []byte
-	Active   time.Duration
-	Results  map[string][]byte
-	Progress map[string][]byte
-	// Cancel is the request to cancel the run; Load does not look for it.
-	Cancel *CancelRequest
-}
-
 // Load reads the journal of a run; nil when there is none.
-func (s *Store) Load(ctx context.Context, function, runID string) (*Journal, error) {
+func (s *Store) Load(ctx context.Context, function, runID string) (*run.Journal, error) {
 	fields, err := s.rdb.HGetAll(ctx, s.keys.Run(function, runID)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("load run %s: %w", runID, Explain(err))
@@ -185,12 +172,12 @@ func (s *Store) Load(ctx context.Context, function, runID string) (*Journal, err
 	if len(fields) == 0 {
 		return nil, nil
 	}
-	return journalOf(fields), nil
+	return run.DecodeJournal(fields), nil
 }
 
 // Take takes over a parked run for an inbox entry that the runner has; nil when
 // the entry is stale.
-func (c *Committer) Take(ctx context.Context, runID, entry, runner string) (*Journal, error) {
+func (c *Committer) Take(ctx context.Context, runID, entry, runner string) (*run.Journal, error) {
 	k := c.store.keys
 	cmd, err := c.script(ctx, "take", []string{k.Inbox(c.function), k.Run(c.function, runID), k.Timers(c.function), k.Cancels(c.function)}, c.function, entry, runID, runner)
 	if err != nil {
@@ -204,26 +191,5 @@ func (c *Committer) Take(ctx context.Context, runID, entry, runner string) (*Jou
 	for i := 0; i+1 < len(flat); i += 2 {
 		fields[flat[i]] = flat[i+1]
 	}
-	return journalOf(fields), nil
-}
-
-func journalOf(fields map[string]string) *Journal {
-	j := &Journal{Results: map[string][]byte{}, Progress: map[string][]byte{}}
-	for name, value := range fields {
-		switch {
-		case name == metaField:
-			j.Meta = []byte(value)
-		case name == activeField:
-			ms, _ := strconv.ParseInt(value, 10, 64)
-			j.Active = time.Duration(ms) * time.Millisecond
-		case name == cancelField:
-			j.Cancel = parseCancel(value)
-		case name == ownerField || name[:1] == "?":
-		case name[:1] == progressPrefix:
-			j.Progress[name[1:]] = []byte(value)
-		default:
-			j.Results[name] = []byte(value)
-		}
-	}
-	return j
+	return run.DecodeJournal(fields), nil
 }

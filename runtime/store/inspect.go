@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // keepReplaced is how long a version that was replaced is kept for runs that
@@ -74,31 +76,22 @@ func (s *Store) WaitPaths(ctx context.Context, function string) ([]WaitPath, err
 	return paths, nil
 }
 
-// Waiter is a run and the path of the step in it that waits.
-type Waiter struct {
-	RunID, Path string
-	// HasIf says that only the run itself can tell whether an event fits.
-	HasIf bool
-}
-
 // Waiters returns the runs that wait for an event type with a matched value.
-func (s *Store) Waiters(ctx context.Context, function, eventType, match, value string) ([]Waiter, error) {
+func (s *Store) Waiters(ctx context.Context, function, eventType, match, value string) ([]run.Waiter, error) {
 	members, err := s.rdb.SMembers(ctx, s.keys.Wait(function, eventType, match, value)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read waits of %s: %w", function, Explain(err))
 	}
-	all := make([]Waiter, 0, len(members))
+	all := make([]run.Waiter, 0, len(members))
 	for _, m := range members {
-		run, path, _ := strings.Cut(m, " ")
-		path, hasIf := strings.CutSuffix(path, " if")
-		all = append(all, Waiter{run, path, hasIf})
+		all = append(all, run.ParseMember(m))
 	}
 	return all, nil
 }
 
 // History returns finished and failed runs of a function, newest first.
-func (s *Store) History(ctx context.Context, function string, most int) ([]Record, error) {
-	var all []Record
+func (s *Store) History(ctx context.Context, function string, most int) ([]run.Record, error) {
+	var all []run.Record
 	for _, stream := range []string{s.keys.Done(function), s.keys.Dead(function)} {
 		entries, err := s.rdb.XRevRangeN(ctx, stream, "+", "-", int64(most)).Result()
 		if err != nil {
@@ -106,7 +99,7 @@ func (s *Store) History(ctx context.Context, function string, most int) ([]Recor
 		}
 		for _, e := range entries {
 			text, _ := e.Values["r"].(string)
-			r, err := decodeRecord(function, e.ID, text)
+			r, err := run.DecodeRecord(function, e.ID, text)
 			if err != nil {
 				s.log.Warn("history entry skipped", "function", function, "entry", e.ID, "error", err)
 				continue
@@ -120,12 +113,12 @@ func (s *Store) History(ctx context.Context, function string, most int) ([]Recor
 
 // Open returns the runs of a function that have not ended: the parked ones, by
 // due time, and those that runners have.
-func (s *Store) Open(ctx context.Context, function string, most int) ([]Record, error) {
+func (s *Store) Open(ctx context.Context, function string, most int) ([]run.Record, error) {
 	ids, err := s.rdb.ZRange(ctx, s.keys.Timers(function), 0, int64(most)-1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("list waiting runs of %s: %w", function, Explain(err))
 	}
-	var all []Record
+	var all []run.Record
 	for _, id := range ids {
 		r, err := s.Unended(ctx, function, id)
 		if err != nil {

@@ -11,11 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 )
-
-// Queued means that no runner has read the event, or the start, yet. No journal and no
-// history knows such a run.
-const Queued Status = "queued"
 
 // Reads is a function and what it reads.
 type Reads struct {
@@ -28,7 +25,7 @@ type Reads struct {
 type OpenRun struct {
 	Function, ID string
 	// Status is Running, Waiting or Queued.
-	Status Status
+	Status run.Status
 	// At is when it began, or when its event was published.
 	At time.Time
 	// Due is when a waiting run goes on by itself; nil: it is not known.
@@ -84,7 +81,7 @@ type openReader struct {
 type openRead struct {
 	streamRange
 	reads  *Reads
-	status Status
+	status run.Status
 }
 
 // places asks for the timers, for what is pending, and for how far the groups
@@ -143,12 +140,12 @@ func (o *openReader) waiting(f *Reads, timers *redis.ZSliceCmd) error {
 	for _, m := range members {
 		id, _ := m.Member.(string)
 		at, _ := event.IDTime(id)
-		run := OpenRun{Function: f.Function, ID: id, Status: Waiting, At: at}
+		parked := OpenRun{Function: f.Function, ID: id, Status: run.Waiting, At: at}
 		if m.Score < noDue {
 			due := time.UnixMilli(int64(m.Score)).UTC()
-			run.Due = &due
+			parked.Due = &due
 		}
-		o.runs = append(o.runs, run)
+		o.runs = append(o.runs, parked)
 	}
 	return nil
 }
@@ -166,7 +163,7 @@ func (o *openReader) pending(f *Reads, stream string, cmd *redis.XPendingExtCmd)
 	}
 	o.more = o.more || len(entries) == o.q.Most
 	for _, p := range entries {
-		o.reads = append(o.reads, openRead{streamRange{stream, p.ID, p.ID, 1}, f, Running})
+		o.reads = append(o.reads, openRead{streamRange{stream, p.ID, p.ID, 1}, f, run.Running})
 	}
 	return nil
 }
@@ -194,7 +191,7 @@ func (o *openReader) unread(f *Reads, stream string, cmd *redis.XInfoGroupsCmd) 
 	}
 	for _, g := range groups {
 		if g.Name == f.Function && g.Lag != 0 {
-			o.reads = append(o.reads, openRead{streamRange{stream, newest, "(" + g.LastDeliveredID, o.q.MostQueued}, f, Queued})
+			o.reads = append(o.reads, openRead{streamRange{stream, newest, "(" + g.LastDeliveredID, o.q.MostQueued}, f, run.Queued})
 		}
 	}
 	return nil
@@ -213,66 +210,69 @@ func (o *openReader) entries() error {
 	for i, list := range found {
 		read := &o.reads[i]
 		for j := range list {
-			if run, ok := o.run(read, &list[j]); ok {
-				o.runs = append(o.runs, run)
+			if open, ok := o.open(read, &list[j]); ok {
+				o.runs = append(o.runs, open)
 			}
 		}
 	}
 	return nil
 }
 
-// run is what an entry of a stream says of a run.
-func (o *openReader) run(read *openRead, e *Peeked) (OpenRun, bool) {
+// open is what an entry of a stream says of a run.
+func (o *openReader) open(read *openRead, e *Peeked) (OpenRun, bool) {
 	f := read.reads
-	run := OpenRun{Function: f.Function, Status: read.status, At: event.EntryTime(e.ID)}
+	open := OpenRun{Function: f.Function, Status: read.status, At: event.EntryTime(e.ID)}
 	if e.Type != "" {
 		if !slices.Contains(f.Triggers, e.Type) {
-			return run, false // it is read for those that wait
+			return open, false // it is read for those that wait
 		}
-		run.ID, run.Entry, run.EventType, run.EventID = RunID(f.Function, e.Type, e.ID), e.ID, e.Type, e.Field(event.FieldID)
-		if run.EventID == "" {
-			run.EventID = event.EntryID(e.Type, e.ID)
+		open.ID = RunID(f.Function, e.Type, e.ID)
+		open.Entry = e.ID
+		open.EventType = e.Type
+		if open.EventID = e.Field(event.FieldID); open.EventID == "" {
+			open.EventID = event.EntryID(e.Type, e.ID)
 		}
-		return run, true
+		return open, true
 	}
 	if woken := e.Field("run"); woken != "" {
-		run.ID = woken
-		if run.Status == Queued {
-			run.Status = Waiting // it was woken and is about to go on
+		open.ID = woken
+		if open.Status == run.Queued {
+			open.Status = run.Waiting // it was woken and is about to go on
 		}
 		if at, ok := event.IDTime(woken); ok {
-			run.At = at
+			open.At = at
 		}
 	} else {
-		run.ID, run.ReplayOf = e.Field("start"), e.Field("replay")
+		open.ID = e.Field("start")
+		open.ReplayOf = e.Field("replay")
 	}
-	asked := run.Status == Running || run.Status == Waiting && o.q.Waiting || run.Status == Queued && o.q.Queued
-	return run, run.ID != "" && asked
+	asked := open.Status == run.Running || open.Status == run.Waiting && o.q.Waiting || open.Status == run.Queued && o.q.Queued
+	return open, open.ID != "" && asked
 }
 
 // Briefs fills in what the journals know of open runs, in one round trip:
 // their event, their start and their version, but not their steps.
-func (s *Store) Briefs(ctx context.Context, runs []OpenRun) ([]Record, error) {
+func (s *Store) Briefs(ctx context.Context, runs []OpenRun) ([]run.Record, error) {
 	if len(runs) == 0 {
 		return nil, nil
 	}
 	pipe := s.rdb.Pipeline()
 	metas := make([]*redis.StringCmd, len(runs))
 	for i := range runs {
-		metas[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), metaField)
+		metas[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.IdentityField)
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("read the runs that have not ended: %w", Explain(err))
 	}
-	all := make([]Record, len(runs))
+	all := make([]run.Record, len(runs))
 	for i := range runs {
 		o := &runs[i]
 		r := &all[i]
-		*r = Record{ID: o.ID, Function: o.Function, Status: o.Status, EventID: o.EventID, EventType: o.EventType, StartedAt: o.At, ReplayOf: o.ReplayOf}
-		if o.Status == Waiting {
+		*r = run.Record{ID: o.ID, Function: o.Function, Status: o.Status, EventID: o.EventID, EventType: o.EventType, StartedAt: o.At, ReplayOf: o.ReplayOf}
+		if o.Status == run.Waiting {
 			r.WaitsFor = o.Due
 		}
-		var m Meta
+		var m run.Identity
 		if text := metas[i].Val(); text != "" && json.Unmarshal([]byte(text), &m) == nil {
 			r.EventID, r.EventType, r.StartedAt, r.Version = m.Event.ID, m.Event.Type, m.StartedAt, m.Version
 			r.Follows, r.ReplayOf = m.Follows, m.ReplayOf
@@ -290,7 +290,7 @@ func (s *Store) Parked(ctx context.Context, runs []OpenRun) ([]bool, error) {
 	pipe := s.rdb.Pipeline()
 	owners, dues := make([]*redis.StringCmd, len(runs)), make([]*redis.FloatCmd, len(runs))
 	for i := range runs {
-		owners[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), ownerField)
+		owners[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.OwnerField)
 		dues[i] = pipe.ZScore(ctx, s.keys.Timers(runs[i].Function), runs[i].ID)
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
@@ -302,7 +302,8 @@ func (s *Store) Parked(ctx context.Context, runs []OpenRun) ([]bool, error) {
 		if parked[i] = err == nil && owner == ""; !parked[i] {
 			continue
 		}
-		runs[i].Status, runs[i].Due = Waiting, nil
+		runs[i].Status = run.Waiting
+		runs[i].Due = nil
 		if due, err := dues[i].Result(); err == nil && due < noDue {
 			at := time.UnixMilli(int64(due)).UTC()
 			runs[i].Due = &at

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // HistoryRange is a part of one of the two histories of a function, from its
@@ -39,7 +41,9 @@ type HistoryEntry struct {
 }
 
 // Record decodes the entry.
-func (e *HistoryEntry) Record() (Record, error) { return decodeRecord(e.Function, e.ID, e.text) }
+func (e *HistoryEntry) Record() (run.Record, error) {
+	return run.DecodeRecord(e.Function, e.ID, e.text)
+}
 
 // Text is the entry as it is stored: JSON. What is not in it is not in the
 // Record either, which spares decoding it.

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -61,13 +62,13 @@ var _ = Describe("reads for people", func() {
 			found[r.ID] = r
 		}
 		Expect(found).To(HaveLen(3))
-		Expect(found[running.RunID].Status).To(Equal(store.Running))
-		Expect(found[parked.RunID].Status).To(Equal(store.Waiting))
+		Expect(found[running.RunID].Status).To(Equal(run.Running))
+		Expect(found[parked.RunID].Status).To(Equal(run.Waiting))
 		Expect(*found[parked.RunID].Due).To(BeTemporally("==", due))
 		delete(found, running.RunID)
 		delete(found, parked.RunID)
 		for _, r := range found {
-			Expect(r.Status).To(Equal(store.Queued))
+			Expect(r.Status).To(Equal(run.Queued))
 			Expect(r.EventID).To(Equal(queued.ID))
 		}
 		Expect(b.HasJournal(ctx, []string{"g", "f"}, parked.RunID)).To(Equal("f"))

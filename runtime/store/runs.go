@@ -10,15 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/event"
-)
-
-// Fields of a journal that are no step's. Step names begin with a letter or a
-// digit, so that they never collide.
-const (
-	metaField      = "@"       // what the run is, once it was parked
-	ownerField     = "@o"      // the inbox entry that owns the run; "" while it is parked
-	cancelField    = "@cancel" // the request to cancel the run, where a journal is taken over with it
-	progressPrefix = "~"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // HistoryLimits bounds the history of a function, in runs.
@@ -36,30 +28,9 @@ type Ref struct {
 	// Parked says that the run was parked before: its meta is stored.
 	Parked  bool
 	Version string
-	Parent  *Parent
+	Parent  *run.Parent
 	// Runner is who the entry is pending for.
 	Runner string
-}
-
-// Parent is the step that waits for a run.
-type Parent struct {
-	Function string `json:"f"`
-	RunID    string `json:"r"`
-	Path     string `json:"p"`
-}
-
-// WaitRef is a registered wait.
-type WaitRef struct {
-	EventType, Match, Value, Path string
-	// HasIf says that only the run itself can tell whether an event fits.
-	HasIf bool
-}
-
-func (w WaitRef) member(runID string) string {
-	if w.HasIf {
-		return runID + " " + w.Path + " if"
-	}
-	return runID + " " + w.Path
 }
 
 // CommitResult fixes the result of a step and returns the one that holds; nil
@@ -125,7 +96,7 @@ func (c *Committer) Emit(ctx context.Context, ref *Ref, path string, value []byt
 func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) error {
 	k := c.store.keys
 	_, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function), ref.Stream},
-		progressPrefix+path, progress, childID, eventJSON, parent, c.function, ref.Entry, ref.Runner)
+		run.ProgressField(path), progress, childID, eventJSON, parent, c.function, ref.Entry, ref.Runner)
 	if err != nil {
 		return fmt.Errorf("invoke %s in step %s of run %s: %w", function, path, ref.RunID, err)
 	}
@@ -134,11 +105,11 @@ func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress 
 
 // Await registers a wait and returns the newest entry of the stream at that
 // moment: what came before it is for the caller to look through.
-func (c *Committer) Await(ctx context.Context, ref *Ref, w WaitRef, progress []byte, candidate string) (newest string, err error) {
+func (c *Committer) Await(ctx context.Context, ref *Ref, w run.Wait, progress []byte, candidate string) (newest string, err error) {
 	k := c.store.keys
 	cmd, err := c.script(ctx, "await",
 		[]string{k.Run(c.function, ref.RunID), k.Wait(c.function, w.EventType, w.Match, w.Value), k.Stream(w.EventType), ref.Stream},
-		progressPrefix+w.Path, progress, candidate, w.member(ref.RunID), c.function, ref.Entry, ref.Runner)
+		run.ProgressField(w.Path), progress, candidate, w.Member(ref.RunID), c.function, ref.Entry, ref.Runner)
 	if err != nil {
 		return "", fmt.Errorf("wait for %s in step %s of run %s: %w", w.EventType, w.Path, ref.RunID, err)
 	}
@@ -175,8 +146,6 @@ const (
 	ParkLost ParkResult = "lost"
 )
 
-const activeField = "@active"
-
 // Park puts a run aside: state, wake-up and acknowledgement are one write.
 func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 	k, r := c.store.keys, p.Ref
@@ -199,10 +168,10 @@ func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 		args = append(args, path)
 	}
 	if p.Active > 0 {
-		args = append(args, activeField, p.Active.Milliseconds())
+		args = append(args, run.ActiveField, p.Active.Milliseconds())
 	}
 	for path, b := range p.Progress {
-		args = append(args, progressPrefix+path, b)
+		args = append(args, run.ProgressField(path), b)
 	}
 	cmd, err := c.script(ctx, "park", keys, args...)
 	if err != nil {
@@ -214,11 +183,11 @@ func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 
 // Deliver gives an event to a waiting run. An empty result means that only the
 // run itself can tell whether the event fits.
-func (c *Committer) Deliver(ctx context.Context, w WaitRef, runID string, result []byte, candidate, entry string) error {
+func (c *Committer) Deliver(ctx context.Context, w run.Wait, runID string, result []byte, candidate, entry string) error {
 	k := c.store.keys
 	_, err := c.script(ctx, "deliver",
 		[]string{k.Run(c.function, runID), k.Wait(c.function, w.EventType, w.Match, w.Value), k.Inbox(c.function)},
-		runID, w.member(runID), w.Path, result, candidate, entry)
+		runID, w.Member(runID), w.Path, result, candidate, entry)
 	if err != nil {
 		return fmt.Errorf("deliver %s to run %s: %w", w.EventType, runID, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -27,7 +28,7 @@ var _ = Describe("the end of a run", func() {
 		Expect(b.rdb.Exists(ctx, b.keys.Run("f", ref.RunID)).Val()).To(BeZero())
 		ended, err := b.Ended(ctx, "f", ref.RunID)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(ended.Status).To(Equal(store.Succeeded))
+		Expect(ended.Status).To(Equal(run.Succeeded))
 	})
 
 	It("is refused to a zombie, which leaves no journal", func() {
@@ -71,13 +72,13 @@ var _ = Describe("the end of a run", func() {
 		Expect(c.Park(ctx, store.Park{Ref: parent, Meta: []byte(`{}`)})).To(Equal(store.ParkOK))
 		for range 2 {
 			ref := b.begin("r1")
-			ref.Parent = &store.Parent{Function: "f", RunID: parent.RunID, Path: "call"}
+			ref.Parent = &run.Parent{Function: "f", RunID: parent.RunID, Path: "call"}
 			Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID), Result: []byte(ref.RunID)})).To(BeTrue())
 		}
 		Expect(b.rdb.XLen(ctx, b.keys.Inbox("f")).Val()).To(Equal(int64(1)))
 		// A parent that has ended is not brought back.
 		ref := b.begin("r1")
-		ref.Parent = &store.Parent{Function: "f", RunID: "gone", Path: "call"}
+		ref.Parent = &run.Parent{Function: "f", RunID: "gone", Path: "call"}
 		Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID), Result: []byte(`{}`)})).To(BeTrue())
 		Expect(b.rdb.Exists(ctx, b.keys.Run("f", "gone")).Val()).To(BeZero())
 	})
@@ -103,7 +104,7 @@ var _ = Describe("the end of a run", func() {
 				_, _, err := c.Once(ctx, f.OnceKey, ref.RunID, time.Hour, false)
 				Expect(err).NotTo(HaveOccurred())
 			case 4:
-				f.Waits = []store.WaitRef{{EventType: "b", Value: fmt.Sprint(i), Path: "wait"}}
+				f.Waits = []run.Wait{{EventType: "b", Value: fmt.Sprint(i), Path: "wait"}}
 				_, err := c.Await(ctx, ref, f.Waits[0], []byte(`{}`), "?wait")
 				Expect(err).NotTo(HaveOccurred())
 			}
@@ -167,7 +168,7 @@ var _ = Describe("the result of a step", func() {
 		_, err := c.Emit(ctx, ref, "tell", []byte(`{}`), []event.Event{{ID: "e1", Type: "b", Data: []byte(`{}`)}}, []bool{false})
 		Expect(err).To(MatchError(store.ErrFenced))
 		Expect(c.Invoke(ctx, ref, "call", []byte(`{}`), "g", "child", []byte(`{}`), []byte(`{}`))).To(MatchError(store.ErrFenced))
-		_, err = c.Await(ctx, ref, store.WaitRef{EventType: "b", Path: "wait"}, []byte(`{}`), "?wait")
+		_, err = c.Await(ctx, ref, run.Wait{EventType: "b", Path: "wait"}, []byte(`{}`), "?wait")
 		Expect(err).To(MatchError(store.ErrFenced))
 		Expect(b.rdb.Exists(ctx, b.keys.Stream("b"), b.keys.Inbox("g"), b.keys.Run("f", ref.RunID), b.keys.Wait("f", "b", "", "")).Val()).To(BeZero())
 	})
@@ -231,9 +232,9 @@ var _ = Describe("a parked run", func() {
 		b := newBench()
 		c := b.committer()
 		ref := b.begin("r1")
-		w := store.WaitRef{EventType: "b", Path: "wait"}
-		cond := store.WaitRef{EventType: "b", Path: "cond", HasIf: true}
-		for _, w := range []store.WaitRef{w, cond} {
+		w := run.Wait{EventType: "b", Path: "wait"}
+		cond := run.Wait{EventType: "b", Path: "cond", HasIf: true}
+		for _, w := range []run.Wait{w, cond} {
 			_, err := c.Await(ctx, ref, w, []byte(`{}`), "?"+w.Path)
 			Expect(err).NotTo(HaveOccurred())
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // source returns the stream entry that started, or is to start, a run; nil when
@@ -116,7 +117,7 @@ func (s *Store) eventOf(ctx context.Context, function, runID string) (*event.Eve
 }
 
 // eventFrom returns the event of a run from wherever it is kept.
-func (s *Store) eventFrom(ctx context.Context, function string, known *Record, entry *Entry) (*event.Event, error) {
+func (s *Store) eventFrom(ctx context.Context, function string, known *run.Record, entry *Entry) (*event.Event, error) {
 	if known != nil && known.Event != nil {
 		return known.Event, nil
 	}

@@ -11,8 +11,9 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -104,7 +105,7 @@ func (b *bench) dies(runner string) {
 
 // record is a history entry.
 func record(id string) []byte {
-	return store.AppendRecord(nil, &store.Record{ID: id, Status: store.Succeeded, StartedAt: time.Now()})
+	return run.AppendRecord(nil, &run.Record{ID: id, Status: run.Succeeded, StartedAt: time.Now()})
 }
 
 func (b *bench) pending(stream string) int64 {

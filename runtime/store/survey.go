@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // In returns a Store for another namespace of the same Redis, on the same
@@ -182,9 +183,9 @@ func (s *Store) countLags(ctx context.Context, unknown []lag) error {
 // Ends are the last runs of a function, newest first.
 type Ends struct {
 	// Runs are at most as many as were asked for.
-	Runs []Record
+	Runs []run.Record
 	// LastFailure is the newest run that failed, nil when none is remembered.
-	LastFailure *Record
+	LastFailure *run.Record
 }
 
 // LastEnds reads the last runs of each function that ended, in one round trip.
@@ -205,21 +206,21 @@ func (s *Store) LastEnds(ctx context.Context, subjects []Subject, most int64) ([
 	all := make([]Ends, len(subjects))
 	for i, subject := range subjects {
 		failed := s.decodeEnds(subject.Function, dead[i].Val())
-		if at := slices.IndexFunc(failed, func(r Record) bool { return r.Status == Failed || r.Status == Rejected }); at >= 0 {
+		if at := slices.IndexFunc(failed, func(r run.Record) bool { return r.Status == run.Failed || r.Status == run.Rejected }); at >= 0 {
 			all[i].LastFailure = &failed[at] // others were cancelled
 		}
 		runs := append(s.decodeEnds(subject.Function, done[i].Val()), failed...)
-		slices.SortStableFunc(runs, func(a, b Record) int { return b.EndedAt.Compare(*a.EndedAt) })
+		slices.SortStableFunc(runs, func(a, b run.Record) int { return b.EndedAt.Compare(*a.EndedAt) })
 		all[i].Runs = runs[:min(int(most), len(runs))]
 	}
 	return all, nil
 }
 
-func (s *Store) decodeEnds(function string, entries []redis.XMessage) []Record {
-	all := make([]Record, 0, len(entries))
+func (s *Store) decodeEnds(function string, entries []redis.XMessage) []run.Record {
+	all := make([]run.Record, 0, len(entries))
 	for _, e := range entries {
 		text, _ := e.Values["r"].(string)
-		r, err := decodeRecord(function, e.ID, text)
+		r, err := run.DecodeRecord(function, e.ID, text)
 		if err != nil {
 			s.log.Warn("history entry skipped", "function", function, "entry", e.ID, "error", err)
 			continue

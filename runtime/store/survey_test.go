@@ -7,8 +7,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -104,17 +105,17 @@ var _ = Describe("Survey", func() {
 		c := b.committer()
 		for i := range 3 {
 			ref := b.begin("r1")
-			r := &store.Record{ID: ref.RunID, Status: store.Succeeded, StartedAt: time.Now()}
+			r := &run.Record{ID: ref.RunID, Status: run.Succeeded, StartedAt: time.Now()}
 			if i == 1 {
-				r.Status, r.Error = store.Failed, "no route"
+				r.Status, r.Error = run.Failed, "no route"
 			}
-			Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: store.AppendRecord(nil, r), Failed: i == 1})).To(BeTrue())
+			Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: run.AppendRecord(nil, r), Failed: i == 1})).To(BeTrue())
 			time.Sleep(5 * time.Millisecond)
 		}
 		ends, err := b.LastEnds(ctx, []store.Subject{subject(b, "a")}, 2)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(ends[0].Runs).To(HaveLen(2))
-		Expect(ends[0].Runs[0].Status).To(Equal(store.Succeeded))
+		Expect(ends[0].Runs[0].Status).To(Equal(run.Succeeded))
 		Expect(ends[0].Runs[1].Error).To(Equal("no route"))
 		Expect(ends[0].LastFailure.Error).To(Equal("no route"))
 	})

@@ -14,10 +14,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
@@ -93,9 +94,9 @@ func (r *rig) start(instance, name, spec string) *runner {
 	group.Go(func() { _ = w.Run(ctx) })
 	group.Go(func() { _ = backlog.Run(ctx) })
 	var once sync.Once
-	run := &runner{metrics: metrics, stop: func() { once.Do(func() { cancel(); group.Wait(); tracing.Close() }) }}
-	r.t.Cleanup(run.stop)
-	return run
+	record := &runner{metrics: metrics, stop: func() { once.Do(func() { cancel(); group.Wait(); tracing.Close() }) }}
+	r.t.Cleanup(record.stop)
+	return record
 }
 
 func compile(t *testing.T, name, spec string) *plan.Plan {
@@ -131,9 +132,9 @@ func (r *rig) send(e event.Event) *event.Event {
 }
 
 // ended waits for the end of n runs of a function.
-func (r *rig) ended(function string, n int) []store.Record {
+func (r *rig) ended(function string, n int) []run.Record {
 	r.t.Helper()
-	var all []store.Record
+	var all []run.Record
 	eventually(r.t, 20*time.Second, fmt.Sprintf("end of %d runs of %s", n, function), func() bool {
 		var err error
 		if all, err = r.store.History(context.Background(), function, 1000); err != nil {

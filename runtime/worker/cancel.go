@@ -8,6 +8,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -109,10 +110,10 @@ func (s *session) passOver(d delivery, runID string) error {
 	return s.Store.DropCancel(background, s.Plan.Function, runID)
 }
 
-func childRefs(children []engine.Child) []store.Child {
-	all := make([]store.Child, len(children))
+func childRefs(children []engine.Child) []run.Child {
+	all := make([]run.Child, len(children))
 	for i, c := range children {
-		all[i] = store.Child{Function: c.Function, RunID: c.RunID, Path: c.Path}
+		all[i] = run.Child{Function: c.Function, RunID: c.RunID, Path: c.Path}
 	}
 	return all
 }

@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -19,13 +19,13 @@ var _ = Describe("an entry that is no event", func() {
 		steps: [{name: one, handler: echo, with: {name: one}}]`
 
 	// rejected waits for the dead run that tells of an entry.
-	rejected := func(r *rig, entry string) store.Record {
+	rejected := func(r *rig, entry string) run.Record {
 		GinkgoHelper()
-		var found store.Record
+		var found run.Record
 		Eventually(func() bool {
-			for _, run := range r.history("f") {
-				if strings.Contains(run.Error, "entry "+entry+" ") {
-					found = run
+			for _, record := range r.history("f") {
+				if strings.Contains(record.Error, "entry "+entry+" ") {
+					found = record
 					return true
 				}
 			}
@@ -50,13 +50,13 @@ var _ = Describe("an entry that is no event", func() {
 			"fields of junk": {[]any{"\x00", "\x00", "id", "\xff", "data", "nul"}, "not valid"},
 		} {
 			entry := do(c, append([]any{"XADD", k.Stream("a"), "*"}, tc.fields...)...).(string)
-			run := rejected(r, entry)
-			Expect(run.Status).To(Equal(store.Rejected), name)
-			Expect(run.Error).To(ContainSubstring(tc.reason), name)
-			Expect(run.Error).To(ContainSubstring(k.Stream("a")), name)
-			Expect(len(run.Error)).To(BeNumerically("<", 500), name)
+			record := rejected(r, entry)
+			Expect(record.Status).To(Equal(run.Rejected), name)
+			Expect(record.Error).To(ContainSubstring(tc.reason), name)
+			Expect(record.Error).To(ContainSubstring(k.Stream("a")), name)
+			Expect(len(record.Error)).To(BeNumerically("<", 500), name)
 		}
-		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(run.Succeeded))
 		Eventually(func() int64 { return r.stats("f", "a").Pending }).Should(BeZero())
 	})
 
@@ -73,9 +73,9 @@ var _ = Describe("an entry that is no event", func() {
 			"no JSON":               {[]any{"start", "x", "event", "{"}, "field event"},
 			"bad parent":            {[]any{"start", "x", "event", `{"data":{}}`, "parent", "["}, "field parent"},
 		} {
-			run := rejected(r, do(c, append([]any{"XADD", inbox, "*"}, tc.fields...)...).(string))
-			Expect(run.Status).To(Equal(store.Rejected), name)
-			Expect(run.Error).To(ContainSubstring(tc.reason), name)
+			record := rejected(r, do(c, append([]any{"XADD", inbox, "*"}, tc.fields...)...).(string))
+			Expect(record.Status).To(Equal(run.Rejected), name)
+			Expect(record.Error).To(ContainSubstring(tc.reason), name)
 		}
 		// A wake-up for a run that is not there is stale, and nothing.
 		do(c, "XADD", inbox, "*", "run", "nobody")
@@ -84,7 +84,7 @@ var _ = Describe("an entry that is no event", func() {
 		Eventually(func() any { return do(c, "XLEN", inbox) }).Should(Equal(int64(0)))
 		Expect(r.history("f")).To(HaveLen(5))
 		Expect(dialKeys(r, "*:run:*")).To(BeEmpty())
-		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(run.Succeeded))
 	})
 
 	It("is told of when it was deleted before it could run", func() {
@@ -97,9 +97,9 @@ var _ = Describe("an entry that is no event", func() {
 		do(c, "XDEL", k.Stream("a"), gone)
 		r.start(compile("f", spec), leased(400*time.Millisecond), named("a"))
 		r.start(compile("f", spec), leased(400*time.Millisecond), named("b"))
-		run := rejected(r, gone)
-		Expect(run.Status).To(Equal(store.Rejected))
-		Expect(run.Error).To(ContainSubstring("deleted from its stream"))
+		record := rejected(r, gone)
+		Expect(record.Status).To(Equal(run.Rejected))
+		Expect(record.Error).To(ContainSubstring("deleted from its stream"))
 		r.finishes("f", 2)
 		Eventually(func() any { return do(c, "ZSCORE", k.Runners("f"), "dead") }).Should(BeNil())
 		Consistently(func() int { return len(r.history("f")) }, "300ms").Should(Equal(2))
@@ -123,10 +123,10 @@ var _ = Describe("an entry that kills its runners", func() {
 		do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, entry, "RETRYCOUNT", 3)
 		r.start(p, few)
 		r.finishes("f", 1)
-		run := r.history("f")[0]
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("delivered 3 times and never finished"))
-		Expect(string(run.Event.Data)).To(Equal(`{"key":"k"}`), "so that it can be sent again")
+		record := r.history("f")[0]
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("delivered 3 times and never finished"))
+		Expect(string(record.Event.Data)).To(Equal(`{"key":"k"}`), "so that it can be sent again")
 		Expect(r.called("one")).To(BeZero())
 		Expect(dialKeys(r, "*:run:*")).To(BeEmpty())
 		Expect(do(c, "GET", k.Once("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
@@ -150,9 +150,9 @@ var _ = Describe("an entry that kills its runners", func() {
 		do(c, "XCLAIM", k.Inbox("f"), "f", "dead", 0, entry, "RETRYCOUNT", 3)
 		do(c, "ZADD", k.Runners("f"), 1000, "dead")
 		r.start(p, few)
-		run := r.ended("parent", e)
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("delivered 3 times and never finished"))
+		record := r.ended("parent", e)
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("delivered 3 times and never finished"))
 		Expect(dialKeys(r, "*:versions")).To(BeEmpty())
 		Expect(dialKeys(r, "*:fn:f:run:*")).To(BeEmpty())
 		Expect(r.stats("f").Waiting).To(BeZero())

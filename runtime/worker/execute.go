@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -12,7 +13,7 @@ import (
 type load struct {
 	run  engine.Run
 	ref  store.Ref
-	meta store.Meta
+	meta run.Identity
 	// resumed: the run began before, and keeps its place in a queue.
 	resumed bool
 	restate bool // what the journal has of meta is not what it is now

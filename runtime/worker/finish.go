@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -49,7 +50,7 @@ func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
 func (s *session) finish(l *load, out engine.Outcome) error {
 	now := s.now()
 	rec := record(l, out, now)
-	f := store.Finish{Ref: &l.ref, Record: store.AppendRecord(make([]byte, 0, recordBytes), rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
+	f := store.Finish{Ref: &l.ref, Record: run.AppendRecord(make([]byte, 0, recordBytes), rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
 	if out.Kind == engine.Cancelled {
 		f.Cancelled, f.Reason, f.Children = true, out.Failure.Message, childRefs(out.Children)
 	}
@@ -67,7 +68,7 @@ func (s *session) finish(l *load, out engine.Outcome) error {
 		f.OnceKey, f.Outcome = l.meta.Once, outcome
 	}
 	counted, err := s.committer.Finish(background, f)
-	var request *store.CancelRequest
+	var request *run.CancelRequest
 	if errors.As(err, &request) { // asked for while the last step ended: it ends in no other way
 		l.cancel.Ask(request.Reason)
 		out.Kind, out.Failure = engine.Cancelled, &engine.Failure{Message: l.cancel.Reason()}
@@ -90,13 +91,13 @@ type onceOutcome struct {
 	Failure *engine.Failure `json:"f,omitempty"`
 }
 
-func waitRefs(waits []engine.Wait) []store.WaitRef {
+func waitRefs(waits []engine.Wait) []run.Wait {
 	if len(waits) == 0 {
 		return nil
 	}
-	refs := make([]store.WaitRef, len(waits))
+	refs := make([]run.Wait, len(waits))
 	for i, w := range waits {
-		refs[i] = store.WaitRef{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
+		refs[i] = run.Wait{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
 	}
 	return refs
 }

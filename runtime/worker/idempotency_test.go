@@ -11,7 +11,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 var _ = Describe("idempotency", func() {
@@ -59,8 +59,8 @@ var _ = Describe("idempotency", func() {
 		Expect(string(ended.Output)).To(Equal(`"for ada"`), ended.Error)
 		Expect(g.started("ada")).To(HaveLen(1))
 		var follows int
-		for _, run := range r.history("child") {
-			if run.Follows != "" {
+		for _, record := range r.history("child") {
+			if record.Follows != "" {
 				follows++
 			}
 		}
@@ -77,9 +77,9 @@ var _ = Describe("idempotency", func() {
 		r.start(compile("child", child))
 		r.start(compile("parent", parent))
 		r.ended("child", r.send("user/registered", `{"user":"ada"}`))
-		run := r.ended("parent", r.send("a", `{"user":"ada"}`))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("never"))
+		record := r.ended("parent", r.send("a", `{"user":"ada"}`))
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("never"))
 		Expect(calls).To(Equal(1))
 	})
 
@@ -109,8 +109,8 @@ var _ = Describe("idempotency", func() {
 		do(c, "SET", k.Once("child", "ada"), r.pendingRun("child", "user/registered"), "PX", 60000)
 		r.start(p, leased(400*time.Millisecond))
 		r.start(compile("parent", parent))
-		run := r.ended("parent", r.send("a", `{"user":"ada"}`))
-		Expect(string(run.Output)).To(Equal(`"for ada"`), run.Error)
+		record := r.ended("parent", r.send("a", `{"user":"ada"}`))
+		Expect(string(record.Output)).To(Equal(`"for ada"`), record.Error)
 		Expect(g.started("ada")).To(BeEmpty(), "a step that was done is not done again")
 	})
 
@@ -120,9 +120,9 @@ var _ = Describe("idempotency", func() {
 			triggers: [{event: a}]
 			idempotency: {key: event.data.none, ttl: 1h}
 			steps: [{name: one, set: 1}]`))
-		run := r.ended("f", r.send("a", `{}`))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("spec.idempotency.key"))
+		record := r.ended("f", r.send("a", `{}`))
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("spec.idempotency.key"))
 	})
 })
 

@@ -9,6 +9,7 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
@@ -42,7 +43,7 @@ func (j *journal) Invoke(ctx context.Context, path string, progress []byte, chil
 	if err != nil {
 		return fmt.Errorf("event of the invoked run: %w", err)
 	}
-	parent, err := json.Marshal(store.Parent{Function: j.ref.Function, RunID: j.ref.RunID, Path: path})
+	parent, err := json.Marshal(run.Parent{Function: j.ref.Function, RunID: j.ref.RunID, Path: path})
 	if err != nil {
 		return fmt.Errorf("parent of the invoked run: %w", err)
 	}
@@ -51,7 +52,7 @@ func (j *journal) Invoke(ctx context.Context, path string, progress []byte, chil
 
 // Await implements engine.Journal.
 func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, string, error) {
-	ref := store.WaitRef{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
+	ref := run.Wait{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
 	newest, err := j.s.committer.Await(ctx, j.ref, ref, w.Progress, engine.CandidateField(w.Path))
 	if err != nil {
 		return nil, "", err
@@ -169,7 +170,7 @@ func (s *session) waitPaths() []store.WaitPath {
 	return nil
 }
 
-func (s *session) deliverTo(w store.Waiter, p store.WaitPath, value string, e *event.Event, entry string) error {
+func (s *session) deliverTo(w run.Waiter, p store.WaitPath, value string, e *event.Event, entry string) error {
 	// Where the wait has an `if`, only the run can evaluate it.
 	var result []byte
 	if !w.HasIf {
@@ -179,6 +180,6 @@ func (s *session) deliverTo(w store.Waiter, p store.WaitPath, value string, e *e
 		}
 		result = engine.EventResult(text, s.now())
 	}
-	ref := store.WaitRef{EventType: p.EventType, Match: p.Match, Value: value, Path: w.Path, HasIf: w.HasIf}
+	ref := run.Wait{EventType: p.EventType, Match: p.Match, Value: value, Path: w.Path, HasIf: w.HasIf}
 	return s.committer.Deliver(background, ref, w.RunID, result, engine.CandidateField(w.Path), entry)
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -59,7 +60,7 @@ func (o *observer) End(a *engine.Attempt) {
 }
 
 // Passed implements engine.Observer.
-func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Time, failure string) {
+func (o *observer) Passed(path string, kind plan.Kind, start, end time.Time, failure string) {
 	if o.passed[path] {
 		return
 	}
@@ -68,7 +69,7 @@ func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Tim
 	}
 	o.passed[path] = true
 	o.metrics.waited(string(kind), end.Sub(start))
-	o.trace.Step(path, string(kind), start, end, failure)
+	o.trace.Step(path, string(kind), kind.Reaches(), start, end, failure)
 }
 
 // Sends implements engine.Observer.
@@ -100,7 +101,7 @@ func (l *load) about() []any {
 
 // report tells metrics, trace and log of a run that has ended. A run that was
 // never admitted has no trace yet.
-func (s *session) report(l *load, r *store.Record, latency time.Duration) {
+func (s *session) report(l *load, r *run.Record, latency time.Duration) {
 	if l.run.Observer == nil {
 		s.observe(l)
 	}
@@ -110,7 +111,7 @@ func (s *session) report(l *load, r *store.Record, latency time.Duration) {
 	observe(s.metrics.latency, latency, l.seen.sampled())
 	l.seen.trace.End(*r.EndedAt, string(r.Status), r.ErrorStep, r.Error)
 	level := slog.LevelInfo
-	if r.Status == store.Failed {
+	if r.Status == run.Failed {
 		level = slog.LevelError
 	}
 	if !s.log.Enabled(background, level) {

@@ -10,6 +10,7 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
@@ -110,7 +111,7 @@ func (s *session) reject(d delivery, reason string) error {
 	if at.IsZero() {
 		at = now
 	}
-	r := store.Record{ID: event.DerivedID(at, s.Plan.Function, d.Type, d.ID), Status: store.Rejected, EventType: d.Type,
+	r := run.Record{ID: event.DerivedID(at, s.Plan.Function, d.Type, d.ID), Status: run.Rejected, EventType: d.Type,
 		StartedAt: at, EndedAt: &now, Error: fmt.Sprintf("entry %s of %s: %s", d.ID, d.Stream, reason)}
 	if id := d.Field("run"); id != "" {
 		r.ID = id
@@ -119,8 +120,8 @@ func (s *session) reject(d delivery, reason string) error {
 		r.Event, r.EventID = &e, e.ID
 	}
 	ref := &store.Ref{Function: s.Plan.Function, RunID: r.ID, Stream: d.Stream, Entry: d.ID, Inbox: d.Type == ""}
-	_, err := s.committer.Finish(background, store.Finish{Ref: ref, Failed: true, Rejected: true, Record: store.AppendRecord(nil, &r)})
-	s.metrics.ended[store.Rejected].Inc()
+	_, err := s.committer.Finish(background, store.Finish{Ref: ref, Failed: true, Rejected: true, Record: run.AppendRecord(nil, &r)})
+	s.metrics.ended[run.Rejected].Inc()
 	s.log.Error("entry rejected", telemetry.LogRun, r.ID, telemetry.LogTrace, telemetry.TraceID(r.ID, ""), "stream", d.Stream, "entry", d.ID, "reason", reason)
 	return err
 }
@@ -132,7 +133,7 @@ func (s *session) processEvent(d delivery) error {
 	if err != nil {
 		return s.reject(d, err.Error())
 	}
-	l := &load{meta: store.Meta{Event: e, StartedAt: e.Time}}
+	l := &load{meta: run.Identity{Event: e, StartedAt: e.Time}}
 	l.ref = store.Ref{Function: s.Plan.Function, RunID: store.RunID(s.Plan.Function, e.Type, d.ID), Stream: d.Stream, Entry: d.ID, Runner: s.name}
 	if err := s.deliver(&e, d.ID, l.ref.RunID); err != nil {
 		return err
@@ -210,7 +211,7 @@ func (s *session) processStart(d delivery, id string) error {
 		return s.reject(d, "field event: "+err.Error())
 	}
 	if text := d.Field("parent"); text != "" {
-		l.meta.Parent = &store.Parent{}
+		l.meta.Parent = &run.Parent{}
 		if err := json.Unmarshal([]byte(text), l.meta.Parent); err != nil {
 			return s.reject(d, "field parent: "+err.Error())
 		}
@@ -230,9 +231,9 @@ func (s *session) processResume(d delivery, id string) error {
 		return err // nil: somebody else has it, or it has ended
 	}
 	l := &load{resumed: true}
-	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Parked: j.Meta != nil, Runner: s.name}
-	if err := json.Unmarshal(j.Meta, &l.meta); err != nil {
-		return s.reject(d, "the journal of run "+id+" has no readable description of the run: "+err.Error())
+	l.ref = store.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: true, Parked: j.Identity != nil, Runner: s.name}
+	if l.meta, err = j.DecodeIdentity(id); err != nil {
+		return s.reject(d, err.Error())
 	}
 	l.ref.Parent = l.meta.Parent
 	if j.Cancel != nil {

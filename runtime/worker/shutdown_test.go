@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/worker"
 )
@@ -51,7 +52,7 @@ var _ = Describe("suspend", func() {
 		Expect(st.Waiting).To(Equal(int64(1)))
 		held.stop()
 		r.start(p, leased(400*time.Millisecond))
-		Expect(r.ended("f", asleep).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", asleep).Status).To(Equal(run.Succeeded))
 		r.finishes("f", 7)
 	})
 })
@@ -108,8 +109,8 @@ var _ = Describe("shutdown", func() {
 		}
 		close(release)
 		r.finishes("f", n)
-		for _, run := range r.history("f") {
-			Expect(string(run.Output)).To(Equal("1"), "%s %s", run.Status, run.Error)
+		for _, record := range r.history("f") {
+			Expect(string(record.Output)).To(Equal("1"), "%s %s", record.Status, record.Error)
 		}
 	})
 
@@ -135,7 +136,7 @@ var _ = Describe("shutdown", func() {
 		go first.stop()
 		Eventually(entered).Should(Receive(), "while the first still has its run")
 		close(release)
-		Expect(r.ended("f", waits).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", waits).Status).To(Equal(run.Succeeded))
 		r.finishes("f", 2)
 		Expect(r.stats("f").Duplicate).To(BeZero())
 		Expect(dialKeys(r, "*:once:*")).To(HaveLen(2))
@@ -174,9 +175,9 @@ var _ = Describe("shutdown", func() {
 		}
 		last := r.start(p, on, leased(300*time.Millisecond))
 		r.finishes("f", cycles*batch)
-		for _, run := range r.history("f") {
-			Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-			Expect(run.Steps[0].Attempts).To(Equal(1))
+		for _, record := range r.history("f") {
+			Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+			Expect(record.Steps[0].Attempts).To(Equal(1))
 		}
 		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(1)), "one that was too slow for its lease is cleaned up")
 		last.stop()
@@ -211,7 +212,7 @@ var _ = Describe("shutdown", func() {
 		began := time.Now()
 		first.stop()
 		Expect(time.Since(began)).To(BeNumerically("<", 8*time.Second))
-		Expect(r.ended("f", e).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", e).Status).To(Equal(run.Succeeded))
 		Expect(r.called("one")).To(Equal(1))
 		close(release) // what comes too late writes nothing
 		Consistently(func() []string { return dialKeys(r, "*:fn:f:run:*") }, "300ms").Should(BeEmpty())

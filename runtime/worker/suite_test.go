@@ -13,10 +13,11 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/worker"
 )
@@ -122,14 +123,14 @@ func (r *rig) start(p *plan.Plan, change ...func(*worker.Options)) *runner {
 	w, err := worker.New(o)
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
-	run := &runner{Worker: w, cancel: cancel, done: make(chan struct{})}
+	record := &runner{Worker: w, cancel: cancel, done: make(chan struct{})}
 	go func() {
-		defer close(run.done)
+		defer close(record.done)
 		defer GinkgoRecover()
 		Expect(w.Run(ctx)).To(Succeed())
 	}()
-	DeferCleanup(run.stop)
-	return run
+	DeferCleanup(record.stop)
+	return record
 }
 
 func (r *runner) stop() {
@@ -145,7 +146,7 @@ func (r *rig) send(eventType, data string) *event.Event {
 }
 
 // history returns the ended runs of a function.
-func (r *rig) history(function string) []store.Record {
+func (r *rig) history(function string) []run.Record {
 	GinkgoHelper()
 	all, err := r.store.History(context.Background(), function, 10_000)
 	Expect(err).NotTo(HaveOccurred())
@@ -153,9 +154,9 @@ func (r *rig) history(function string) []store.Record {
 }
 
 // ended waits for the end of the run that an event started.
-func (r *rig) ended(function string, e *event.Event) store.Record {
+func (r *rig) ended(function string, e *event.Event) run.Record {
 	GinkgoHelper()
-	var found store.Record
+	var found run.Record
 	Eventually(func() bool {
 		for _, rec := range r.history(function) {
 			if rec.EventID == e.ID {

@@ -10,10 +10,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // busyTown is a function that uses everything there is, and a child of it.
@@ -88,9 +88,9 @@ func (t *town) settles() {
 	GinkgoHelper()
 	t.finishes("f", t.sent)
 	outputs := map[string]bool{}
-	for _, run := range t.history("f") {
-		Expect(run.Status).To(Equal(store.Succeeded), "%s: %s", run.ErrorStep, run.Error)
-		outputs[string(run.Output)] = true
+	for _, record := range t.history("f") {
+		Expect(record.Status).To(Equal(run.Succeeded), "%s: %s", record.ErrorStep, record.Error)
+		outputs[string(record.Output)] = true
 	}
 	Expect(outputs).To(HaveLen(t.sent))
 	Expect(t.history("child")).To(HaveLen(t.sent))

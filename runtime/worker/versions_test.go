@@ -10,7 +10,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -43,9 +43,9 @@ var _ = Describe("versions", func() {
 		first.stop()
 		r.start(v2)
 		young := r.send("a", `{}`)
-		run := r.ended("f", old)
-		Expect(string(run.Output)).To(Equal(`"v1"`))
-		Expect(run.Version).To(Equal(v1.Hash))
+		record := r.ended("f", old)
+		Expect(string(record.Output)).To(Equal(`"v1"`))
+		Expect(record.Version).To(Equal(v1.Hash))
 		Expect(string(r.ended("f", young).Output)).To(Equal(`"v2"`))
 		Expect(r.called("two v1")).To(Equal(1))
 		Expect(r.called("two v2")).To(Equal(1))
@@ -75,9 +75,9 @@ var _ = Describe("versions", func() {
 		r.start(v3, leased(400*time.Millisecond))
 		r.start(v3, leased(400*time.Millisecond))
 		r.finishes("f", 1)
-		run := r.history("f")[0]
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal(`"v1"`))
+		record := r.history("f")[0]
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal(`"v1"`))
 		Expect(r.called("one v1")).To(BeZero())
 		Expect(r.called("two v1")).To(Equal(1))
 	})
@@ -106,9 +106,9 @@ var _ = Describe("versions", func() {
 		r.start(compile("f", fmt.Sprintf(spec, "v2")))
 		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(3)))
 		first.stop()
-		run := r.ended("f", e)
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal(`"v1 1"`), "the interrupted attempt must not count")
+		record := r.ended("f", e)
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal(`"v1 1"`), "the interrupted attempt must not count")
 	})
 
 	It("hold for a run that the triggers of a later version would not start", func() {
@@ -161,8 +161,8 @@ var _ = Describe("versions", func() {
 		r.install(version("v2", ""))
 		do(dial(shared), "HDEL", r.store.Keys().Plans("f"), v1.Hash)
 		r.start(version("v2", ""))
-		run := r.ended("f", e)
-		Expect(run.Error).To(ContainSubstring("is not stored any more"))
+		record := r.ended("f", e)
+		Expect(record.Error).To(ContainSubstring("is not stored any more"))
 		Expect(dialKeys(r, "*:versions")).To(BeEmpty())
 	})
 })

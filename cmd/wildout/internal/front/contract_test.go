@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/front"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
 var (

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/front"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
 

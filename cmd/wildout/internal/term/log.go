@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // LogHandler writes log lines for people: a tidy one for a run that has ended,
@@ -73,9 +75,9 @@ func (h *LogHandler) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	var line string
-	status, isRun := strings.CutPrefix(r.Message, runMessage)
-	switch {
-	case isRun && (status == "succeeded" || status == "failed"):
+	state, isRun := strings.CutPrefix(r.Message, runMessage)
+	switch status := run.Status(state); {
+	case isRun && (status == run.Succeeded || status == run.Failed):
 		line = h.run(status, attrs)
 	case r.Message == readyMessage && r.Level == slog.LevelInfo:
 		return nil // what is not ready says so
@@ -89,7 +91,7 @@ func (h *LogHandler) Handle(_ context.Context, r slog.Record) error {
 }
 
 // run is the line of a run that has ended.
-func (h *LogHandler) run(status string, attrs []slog.Attr) string {
+func (h *LogHandler) run(status run.Status, attrs []slog.Attr) string {
 	values := map[string]slog.Value{}
 	for _, a := range attrs {
 		values[a.Key] = a.Value
