@@ -136,7 +136,7 @@ var _ = Describe("a run", func() {
 		g := newGauge()
 		wildout.Add(r.handlers, "meet", func(_ context.Context, in struct {
 			Num, Of int
-			At      string
+			At      string `json:"at"`
 		}) (int, error) {
 			g.enter(in.At)
 			defer g.leave(in.At)
