@@ -147,21 +147,7 @@ func (n *node) element(index int64) (*node, error) {
 }
 
 // kind is the name of the JSON type of raw, with its article.
-func kind(raw []byte) string {
-	switch raw[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "a list"
-	case '"':
-		return "a string"
-	case 't', 'f':
-		return "true or false"
-	case 'n':
-		return "null"
-	}
-	return "a number"
-}
+func kind(raw []byte) string { return strictjson.KindOf(raw) }
 
 // text returns the string that a quoted JSON string stands for.
 func text(quoted []byte) string { return strictjson.Text(quoted) }

@@ -30,6 +30,8 @@ type Kind int
 const (
 	// Broken: it is no JSON, or could be read in two ways.
 	Broken Kind = iota
+	// Behind: it is a JSON value, and something follows.
+	Behind
 	// Limit: it goes beyond a limit.
 	Limit
 	// Misfit: it is JSON, and does not fit what it is read into.
@@ -83,7 +85,7 @@ func syntaxProblem(e *jsontext.SyntacticError) *Error {
 	case e.Err.Error() == "invalid UTF-8":
 		own.Reason = "it is not valid UTF-8"
 	default:
-		own.Reason = "it is broken: " + strings.TrimPrefix(e.Err.Error(), "jsontext: ")
+		own.Reason = strings.TrimPrefix(e.Err.Error(), "jsontext: ")
 	}
 	return own
 }
@@ -128,6 +130,9 @@ func otherCase(t reflect.Type, name string) string {
 	}
 	return ""
 }
+
+// KindOf is what a person calls the kind of a JSON value, with its article.
+func KindOf(value []byte) string { return kind(jsontext.Value(value).Kind()) }
 
 // kind is what a person calls a kind of JSON, with its article.
 func kind(k jsontext.Kind) string {

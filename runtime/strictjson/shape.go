@@ -2,11 +2,16 @@ package strictjson
 
 import "fmt"
 
-// shape counts what the limits bound. It is the first look at a text, before
-// anything that takes memory in proportion to what is in it, and takes text
-// that is no JSON for what it looks like.
-func (l Limits) shape(text []byte) error {
+// Look counts what the limits bound: the part of Check for a text that is then
+// read piece by piece. It is the first look, before anything that takes memory
+// in proportion to what is in the text, and takes what is no JSON for what it
+// looks like.
+func (l Limits) Look(text []byte) error {
 	depth, values := 0, 0
+	var members []int // by depth; the commas, which are one less
+	if l.Members > 0 {
+		members = make([]int, l.Depth+1)
+	}
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; c {
 		case '"':
@@ -17,10 +22,21 @@ func (l Limits) shape(text []byte) error {
 			if l.Depth > 0 && depth > l.Depth {
 				return &Error{Kind: Limit, Offset: i, Reason: fmt.Sprintf("it is nested deeper than %d levels", l.Depth)}
 			}
+			if members != nil {
+				members[depth] = 0
+			}
 		case '}', ']':
-			depth--
+			if depth--; depth < 0 {
+				return nil // it is broken
+			}
 		case ',':
 			values++
+			if members == nil {
+				continue
+			}
+			if members[depth]++; members[depth] >= l.Members {
+				return &Error{Kind: Limit, Offset: i, Reason: fmt.Sprintf("an object or a list has more than %d members", l.Members)}
+			}
 		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 			end, err := numberEnd(text, i)
 			if err != nil {

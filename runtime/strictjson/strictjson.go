@@ -31,12 +31,15 @@ type Limits struct {
 	// Values is how many values there may be: fields, elements, and the objects
 	// and lists themselves. 0: any number.
 	Values int
+	// Members is how many fields or elements one object or list may have. 0: any
+	// number. It needs a Depth.
+	Members int
 }
 
 // Check says why text is not exactly one JSON value within the limits, with an
 // *Error. It makes nothing of the text and needs next to no memory.
 func (l Limits) Check(text []byte) error {
-	if err := l.shape(text); err != nil {
+	if err := l.Look(text); err != nil {
 		return err
 	}
 	return Verify(text)
@@ -83,7 +86,7 @@ func (r *reader) end() error {
 	case err != nil:
 		return err
 	}
-	return &Error{Offset: int(r.InputOffset()), Reason: "there is something behind the value"}
+	return &Error{Kind: Behind, Offset: int(r.InputOffset()), Reason: "there is something behind the value"}
 }
 
 // explain finds out why a text is not valid.

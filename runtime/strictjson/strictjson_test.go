@@ -11,7 +11,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	limits := Limits{Depth: 3, Values: 10}
+	limits := Limits{Depth: 3, Values: 10, Members: 4}
 	for name, c := range map[string]struct{ text, fails string }{
 		"an object":                 {`{"a":1,"A":2}`, ""},
 		"a word":                    {` null `, ""},
@@ -19,7 +19,7 @@ func TestCheck(t *testing.T) {
 		"nothing":                   {``, "no JSON value"},
 		"blanks":                    {" \n", "no JSON value"},
 		"two values":                {`{} {}`, "something behind the value"},
-		"broken":                    {`{"a":}`, "broken"},
+		"broken":                    {`{"a":}`, "invalid character"},
 		"cut off":                   {`{"a":"b`, "ends too early"},
 		"a name twice":              {`{"a":{"b":1,"b":2}}`, `the name "b" is there twice, in a`},
 		"a name twice by an escape": {`{"ab":1,"\u0061b":2}`, `the name "ab" is there twice`},
@@ -28,10 +28,15 @@ func TestCheck(t *testing.T) {
 		"deep enough":               {`[[[]]]`, ""},
 		"too deep":                  {`[[[[]]]]`, "nested deeper than 3 levels"},
 		"brackets in a string":      {`"[[[[[[\"[[[["`, ""},
-		"many enough":               {`[1,2,3,4,5,6,7,8,9,0]`, ""},
-		"too many":                  {`[1,2,3,4,5,6,7,8,9,0,1]`, "more than 10 values"},
-		"too many objects":          {`[{},{},{},{},{},{}]`, "more than 10 values"},
+		"many enough":               {`[[1,2,3],[4,5,6],7]`, ""},
+		"too many":                  {`[[1,2,3],[4,5,6],[7,8,9]]`, "more than 10 values"},
+		"too many objects":          {`[[{},{},{}],[{},{}]]`, "more than 10 values"},
 		"commas in a string":        {`",,,,,,,,,,,,,,,,,"`, ""},
+		"members enough":            {`[[1,2,3,4],{"a":1,"b":2,"c":3,"d":4}]`, ""},
+		"too many members":          {`{"a":[1,2,3,4,5]}`, "more than 4 members"},
+		"too many, first":           {`[[],2,3,4,5]`, "more than 4 members"},
+		"a closing bracket":         {`]`, "invalid character"},
+		"commas without a list":     {`,,,,,`, "more than 4 members"},
 		"a long exponent":           {`{"n":1e1000000}`, "exponent beyond 400, at byte 6"},
 		"a long negative exponent":  {`-1E-1000000`, "exponent beyond 400"},
 		"an endless exponent":       {`1e` + strings.Repeat("9", 500), "exponent beyond 400"},
@@ -39,7 +44,7 @@ func TestCheck(t *testing.T) {
 		"every digit":               {`12345678901234567890.123456789`, ""},
 		"too many digits":           {strings.Repeat("7", 1001), "more than 1000 characters"},
 		"no number":                 {`1e`, "ends too early"},
-		"NaN":                       {`NaN`, "broken"},
+		"NaN":                       {`NaN`, "invalid character"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := limits.Check([]byte(c.text))
@@ -122,7 +127,7 @@ func TestMembers(t *testing.T) {
 		"a string":  {`"a"`, ``, "want an object or a list, it is a string"},
 		"twice":     {`{"a":1,"a":2}`, `a=1`, "there twice"},
 		"behind":    {`[] 1`, ``, "something behind"},
-		"broken":    {`[1,}`, `=1`, "broken"},
+		"broken":    {`[1,}`, `=1`, "invalid character"},
 		"cut off":   {`{"a"`, ``, "ends too early"},
 		"nothing":   {``, ``, "no JSON value"},
 	} {

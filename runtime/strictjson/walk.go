@@ -79,7 +79,7 @@ func Elements(text []byte, most int, each func(element []byte) error) error {
 // encoding/json does; a number is an int64 where it is a whole one that fits,
 // and else a json.Number. The error is an *Error.
 func Value(text []byte) (value any, err error) {
-	if err := (Limits{}).shape(text); err != nil {
+	if err := (Limits{}).Look(text); err != nil {
 		return nil, err
 	}
 	err = read(text, func(r *reader) error {
