@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/gateway"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
 

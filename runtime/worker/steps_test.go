@@ -135,8 +135,9 @@ var _ = Describe("a run", func() {
 		r := newRig()
 		g := newGauge()
 		wildout.Add(r.handlers, "meet", func(_ context.Context, in struct {
-			Num, Of int
-			At      string `json:"at"`
+			Num int    `json:"num"`
+			Of  int    `json:"of"`
+			At  string `json:"at"`
 		}) (int, error) {
 			g.enter(in.At)
 			defer g.leave(in.At)
