@@ -37,7 +37,7 @@ var ChildKinds = []schema.GroupVersionKind{
 
 // Snapshot is what there is of a function.
 type Snapshot struct {
-	// Deployment is nil when there is none of its name.
+	// Deployment is nil when the function has none.
 	Deployment *appsv1.Deployment
 	// Children are the other objects with the function's label.
 	Children []metav1.PartialObjectMetadata
@@ -53,8 +53,9 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 	var deployment appsv1.Deployment
 	err := c.Get(ctx, client.ObjectKey{Namespace: f.Namespace, Name: desired.Name(f.Name)}, &deployment)
 	switch {
-	case err == nil:
+	case err == nil && metav1.IsControlledBy(&deployment, f):
 		s.Deployment = &deployment
+	case err == nil: // somebody else's: to apply ours will say so
 	case !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("read the Deployment of %s: %w", f.Name, err)
 	}

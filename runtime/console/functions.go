@@ -235,21 +235,3 @@ func stateOf(f *Function, suspended bool) State {
 	}
 	return Idle
 }
-
-// Backlog returns how many events and due runs wait, over all functions.
-func Backlog(ctx context.Context, st *store.Store) (int64, error) {
-	s := &Service{store: st}
-	all, err := s.functions(ctx, "")
-	if err != nil {
-		return 0, err
-	}
-	stats, err := st.StatsOf(ctx, readsOf(all))
-	if err != nil {
-		return 0, err
-	}
-	var backlog int64
-	for i := range stats {
-		backlog += stats[i].Backlog()
-	}
-	return backlog, nil
-}

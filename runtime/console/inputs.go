@@ -20,7 +20,7 @@ func compile(function, text string) (*plan.Plan, error) {
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
 		return nil, err
 	}
-	return plan.Compile(function, &spec, plan.Options{})
+	return plan.Compile(function, &spec, plan.Options{Stored: true})
 }
 
 // maxCompiled bounds the compiled versions that are kept.

@@ -21,5 +21,6 @@ func hasHandler(s *v1alpha1.Step) bool { return s.Handler != "" }
 
 func (c *compiler) handlerAction(at site, s *v1alpha1.Step) Action {
 	c.handler(at.path+".handler", s.Handler)
+	c.literals(at.path+".with", s)
 	return &Handler{Name: s.Handler, With: c.json(at.at(at.path+".with"), s.With, wantAny)}
 }

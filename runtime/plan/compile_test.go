@@ -254,3 +254,17 @@ func compileFile(t *testing.T, file string) {
 		}
 	}
 }
+
+// An expression in a statement is refused, but for versions that runs have
+// begun with; with $${ there is none.
+func TestLiteralInputs(t *testing.T) {
+	spec := readSpec(t, on("- {name: a, handler: sql.exec, with: {sql: \"delete from t where id = '${event.id}'\"}}"))
+	if _, err := Compile("greet", spec, Options{}); err == nil {
+		t.Error("compiled anew")
+	}
+	if _, err := Compile("greet", spec, Options{Stored: true}); err != nil {
+		t.Errorf("stored: %v", err)
+	}
+	compileSpec(t, on("- {name: a, handler: sql.exec, with: {sql: \"select '$${x}'\", args: ['${event.id}']}}"))
+	compileSpec(t, on("- {name: a, handler: log.write, with: {message: '${event.id}', sql: '${event.id}'}}"))
+}

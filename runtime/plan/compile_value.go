@@ -167,7 +167,7 @@ func (c *compiler) split(at site, s string) ([]segment, error) {
 	segments, err := splitTemplate(s)
 	var broken *templateError
 	if errors.As(err, &broken) {
-		e := &Error{Path: at.path, Message: broken.message}
+		e := &Error{Reason: InvalidExpression, Path: at.path, Message: broken.message}
 		e.Source, e.Column = excerpt(s, broken.offset)
 		c.errs = append(c.errs, e)
 	}

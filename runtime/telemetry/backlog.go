@@ -151,11 +151,49 @@ func (b *Backlog) reads(ctx context.Context, function, version string) ([]string
 	if err != nil {
 		return nil, err
 	}
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal([]byte(plans[version]), &spec); err != nil {
+	types, err := typesOf([]byte(plans[version]))
+	if err != nil {
 		return nil, fmt.Errorf("the stored version %s of %s cannot be read: %w", version, function, err)
 	}
-	types := spec.Reads()
 	b.types[function] = readTypes{version, types}
 	return types, nil
+}
+
+// TotalBacklog returns how many unread events and due runs wait, over all
+// functions that are installed, in a few round trips.
+func TotalBacklog(ctx context.Context, st *store.Store) (int64, error) {
+	installed, err := st.Functions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	texts, err := st.PlanTexts(ctx, installed)
+	if err != nil {
+		return 0, err
+	}
+	reads := make([]store.Reads, 0, len(texts))
+	for name, text := range texts {
+		types, err := typesOf([]byte(text))
+		if err != nil {
+			return 0, fmt.Errorf("the stored version %s of %s cannot be read: %w", installed[name], name, err)
+		}
+		reads = append(reads, store.Reads{Function: name, Types: types})
+	}
+	stats, err := st.StatsOf(ctx, reads)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for i := range stats {
+		total += stats[i].Backlog()
+	}
+	return total, nil
+}
+
+// typesOf returns the event types that a stored function reads.
+func typesOf(text []byte) ([]string, error) {
+	var spec v1alpha1.WildoutFunctionSpec
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return nil, err
+	}
+	return spec.Reads(), nil
 }

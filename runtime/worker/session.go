@@ -168,7 +168,7 @@ func decodePlan(function string, text []byte) (*plan.Plan, error) {
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return nil, fmt.Errorf("stored version of %s: %w", function, err)
 	}
-	return plan.Compile(function, &spec, plan.Options{})
+	return plan.Compile(function, &spec, plan.Options{Stored: true})
 }
 
 // run works until ctx ends or the lease has run out.
