@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/internal/servicetest"
+	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -28,8 +28,8 @@ func (nowhere) TakeEvents(_ context.Context, _ store.SenderRate, n int) (int, ti
 	return n, 0, nil
 }
 func (nowhere) ReturnEvents(context.Context, store.SenderRate, int) error { return nil }
-func (nowhere) Ping(context.Context) error                               { return nil }
-func (nowhere) Memory(context.Context) (store.Memory, error)             { return store.Memory{}, nil }
+func (nowhere) Ping(context.Context) error                                { return nil }
+func (nowhere) Memory(context.Context) (store.Memory, error)              { return store.Memory{}, nil }
 
 const (
 	megabyte = 1 << 20

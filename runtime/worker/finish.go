@@ -88,5 +88,5 @@ func (s *session) finish(l *load, out engine.Outcome) error {
 // onceOutcome is what runs that meet an idempotency key later are told.
 type onceOutcome struct {
 	Output  json.RawMessage `json:"o,omitempty"`
-	Failure *run.Failure `json:"f,omitempty"`
+	Failure *run.Failure    `json:"f,omitempty"`
 }
