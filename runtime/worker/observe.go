@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
@@ -59,7 +60,7 @@ func (o *observer) End(a *engine.Attempt) {
 }
 
 // Passed implements engine.Observer.
-func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Time, failure string) {
+func (o *observer) Passed(path string, kind plan.Kind, start, end time.Time, failure string) {
 	if o.passed[path] {
 		return
 	}
@@ -68,7 +69,7 @@ func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Tim
 	}
 	o.passed[path] = true
 	o.metrics.waited(string(kind), end.Sub(start))
-	o.trace.Step(path, string(kind), start, end, failure)
+	o.trace.Step(path, string(kind), kind.Reaches(), start, end, failure)
 }
 
 // Sends implements engine.Observer.

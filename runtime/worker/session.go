@@ -95,7 +95,7 @@ func (s *session) fenced() error {
 // open makes the function known, its groups, and the first heartbeat.
 func (s *session) open(ctx context.Context) error {
 	k, f := s.Store.Keys(), s.Plan.Function
-	types, waits := eventTypes(s.Plan)
+	types := s.Plan.Spec.Reads()
 	known, err := s.Store.WaitPaths(ctx, f)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (s *session) open(ctx context.Context) error {
 	if err := s.Store.SavePlan(ctx, f, s.Plan.Hash, spec); err != nil {
 		return err
 	}
-	fresh, err := s.Store.RegisterWaits(ctx, f, waits)
+	fresh, err := s.Store.RegisterWaits(ctx, f, waitPaths(s.Plan.Spec))
 	if err != nil {
 		return err
 	}
@@ -146,22 +146,14 @@ func (s *session) open(ctx context.Context) error {
 	return nil
 }
 
-// eventTypes lists what a plan reads, and the waits among it.
-func eventTypes(p *plan.Plan) (types []string, waits []store.WaitPath) {
-	for _, t := range p.Triggers {
-		if t.Event != "" {
-			types = appendNew(types, t.Event)
-		}
+// waitPaths are the ways in which runs of a function wait for events.
+func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []store.WaitPath {
+	awaited := spec.Awaited()
+	paths := make([]store.WaitPath, len(awaited))
+	for i, a := range awaited {
+		paths[i] = store.WaitPath{EventType: string(a.Event), Match: a.Match}
 	}
-	for _, list := range [][]*plan.Step{p.Steps, p.OnFailure} {
-		for _, step := range list {
-			if w := step.Wait; w != nil {
-				types = appendNew(types, w.Event)
-				waits = append(waits, store.WaitPath{EventType: w.Event, Match: matchText(w.Match)})
-			}
-		}
-	}
-	return types, waits
+	return paths
 }
 
 func matchText(p *plan.Path) string {
