@@ -17,6 +17,8 @@ CHART_TOOLS := $(addprefix $(BIN)/,helm3 helm4 kustomize kubeconform)
 # What the names of images begin with, and what they are for.
 IMAGE_PREFIX ?= wildout
 IMAGE_PLATFORMS ?= linux/$(shell go env GOARCH)
+# Their tag; empty: what git describes.
+IMAGE_VERSION ?=
 # Modules of their own: their dependencies stay out of what we ship.
 SIDE_MODULES := $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod))
 # Those of them that have code, not only versions of tools.
@@ -45,7 +47,7 @@ build: ## Build the programs into bin/.
 
 .PHONY: images
 images: ## Pack manager, runner and wildout as images in bin/images/.
-	cd hack/images && go run . -o $(CURDIR)/$(BIN)/images -prefix $(IMAGE_PREFIX) -platforms $(IMAGE_PLATFORMS)
+	cd hack/images && go run . -o $(CURDIR)/$(BIN)/images -prefix $(IMAGE_PREFIX) -platforms $(IMAGE_PLATFORMS) -version "$(IMAGE_VERSION)"
 
 .PHONY: test
 test: services envtest $(CHART_TOOLS) ## Vet and test, against real Redis, PostgreSQL and Kubernetes.
