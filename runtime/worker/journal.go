@@ -8,7 +8,6 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
@@ -52,8 +51,8 @@ func (j *journal) Invoke(ctx context.Context, path string, progress []byte, chil
 
 // Await implements engine.Journal.
 func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, string, error) {
-	ref := run.Wait{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
-	newest, err := j.s.committer.Await(ctx, j.ref, ref, w.Progress, engine.CandidateField(w.Path))
+	ref := waitRef(&w)
+	newest, err := j.s.committer.Await(ctx, j.ref, ref, w.Progress, run.CandidateField(w.Path))
 	if err != nil {
 		return nil, "", err
 	}
@@ -61,7 +60,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 		// Runners of the version before do not know the wait yet: what they
 		// read meanwhile is found by a look-back after they do.
 		sleep(j.s.runCtx, since.Sub(j.s.now()))
-		if newest, err = j.s.committer.Await(ctx, j.ref, ref, w.Progress, engine.CandidateField(w.Path)); err != nil {
+		if newest, err = j.s.committer.Await(ctx, j.ref, ref, w.Progress, run.CandidateField(w.Path)); err != nil {
 			return nil, "", err
 		}
 	}
@@ -120,66 +119,4 @@ func later(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// deliver gives an event to the runs that wait for it, but not to the run that
-// it starts itself.
-func (s *session) deliver(e *event.Event, entry, starts string) error {
-	for _, p := range s.waitPaths() {
-		if p.EventType != e.Type {
-			continue
-		}
-		value, ok := "", true
-		if p.Match != "" {
-			path, err := plan.ParsePath(p.Match)
-			if err != nil {
-				return fmt.Errorf("stored wait path: %w", err)
-			}
-			value, ok = path.Lookup(e)
-		}
-		if !ok {
-			continue
-		}
-		waiters, err := s.Store.Waiters(background, s.Plan.Function, p.EventType, p.Match, value)
-		if err != nil {
-			return err
-		}
-		for _, w := range waiters {
-			if w.RunID == starts || before(entry, w.RunID) {
-				continue
-			}
-			if err := s.deliverTo(w, p, value, e, entry); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// before reports whether an entry is older than a run: a backlog that is read
-// late holds events from before the run began, and those do not count.
-func before(entry, runID string) bool {
-	began, ok := event.IDTime(runID)
-	return ok && event.EntryTime(entry).Before(began)
-}
-
-func (s *session) waitPaths() []store.WaitPath {
-	if p := s.paths.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-func (s *session) deliverTo(w run.Waiter, p store.WaitPath, value string, e *event.Event, entry string) error {
-	// Where the wait has an `if`, only the run can evaluate it.
-	var result []byte
-	if !w.HasIf {
-		text, err := json.Marshal(e)
-		if err != nil {
-			return fmt.Errorf("event %s: %w", e.ID, err)
-		}
-		result = engine.EventResult(text, s.now())
-	}
-	ref := run.Wait{EventType: p.EventType, Match: p.Match, Value: value, Path: w.Path, HasIf: w.HasIf}
-	return s.committer.Deliver(background, ref, w.RunID, result, engine.CandidateField(w.Path), entry)
 }
