@@ -157,7 +157,7 @@ func startManager(change ...func(*controllers.Options)) *manager {
 	Expect(err).NotTo(HaveOccurred())
 	o := controllers.Options{RunnerImage: runnerImage, RedisSecret: "wildout-redis", PollInterval: 250 * time.Millisecond,
 		SecretInterval: 500 * time.Millisecond, StatusInterval: time.Second, DeletionTimeout: 4 * time.Second,
-		HandoverWindow: time.Millisecond}
+		TakeoverWindow: time.Millisecond}
 	for _, c := range change {
 		c(&o)
 	}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
@@ -204,8 +205,8 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// TestFaultsOfTheSettings are those that no restart mends: status 2, and the
-// reason for Kubernetes to show.
+// TestFaultsOfTheSettings are those that no restart mends: a status that says
+// so, and the reason for Kubernetes to show.
 func TestFaultsOfTheSettings(t *testing.T) {
 	const url = "redis://127.0.0.1:1/0"
 	for name, c := range map[string]struct {
@@ -227,8 +228,12 @@ func TestFaultsOfTheSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, c.manifest, c.url, c.env...)
-			if status := p.wait(t); status != 2 {
-				t.Errorf("exit status %d, want 2", status)
+			want := v1alpha1.ExitBadSettings
+			if name == "an unknown handler" {
+				want = v1alpha1.ExitUnknownHandler
+			}
+			if status := p.wait(t); status != want {
+				t.Errorf("exit status %d, want %d", status, want)
 			}
 			reason, err := os.ReadFile(filepath.Join(p.dir, "termination-log"))
 			if err != nil || !strings.Contains(string(reason), c.want) {

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wildout/wildout/runtime/console"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -154,7 +155,7 @@ func checkDetail(t *testing.T, when string, d *console.RunDetail) {
 			t.Errorf("%s %s was given %s, want %s", when, name, got.Input, want)
 		}
 	}
-	if c := step(d, "call"); c.Kind != console.KindHandler || c.Does != "http.request" || len(c.Tries) != 2 || c.MaxAttempts != 2 || !slices.Equal(c.Needs, []string{"pack"}) ||
+	if c := step(d, "call"); c.Kind != plan.KindHandler || c.Does != "http.request" || len(c.Tries) != 2 || c.MaxAttempts != 2 || !slices.Equal(c.Needs, []string{"pack"}) ||
 		string(c.Template) != `{"url":"http://127.0.0.1:1/${steps.price.output.sum}"}` {
 		t.Errorf("%s the call is %+v", when, c)
 	}

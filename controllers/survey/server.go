@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -13,25 +14,18 @@ import (
 // one that fails is an answer that came late.
 const failuresToTell = 2
 
-// lastRuns is how many of the last runs say whether a function is healthy.
-const lastRuns = 20
-
-// trimEvery is how often a stream is shortened to its retention. Runners do it
-// too; a stream that nobody reads has none.
-const trimEvery = time.Minute
-
-// server is one Redis. One goroutine, look, writes its fields, with the lock
+// server is one Redis. One goroutine, watch, writes its fields, with the lock
 // of the Poller held.
 type server struct {
 	id    string
-	store *store.Store
+	redis Redis
 	stop  context.CancelFunc // nil: not running
 	kick  chan struct{}
 
-	asked  bool
-	err    error
-	state  store.Server
-	failed int // looks in a row
+	asked   bool
+	trouble *view.Trouble
+	state   view.State
+	failed  int // looks in a row
 }
 
 // serverFor returns the server for a URL, and makes it known. The lock is held.
@@ -41,11 +35,11 @@ func (p *Poller) serverFor(o store.Options) (*server, error) {
 		return have, nil
 	}
 	o.PoolSize, o.Logger = 4, p.o.Logger
-	opened, err := store.Open(o)
+	redis, err := p.o.Open(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{id: id, store: opened, kick: make(chan struct{}, 1)}
+	s := &server{id: id, redis: redis, kick: make(chan struct{}, 1)}
 	p.servers[id] = s
 	return s, nil
 }
@@ -66,7 +60,7 @@ func (p *Poller) connect(ctx context.Context) {
 			if s.stop != nil {
 				s.stop()
 			} else {
-				_ = s.store.Close()
+				_ = s.redis.Close()
 			}
 		case s.stop == nil:
 			var loop context.Context
@@ -81,12 +75,13 @@ func (p *Poller) connect(ctx context.Context) {
 	}
 }
 
+// closeAll closes the servers whose loops never began: the others close theirs.
 func (p *Poller) closeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.servers {
 		if s.stop == nil {
-			_ = s.store.Close()
+			_ = s.redis.Close()
 		}
 	}
 }
@@ -112,7 +107,7 @@ func (p *Poller) uses(namespace, secretName string, s *server) bool {
 
 // watch looks at a server until ctx ends.
 func (p *Poller) watch(ctx context.Context, s *server) {
-	defer s.store.Close()
+	defer s.redis.Close()
 	tick := time.NewTicker(p.o.Interval)
 	defer tick.Stop()
 	wake := time.NewTicker(p.o.WakeInterval)
@@ -132,12 +127,15 @@ func (p *Poller) watch(ctx context.Context, s *server) {
 	}
 }
 
+// patience is how long a look may take.
+func (p *Poller) patience() time.Duration { return max(p.o.Interval, 5*time.Second) }
+
 // look asks a server about itself and about all, or only the new, functions
 // and event types.
 func (p *Poller) look(ctx context.Context, s *server, all bool) {
-	ctx, cancel := context.WithTimeout(ctx, max(p.o.Interval, 5*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, p.patience())
 	defer cancel()
-	state, err := s.store.AskServer(ctx)
+	state, err := s.redis.AskServer(ctx)
 	if err == nil {
 		err = p.lookAtFunctions(ctx, s, all)
 	}
@@ -147,41 +145,40 @@ func (p *Poller) look(ctx context.Context, s *server, all bool) {
 	if context.Cause(ctx) == context.Canceled { //nolint:errorlint // the very value
 		return
 	}
-	p.note(s, state, err)
+	p.note(s, stateOf(&state), troubleOf(err))
 }
 
 // note keeps what a look has found about the server itself, and tells everybody
 // if that is new.
-func (p *Poller) note(s *server, state store.Server, err error) {
+func (p *Poller) note(s *server, state view.State, trouble *view.Trouble) {
 	p.mu.Lock()
-	var changed bool
-	if err != nil {
-		s.failed++
-		if s.asked && s.err == nil && s.failed < failuresToTell {
-			p.mu.Unlock()
-			return
-		}
-		// The words of an error differ from time to time; what is said stays
-		// the same until it is another trouble.
-		changed = !s.asked || store.TroubleOf(s.err) != store.TroubleOf(err)
-		if changed {
-			s.err = err
-		}
-	} else {
-		changed = !s.asked || s.err != nil || !sameSafety(s.state, state)
-		s.failed, s.err, s.state = 0, nil, state
-	}
-	s.asked = true
-	tell := func() {}
+	changed := s.note(state, trouble)
+	var functions, eventTypes []types.NamespacedName
 	if changed {
-		tell = p.usersOf(func(name types.NamespacedName) bool { return p.uses(name.Namespace, name.Name, s) })
+		functions, eventTypes = p.usersOf(func(name types.NamespacedName) bool { return p.uses(name.Namespace, name.Name, s) })
 	}
 	p.mu.Unlock()
-	tell()
+	p.tell(functions, eventTypes)
 }
 
-// sameSafety reports whether the rules about a server see no difference.
-func sameSafety(a, b store.Server) bool {
-	a.Used, b.Used = 0, 0
-	return a == b
+// note keeps what was found, and reports whether that is news.
+func (s *server) note(state view.State, trouble *view.Trouble) (news bool) {
+	if trouble == nil {
+		news = !s.asked || s.trouble != nil || !s.state.AsSafe(state)
+		s.failed = 0
+		s.trouble = nil
+		s.state = state
+		s.asked = true
+		return news
+	}
+	s.failed++
+	if s.asked && s.trouble == nil && s.failed < failuresToTell {
+		return false
+	}
+	news = !s.asked || !trouble.Same(s.trouble)
+	if news {
+		s.trouble = trouble
+	}
+	s.asked = true
+	return news
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
@@ -156,7 +155,7 @@ func (s *Service) addChildren(ctx context.Context, d *RunDetail) error {
 			step := &steps[i]
 			if step.Kind != "" {
 				function = ""
-				if step.Kind == KindInvoke {
+				if step.Kind == plan.KindInvoke {
 					function = step.Does
 				}
 			}
@@ -205,33 +204,4 @@ func idIn(text string) string {
 	}
 	id, _, _ := strings.Cut(rest, `"`)
 	return id
-}
-
-// kindOf returns what a step does.
-func kindOf(p *plan.Step, spec *v1alpha1.Step) (kind Kind, does string) {
-	switch {
-	case p.Handler != "":
-		return KindHandler, p.Handler
-	case p.SleepUntil != nil:
-		return KindSleep, "until " + string(spec.SleepUntil)
-	case p.Wait != nil:
-		return KindWait, p.Wait.Event + ", up to " + string(spec.WaitForEvent.Timeout)
-	case len(p.Send) > 0:
-		types := make([]string, len(p.Send))
-		for i := range p.Send {
-			types[i] = p.Send[i].Type
-		}
-		return KindSend, strings.Join(types, ", ")
-	case p.Invoke != nil:
-		return KindInvoke, p.Invoke.Function
-	case len(p.Assert) > 0:
-		conditions := make([]string, len(p.Assert))
-		for i := range p.Assert {
-			conditions[i] = string(spec.Assert[i].That)
-		}
-		return KindAssert, strings.Join(conditions, "; ")
-	case p.Set != nil:
-		return KindSet, ""
-	}
-	return KindSleep, string(spec.Sleep)
 }

@@ -134,7 +134,7 @@ func (s *Service) typesOf(ctx context.Context, functions []*installed) ([]string
 		return nil, err
 	}
 	for _, f := range functions {
-		types = slices.Concat(types, f.triggers(), f.waits(), f.sends())
+		types = slices.Concat(types, f.spec.Reads(), f.spec.Sends())
 	}
 	for _, t := range s.declared() {
 		types = append(types, t.Type)
@@ -177,9 +177,9 @@ func (s *Service) EventTypes(ctx context.Context) ([]EventType, error) {
 			t.Newest = &at
 		}
 		for _, f := range functions {
-			t.Triggers = addIf(t.Triggers, f.name, slices.Contains(f.triggers(), name))
-			t.Waits = addIf(t.Waits, f.name, slices.Contains(f.waits(), name))
-			t.Sends = addIf(t.Sends, f.name, slices.Contains(f.sends(), name))
+			t.Triggers = addIf(t.Triggers, f.name, slices.Contains(f.spec.Triggered(), name))
+			t.Waits = addIf(t.Waits, f.name, f.awaits(name))
+			t.Sends = addIf(t.Sends, f.name, slices.Contains(f.spec.Sends(), name))
 		}
 		all[i] = t
 	}

@@ -23,57 +23,14 @@ type installed struct {
 	spec          v1alpha1.WildoutFunctionSpec
 }
 
-// collect returns what get finds in the steps, without repetitions.
-func (f *installed) collect(into []string, get func(*v1alpha1.Step) []string) []string {
-	for _, steps := range [][]v1alpha1.Step{f.spec.Steps, f.spec.OnFailure} {
-		for i := range steps {
-			for _, name := range get(&steps[i]) {
-				if !slices.Contains(into, name) {
-					into = append(into, name)
-				}
-			}
-		}
-	}
-	return into
-}
-
-// triggers returns the event types that start runs.
-func (f *installed) triggers() []string {
-	var types []string
-	for _, t := range f.spec.Triggers {
-		if t.Event != "" && !slices.Contains(types, string(t.Event)) {
-			types = append(types, string(t.Event))
-		}
-	}
-	return types
-}
-
-// waits returns the event types that steps wait for.
-func (f *installed) waits() []string {
-	return f.collect(nil, waitsFor)
-}
-
-func waitsFor(s *v1alpha1.Step) []string {
-	if s.WaitForEvent == nil {
-		return nil
-	}
-	return []string{string(s.WaitForEvent.Event)}
-}
-
-// sends returns the event types that steps send.
-func (f *installed) sends() []string {
-	return f.collect(nil, func(s *v1alpha1.Step) (types []string) {
-		for i := range s.SendEvent {
-			types = append(types, string(s.SendEvent[i].Name))
-		}
-		return types
-	})
-}
-
 // reads is what the store needs to know of the function.
 func (f *installed) reads() store.Reads {
-	triggers := f.triggers()
-	return store.Reads{Function: f.name, Triggers: triggers, Types: f.collect(slices.Clone(triggers), waitsFor)}
+	return store.Reads{Function: f.name, Triggers: f.spec.Triggered(), Types: f.spec.Reads()}
+}
+
+// awaits reports whether a step waits for events of the type.
+func (f *installed) awaits(eventType string) bool {
+	return slices.ContainsFunc(f.spec.Awaited(), func(a v1alpha1.AwaitedEvent) bool { return string(a.Event) == eventType })
 }
 
 func readsOf(functions []*installed) []store.Reads {
@@ -198,7 +155,7 @@ func (s *Service) describe(ctx context.Context, all []*installed) ([]Function, e
 	}
 	out := make([]Function, len(all))
 	for i, f := range all {
-		out[i] = Function{Name: f.name, Version: f.version, Description: f.spec.Description, Triggers: f.triggers(), Stats: stats[i]}
+		out[i] = Function{Name: f.name, Version: f.version, Description: f.spec.Description, Triggers: f.spec.Triggered(), Stats: stats[i]}
 		for _, t := range f.spec.Triggers {
 			if t.Cron != "" {
 				out[i].Triggers = append(out[i].Triggers, strings.TrimSpace("cron "+t.Cron+" "+t.TimeZone))
@@ -277,22 +234,4 @@ func stateOf(f *Function, suspended bool) State {
 		return Busy
 	}
 	return Idle
-}
-
-// Backlog returns how many events and due runs wait, over all functions.
-func Backlog(ctx context.Context, st *store.Store) (int64, error) {
-	s := &Service{store: st}
-	all, err := s.functions(ctx, "")
-	if err != nil {
-		return 0, err
-	}
-	stats, err := st.StatsOf(ctx, readsOf(all))
-	if err != nil {
-		return 0, err
-	}
-	var backlog int64
-	for i := range stats {
-		backlog += stats[i].Backlog()
-	}
-	return backlog, nil
 }

@@ -20,7 +20,7 @@ func compile(function, text string) (*plan.Plan, error) {
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
 		return nil, err
 	}
-	return plan.Compile(function, &spec, plan.Options{})
+	return plan.Compile(function, &spec, plan.Options{Stored: true})
 }
 
 // maxCompiled bounds the compiled versions that are kept.
@@ -106,6 +106,14 @@ func (v *view) evaluate(value *plan.Value) json.RawMessage {
 	return slices.Clone(out)
 }
 
+// input returns what a step is given. That of a pure one is its output.
+func (v *view) input(p *plan.Step) json.RawMessage {
+	if p.Action.Kind().Pure() {
+		return nil
+	}
+	return v.evaluate(p.Action.Input())
+}
+
 // steps returns a list of steps with what came of them, in the order of the
 // manifest, each followed by its parts.
 func (v *view) steps(planned []*plan.Step, specs []v1alpha1.Step) []Step {
@@ -129,7 +137,7 @@ func (v *view) steps(planned []*plan.Step, specs []v1alpha1.Step) []Step {
 
 func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Step {
 	step := Step{MaxAttempts: p.Retry.MaxAttempts, If: string(spec.If), ForEach: p.ForEach != nil}
-	step.Kind, step.Does = kindOf(p, spec)
+	step.Kind, step.Does = p.Action.Kind(), p.Action.Does()
 	for _, i := range p.Needs {
 		step.Needs = append(step.Needs, planned[i].Name)
 	}
@@ -142,15 +150,12 @@ func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Ste
 	if p.ForEach != nil {
 		v.span(&step.StepRecord)
 	}
-	value, template := inputOf(p, spec)
-	step.Template = template
+	step.Template = p.Action.Input().Source()
 	if p.ForEach == nil && ran.Status != run.StepPending && ran.Status != run.StepSkipped {
-		step.Input = v.evaluate(value)
+		step.Input = v.input(p)
 	}
-	if step.Kind == KindSend {
-		step.Sent = sent(p, ran.Output)
-	}
-	if step.Kind != KindHandler {
+	step.Sent = sent(p, ran.Output)
+	if step.Kind != plan.KindHandler {
 		step.MaxAttempts = 0
 	}
 	return step
@@ -160,7 +165,7 @@ func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Ste
 // that it waits: an attempt leaves nothing before it ends.
 func (v *view) settled(p *plan.Step, ran run.StepRecord) run.StepRecord {
 	due := ran.Until == nil || !ran.Until.After(v.now)
-	if v.run.EndedAt == nil && v.run.Status == run.Running && ran.Status == run.StepWaiting && due && p.Handler != "" {
+	if v.run.EndedAt == nil && v.run.Status == run.Running && ran.Status == run.StepWaiting && due && p.Action.Kind() == plan.KindHandler {
 		ran.Status = run.StepRunning
 		ran.Until = nil
 	}
@@ -175,12 +180,9 @@ func (v *view) part(p *plan.Step, ran run.StepRecord, items []json.RawMessage) S
 		return step
 	}
 	v.scope.Item = items[n]
-	value, _ := inputOf(p, nil)
-	step.Input = v.evaluate(value)
+	step.Input = v.input(p)
 	v.scope.Item = nil
-	if len(p.Send) > 0 {
-		step.Sent = sent(p, ran.Output)
-	}
+	step.Sent = sent(p, ran.Output)
 	return step
 }
 
@@ -207,17 +209,20 @@ func (v *view) guess(planned []*plan.Step, p *plan.Step) run.StepRecord {
 			return step
 		}
 	}
+	pure, computed := p.Action.(plan.Pure)
 	switch {
 	case p.ForEach != nil:
 		v.gather(p, &step)
-	case p.Set != nil:
-		if out := v.evaluate(p.Set); out != nil {
-			step.Status = run.StepOK
-			step.Output = out
+	case computed:
+		v.gap = false
+		out, err := pure.Compute(&v.scope)
+		known := err == nil && !v.gap
+		if known {
+			step.Output = slices.Clone(out)
 		}
-		return step
-	case len(p.Assert) > 0:
-		step.Status = run.StepOK // one that does not hold ends the run
+		if known || p.Action.Input() == nil { // a check that does not hold ends the run
+			step.Status = run.StepOK
+		}
 		return step
 	}
 	if v.run.Status == run.Running && step.Status == run.StepPending {
@@ -291,43 +296,16 @@ func elementOf(name, part string) (int, bool) {
 	return n, ok && isElement && err == nil && n >= 0
 }
 
-// inputOf returns what a step is given, compiled and as it was written. spec
-// may be nil: then only the first.
-func inputOf(p *plan.Step, spec *v1alpha1.Step) (*plan.Value, json.RawMessage) {
-	raw := func(j *v1alpha1.JSON) json.RawMessage {
-		if j == nil {
-			return nil
-		}
-		return j.Raw
-	}
-	switch {
-	case spec == nil && p.Handler != "":
-		return p.With, nil
-	case spec == nil && p.Invoke != nil:
-		return p.Invoke.Data, nil
-	case spec == nil:
-		return nil, nil
-	case p.Handler != "":
-		return p.With, raw(spec.With)
-	case p.Invoke != nil:
-		return p.Invoke.Data, raw(spec.Invoke.Data)
-	case p.Set != nil:
-		return nil, raw(spec.Set)
-	case len(p.Send) == 1:
-		return p.Send[0].Data, raw(spec.SendEvent[0].Data)
-	}
-	return nil, nil
-}
-
 // sent returns the events that a step sent: its output are their ids.
 func sent(p *plan.Step, output json.RawMessage) []EventRef {
 	var ids []string
-	if json.Unmarshal(output, &ids) != nil || len(ids) != len(p.Send) {
+	action, sends := p.Action.(*plan.SendEvent)
+	if !sends || json.Unmarshal(output, &ids) != nil || len(ids) != len(action.Events) {
 		return nil
 	}
 	refs := make([]EventRef, len(ids))
 	for i, id := range ids {
-		refs[i] = EventRef{Type: p.Send[i].Type, ID: id}
+		refs[i] = EventRef{Type: action.Events[i].Type, ID: id}
 	}
 	return refs
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -124,24 +125,11 @@ type EventRef struct {
 	ID   string `json:"id"`
 }
 
-// Kind is the action of a step, named like its field in the manifest.
-type Kind string
-
-// The actions of a step.
-const (
-	KindHandler Kind = "handler"
-	KindSleep   Kind = "sleep"
-	KindWait    Kind = "waitForEvent"
-	KindSend    Kind = "sendEvent"
-	KindInvoke  Kind = "invoke"
-	KindAssert  Kind = "assert"
-	KindSet     Kind = "set"
-)
-
 // Step is a step of a run and its place in the plan.
 type Step struct {
 	run.StepRecord
-	Kind Kind `json:"kind,omitempty"`
+	// Kind is the action of the step; empty for an element or a sub-step.
+	Kind plan.Kind `json:"kind,omitempty"`
 	// Does says what the step does in a few words: the handler, the duration,
 	// the event type that it waits for, the function that it invokes.
 	Does string `json:"does,omitempty"`

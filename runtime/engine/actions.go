@@ -10,33 +10,12 @@ import (
 	"github.com/wildout/wildout/runtime/plan"
 )
 
-func (x *execution) check(assertions []plan.Assertion) error {
-	for i, a := range assertions {
-		ok, err := a.That.Bool(&x.scope)
-		if err != nil {
-			return fmt.Errorf("assert[%d]: %w", i, err)
-		}
-		if ok {
-			continue
-		}
-		if a.Message == nil {
-			return fmt.Errorf("assertion failed: %s", a.That)
-		}
-		text, err := a.Message.Text(&x.scope)
-		if err != nil {
-			return fmt.Errorf("assert[%d].message: %w", i, err)
-		}
-		return fmt.Errorf("assertion failed: %s", text)
-	}
-	return nil
-}
-
-func (x *execution) sleep(u *unit, now time.Time) *Failure {
+func (x *execution) sleep(u *unit, a *plan.Sleep, now time.Time) *Failure {
 	if u.prog.Due == 0 {
-		until := now.Add(u.node.step.Sleep)
-		if v := u.node.step.SleepUntil; v != nil {
+		until := now.Add(a.For)
+		if a.Until != nil {
 			var err error
-			if until, err = v.Time(&x.scope); err != nil {
+			if until, err = a.Until.Time(&x.scope); err != nil {
 				return x.endNow(u, nil, fmt.Errorf("sleepUntil: %w", err))
 			}
 		}
@@ -50,8 +29,7 @@ func (x *execution) sleep(u *unit, now time.Time) *Failure {
 	return nil
 }
 
-func (x *execution) wait(u *unit, now time.Time) *Failure {
-	w := u.node.step.Wait
+func (x *execution) wait(u *unit, w *plan.WaitForEvent, now time.Time) *Failure {
 	if u.prog.Due == 0 {
 		u.prog.Due = now.Add(w.Timeout).UnixMilli()
 	}
@@ -87,8 +65,8 @@ func (x *execution) wait(u *unit, now time.Time) *Failure {
 // remember notes a wait that an earlier execution has registered, so that it
 // is taken back when the run ends.
 func (x *execution) remember(u *unit) {
-	w := u.node.step.Wait
-	if _, begun := x.run.Progress[u.path]; w == nil || u.looked || !begun {
+	w, isWait := u.node.step.Action.(*plan.WaitForEvent)
+	if _, begun := x.run.Progress[u.path]; !isWait || u.looked || !begun {
 		return
 	}
 	u.looked = true
@@ -132,8 +110,7 @@ func (x *execution) fits(cond *plan.Expr, item json.RawMessage) func(*event.Even
 	}
 }
 
-func (x *execution) invoke(u *unit, now time.Time) *Failure {
-	inv := u.node.step.Invoke
+func (x *execution) invoke(u *unit, inv *plan.Invoke, now time.Time) *Failure {
 	if u.prog.Child == "" {
 		data, err := jsonOrEmpty(inv.Data, &x.scope)
 		if err != nil {
@@ -175,12 +152,12 @@ func jsonOrEmpty(v *plan.Value, scope *plan.Scope) (json.RawMessage, error) {
 	return v.JSON(scope)
 }
 
-func (x *execution) send(u *unit) *Failure {
+func (x *execution) send(u *unit, a *plan.SendEvent) *Failure {
 	now := x.Now()
-	events := make([]OutEvent, len(u.node.step.Send))
+	events := make([]OutEvent, len(a.Events))
 	parent, state := x.sends(u)
 	ids := make([]string, len(events))
-	for i, s := range u.node.step.Send {
+	for i, s := range a.Events {
 		data, err := jsonOrEmpty(s.Data, &x.scope)
 		if err == nil {
 			err = event.Check(data)

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/plan"
 )
 
 // MaxElements bounds the list of a forEach.
@@ -130,7 +132,7 @@ func (x *execution) load(u *unit) *Failure {
 		}
 		x.remember(u)
 		u.past = u.prog.Parks == 0 || u.prog.Parks != x.parks
-		if u.prog.Since > 0 && (u.node.step.Wait != nil || u.node.step.Invoke != nil) {
+		if kind := u.node.step.Action.Kind(); u.prog.Since > 0 && (kind == plan.KindWaitForEvent || kind == plan.KindInvoke) {
 			// What ended the wait knew only when it came: the step began with the wait.
 			r.Duration += max(0, r.Start-u.prog.Since)
 			r.Start = min(r.Start, u.prog.Since)
@@ -174,11 +176,11 @@ func (x *execution) endNow(u *unit, output json.RawMessage, err error) *Failure 
 // A sleep ends when it is due, however late the run goes on. What an earlier
 // execution has computed already took place then.
 func (x *execution) span(u *unit) (start, took int64) {
-	step, now := u.node.step, x.Now().UnixMilli()
+	action, now := u.node.step.Action, x.Now().UnixMilli()
 	switch {
-	case u.prog.Due > 0 && (step.Sleep > 0 || step.SleepUntil != nil):
+	case u.prog.Due > 0 && action.Kind() == plan.KindSleep:
 		now = min(now, max(u.prog.Due, u.prog.Since))
-	case x.resumed && (step.Set != nil || step.Assert != nil):
+	case x.resumed && isPure(action):
 		return x.since(u.node), 0
 	}
 	return u.prog.Since, now - u.prog.Since
@@ -200,40 +202,46 @@ func (x *execution) since(n *node) int64 {
 
 // begin takes the action of a unit, or goes on with it.
 func (x *execution) begin(u *unit) *Failure {
-	step, now := u.node.step, x.clock
+	now := x.clock
 	x.scope.Item = u.item
 	defer func() { x.scope.Item = nil }()
-	sleeps := step.Sleep > 0 || step.SleepUntil != nil
-	switch {
-	case step.Set != nil:
-		v, err := step.Set.JSON(&x.scope)
+	if pure, ok := u.node.step.Action.(plan.Pure); ok {
+		v, err := pure.Compute(&x.scope)
 		return x.endNow(u, v, err)
-	case step.Assert != nil:
-		return x.endNow(u, nil, x.check(step.Assert))
-	case x.replay && (!sleeps || u.prog.Due == 0):
+	}
+	if sleeps := u.node.step.Action.Kind() == plan.KindSleep; x.replay && (!sleeps || u.prog.Due == 0) {
 		x.remember(u)
 		u.state = waiting
 		return nil
-	case sleeps:
-		return x.sleep(u, now)
-	case step.Wait != nil:
-		return x.wait(u, now)
-	case step.Invoke != nil:
-		return x.invoke(u, now)
-	case len(step.Send) > 0:
-		return x.send(u)
 	}
+	switch a := u.node.step.Action.(type) {
+	case *plan.Sleep:
+		return x.sleep(u, a, now)
+	case *plan.WaitForEvent:
+		return x.wait(u, a, now)
+	case *plan.Invoke:
+		return x.invoke(u, a, now)
+	case *plan.SendEvent:
+		return x.send(u, a)
+	case *plan.Handler:
+		return x.call(u, a, now)
+	}
+	return x.endNow(u, nil, fmt.Errorf("the engine knows no action %T", u.node.step.Action))
+}
+
+// call begins an attempt of a handler, unless it is too early for one.
+func (x *execution) call(u *unit, a *plan.Handler, now time.Time) *Failure {
 	if due := millis(u.prog.Due); now.Before(due) {
 		u.state = waiting
 		return nil
 	}
 	var input json.RawMessage
-	if step.With != nil {
+	if a.With != nil {
 		var err error
-		if input, err = step.With.JSON(&x.scope); err != nil {
+		if input, err = a.With.JSON(&x.scope); err != nil {
 			return x.endNow(u, nil, fmt.Errorf("with: %w", err))
 		}
 	}
-	x.prepare(u, input)
+	x.prepare(u, a.Name, input)
 	return nil
 }

@@ -103,6 +103,7 @@ type attempt struct {
 	x     *execution
 	leg   *leg
 	unit  *unit
+	name  string // of the handler
 	input json.RawMessage
 	prog  progress // with this attempt counted
 	start time.Time
@@ -117,10 +118,10 @@ type attempt struct {
 }
 
 // prepare makes a unit ready for an attempt; launch begins it.
-func (x *execution) prepare(u *unit, input json.RawMessage) {
+func (x *execution) prepare(u *unit, handler string, input json.RawMessage) {
 	u.state = running
 	x.running++
-	a := &attempt{x: x, leg: x.leg, unit: u, input: input, prog: u.prog, final: x.final(u)}
+	a := &attempt{x: x, leg: x.leg, unit: u, name: handler, input: input, prog: u.prog, final: x.final(u)}
 	a.prog.Attempts++
 	x.ready = append(x.ready, a)
 }
@@ -156,7 +157,7 @@ func (x *execution) launch() (done completion, mine bool) {
 func (a *attempt) do() (done completion, mine bool) {
 	x, u := a.x, a.unit
 	a.start = x.Now()
-	a.seen = Attempt{Step: u.node.step.Name, Path: u.path, Handler: u.node.step.Handler, Number: a.prog.Attempts, Start: a.start}
+	a.seen = Attempt{Step: u.node.step.Name, Path: u.path, Handler: a.name, Number: a.prog.Attempts, Start: a.start}
 	parent := x.begins(a.leg.ctx, &a.seen)
 	info := wildout.RunInfo{
 		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: a.prog.Attempts,
@@ -178,9 +179,9 @@ func (a *attempt) do() (done completion, mine bool) {
 }
 
 func (a *attempt) call() (json.RawMessage, error) {
-	handler, ok := a.x.Handlers.Lookup(a.unit.node.step.Handler)
+	handler, ok := a.x.Handlers.Lookup(a.name)
 	if !ok {
-		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.unit.node.step.Handler, a.x.Handlers.Names()))
+		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.name, a.x.Handlers.Names()))
 	}
 	return handler(a.ctx, a.input)
 }
@@ -190,7 +191,7 @@ func (a *attempt) call() (json.RawMessage, error) {
 func (a *attempt) giveUp() {
 	a.final = false
 	done := a.judge(nil, fmt.Errorf("handler %s did not return within %s of its time-out of %s: it ignores its context, and its goroutine is given up",
-		a.unit.node.step.Handler, patience, a.unit.node.step.Timeout))
+		a.name, patience, a.unit.node.step.Timeout))
 	if a.here {
 		a.x.resume(done)
 		return

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/plan"
 )
 
 // Cancel ends one run from outside: what is under way is interrupted, nothing
@@ -80,12 +81,13 @@ func (x *execution) children() []Child {
 			continue
 		}
 		for _, n := range m.nodes {
-			if n.step.Invoke == nil {
+			invoke, invokes := n.step.Action.(*plan.Invoke)
+			if !invokes {
 				continue
 			}
 			for _, u := range n.units {
 				if u.state != ended && u.prog.Child != "" {
-					all = append(all, Child{Function: n.step.Invoke.Function, RunID: u.prog.Child, Path: u.path})
+					all = append(all, Child{Function: invoke.Function, RunID: u.prog.Child, Path: u.path})
 				}
 			}
 		}

@@ -103,12 +103,17 @@ func (m *machine) last(u *unit, alone bool) bool {
 		if n == u.node || n.state == ended {
 			continue
 		}
-		pure := n.step.ForEach == nil && (n.step.Set != nil || n.step.Assert != nil)
+		pure := n.step.ForEach == nil && isPure(n.step.Action)
 		if !pure || alone || n.state != pending {
 			return false
 		}
 	}
 	return true
+}
+
+func isPure(a plan.Action) bool {
+	_, pure := a.(plan.Pure)
+	return pure
 }
 
 // end records the result of a unit and, with the last one, of its node.

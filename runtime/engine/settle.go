@@ -73,7 +73,8 @@ func (x *execution) openProgress() map[string][]byte {
 func (x *execution) awaited() []string {
 	var paths []string
 	for _, n := range x.machine.nodes {
-		if n.step.Wait == nil && n.step.Invoke == nil {
+		wait, waits := n.step.Action.(*plan.WaitForEvent)
+		if !waits && n.step.Action.Kind() != plan.KindInvoke {
 			continue
 		}
 		for _, u := range n.units {
@@ -81,7 +82,7 @@ func (x *execution) awaited() []string {
 				continue
 			}
 			paths = append(paths, u.path)
-			if n.step.Wait != nil && n.step.Wait.If != nil {
+			if waits && wait.If != nil {
 				paths = append(paths, CandidateField(u.path))
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/event/schema"
 )
 
 // Types are the event types that the gateway knows, with the schemas of their
@@ -29,47 +30,17 @@ func (t *Types) Set(schemas map[string]json.RawMessage) error {
 	known := make(map[string]*jsonschema.Schema, len(schemas))
 	var errs []error
 	for name, raw := range schemas {
-		schema, err := CompileSchema(raw)
+		compiled, err := schema.Compile(raw)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("event type %s: %w", name, err))
 		}
-		known[name] = schema
+		known[name] = compiled
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	t.known.Store(&known)
 	return nil
-}
-
-// CompileSchema reads a JSON Schema (2020-12). No schema gives nil. References
-// to other documents are refused: a schema must not make us read files.
-func CompileSchema(raw json.RawMessage) (*jsonschema.Schema, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("the schema is no JSON: %w", err)
-	}
-	const name = "schema.json"
-	c := jsonschema.NewCompiler()
-	c.AssertFormat() // `format: email` is a rule, not a remark
-	c.UseLoader(noLoader{})
-	if err := c.AddResource(name, doc); err != nil {
-		return nil, fmt.Errorf("the schema cannot be used: %w", err)
-	}
-	schema, err := c.Compile(name)
-	if err != nil {
-		return nil, fmt.Errorf("the schema cannot be used: %w", err)
-	}
-	return schema, nil
-}
-
-type noLoader struct{}
-
-func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("it refers to %s: a schema must be complete in itself", url)
 }
 
 // check holds the data of events against the schemas of their types; those

@@ -15,6 +15,9 @@ type Options struct {
 	// KnownHandler reports whether the runner has a handler of that name.
 	// Nil: any name will do.
 	KnownHandler func(name string) bool
+	// Stored says that runs have begun with this version: rules that came
+	// later do not stop them.
+	Stored bool
 }
 
 // Compile checks and compiles the spec of the function of that name. What the

@@ -55,6 +55,13 @@ var faultCases = []struct {
 	{"history", "history: {limit: -1}\n" + on("- {name: a, set: 1}"), []string{"spec.history.limit"}},
 	{"description", "description: " + strings.Repeat("x", 1025) + "\n" + on("- {name: a, set: 1}"), []string{"spec.description"}},
 
+	// Inputs that run.
+	{"expression in sql", on("- {name: a, handler: sql.query, with: {sql: \"select * from t where id = '${event.id}'\"}}"), []string{"spec.steps[0].with.sql"}},
+	{"expression that is the sql", on("- {name: a, handler: sql.exec, with: {sql: '${event.data.sql}', args: ['${event.id}']}}"), []string{"spec.steps[0].with.sql"}},
+	{"sql in other letters", on("- {name: a, handler: sql.exec, with: {SQL: '${event.data.sql}'}}"), []string{"spec.steps[0].with.SQL"}},
+	{"expression around sql", on("- {name: a, handler: sql.exec, with: '${event.data}'}"), []string{"spec.steps[0].with"}},
+	{"sql for each", on("- {name: a, forEach: '${[1]}', handler: sql.exec, with: {sql: 'delete from ${item}'}}"), []string{"spec.steps[0].with.sql"}},
+
 	// Steps.
 	{"step without name", on("- {set: 1}"), []string{"spec.steps[0].name"}},
 	{"bad step name", on("- {name: Log_It, set: 1}"), []string{"spec.steps[0].name"}},

@@ -83,7 +83,7 @@ type Retry struct {
 // DefaultStepTimeout bounds an attempt of a step that sets no timeout.
 const DefaultStepTimeout = 5 * time.Minute
 
-// Step is one compiled step. Exactly one of the actions is set.
+// Step is one compiled step.
 type Step struct {
 	Name string
 	// Needs are the indexes, in the same list, of the steps it starts after;
@@ -95,42 +95,5 @@ type Step struct {
 	Retry           Retry
 	Timeout         time.Duration
 	ContinueOnError bool
-
-	Handler    string // with With
-	With       *Value // nil: {}
-	Sleep      time.Duration
-	SleepUntil *Value
-	Wait       *Wait
-	Send       []Send
-	Invoke     *Invoke
-	Assert     []Assertion
-	Set        *Value
-}
-
-// Wait is a compiled waitForEvent.
-type Wait struct {
-	Event   string
-	Match   *Path // nil: any event of the type
-	If      *Expr // nil: any
-	Timeout time.Duration
-}
-
-// Send is a compiled sendEvent.
-type Send struct {
-	Type string
-	Data *Value // nil: {}
-	ID   *Value // nil: derived from run and step
-}
-
-// Invoke is a compiled invoke.
-type Invoke struct {
-	Function string
-	Data     *Value        // nil: {}
-	Timeout  time.Duration // 0: no bound
-}
-
-// Assertion is a compiled condition.
-type Assertion struct {
-	That    *Expr
-	Message *Value // nil: the text of That
+	Action          Action
 }

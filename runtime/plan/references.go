@@ -29,7 +29,7 @@ func (c *compiler) references(at site, source string, checked *ast.AST) *referen
 
 func (r *references) report(e ast.Expr, message string) {
 	offset := byteOffset(r.source, r.info.GetStartLocation(e.ID()))
-	r.faults = append(r.faults, fault{offset, message})
+	r.faults = append(r.faults, fault{offset: offset, message: message})
 }
 
 // visit goes through e; bound are the names that the macros around it bind.
@@ -151,8 +151,13 @@ func (r *references) step(root ast.Expr, name string, known bool) {
 	case !r.at.has(varSteps) || !known:
 		r.variable(root)
 	default:
-		if message := r.c.graph.mayRead(r.at.reader, name); message != "" {
-			r.report(root, message)
+		message := r.c.graph.mayRead(r.at.reader, name)
+		if message == "" {
+			return
+		}
+		r.report(root, message)
+		if r.c.graph.byName[name] == nil {
+			r.faults[len(r.faults)-1].reason = UnknownStep
 		}
 	}
 }

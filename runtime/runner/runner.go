@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
@@ -34,8 +35,8 @@ import (
 )
 
 // Main runs the handlers that were added with wildout.Register. It returns
-// when the runner was asked to stop, and exits the process on an error: with
-// status 2 when the settings or the manifest are at fault, else with 1.
+// when the runner was asked to stop, and exits the process on an error, with
+// one of the statuses of v1alpha1.
 func Main() { MainWith(registered, "") }
 
 // MainWith is Main for handlers that need the settings or the store. usage
@@ -103,11 +104,21 @@ func Run(ctx context.Context, o Options) int {
 	}
 	fmt.Fprintln(o.Stderr, "runner:", err)
 	writeTerminationLog(settings.TerminationLog, err.Error())
+	return exitStatus(err)
+}
+
+// exitStatus tells the operator what of the runner has ended: a process has no
+// other words than prose.
+func exitStatus(err error) int {
+	var manifest plan.Errors
 	var fault *configError
-	if errors.As(err, &fault) {
-		return 2
+	switch {
+	case errors.As(err, &manifest) && manifest.Has(plan.UnknownHandler):
+		return v1alpha1.ExitUnknownHandler
+	case errors.As(err, &fault):
+		return v1alpha1.ExitBadSettings
 	}
-	return 1
+	return v1alpha1.ExitFailed
 }
 
 // configError is a fault that another start does not mend.

@@ -89,10 +89,10 @@ type Sleeper struct {
 // holds up nobody else.
 const streamsAtATime = 500
 
-// Stirred says which functions have something to read. It is one round trip and
+// HaveNews says which functions have something to read. It is one round trip and
 // costs the server little: one command for the streams of a namespace, whoever
 // and however many read them.
-func (s *Store) Stirred(ctx context.Context, sleepers []Sleeper) ([]bool, error) {
+func (s *Store) HaveNews(ctx context.Context, sleepers []Sleeper) ([]bool, error) {
 	now := strconv.FormatInt(time.Now().UnixMilli(), 10)
 	pipe := s.rdb.Pipeline()
 	timers := make([]*redis.IntCmd, len(sleepers))
@@ -126,16 +126,16 @@ func (s *Store) Stirred(ctx context.Context, sleepers []Sleeper) ([]bool, error)
 			}
 		}
 	}
-	stirred := make([]bool, len(sleepers))
+	have := make([]bool, len(sleepers))
 	for i := range sleepers {
-		stirred[i] = timers[i] != nil && timers[i].Val() > 0
+		have[i] = timers[i] != nil && timers[i].Val() > 0
 		for stream, entry := range sleepers[i].Read {
 			if id, ok := newest[stream]; ok && CompareEntries(id, entry) > 0 {
-				stirred[i] = true
+				have[i] = true
 			}
 		}
 	}
-	return stirred, nil
+	return have, nil
 }
 
 // askNews asks for the first entry after those that were read.

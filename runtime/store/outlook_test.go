@@ -74,7 +74,7 @@ var _ = Describe("A function without runners", func() {
 	}
 	stirred := func(l store.Sleeper) bool {
 		GinkgoHelper()
-		all, err := b.Stirred(ctx, []store.Sleeper{l})
+		all, err := b.HaveNews(ctx, []store.Sleeper{l})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all).To(HaveLen(1))
 		return all[0]
@@ -123,8 +123,8 @@ var _ = Describe("A function without runners", func() {
 			Read: map[string]string{other.keys.Stream("a"): "0-0"}}
 		behind.Read = map[string]string{b.keys.Stream("a"): "0-0"}
 		read.Read = map[string]string{b.keys.Stream("a"): first}
-		Expect(b.Stirred(ctx, []store.Sleeper{read, behind, elsewhere})).To(Equal([]bool{false, true, false}))
-		Expect(b.Stirred(ctx, nil)).To(BeEmpty())
+		Expect(b.HaveNews(ctx, []store.Sleeper{read, behind, elsewhere})).To(Equal([]bool{false, true, false}))
+		Expect(b.HaveNews(ctx, nil)).To(BeEmpty())
 	})
 
 	It("costs little, a thousand times", func() {
@@ -139,11 +139,11 @@ var _ = Describe("A function without runners", func() {
 		}
 		_, err := pipe.Exec(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		_, err = b.Stirred(ctx, sleepers) // makes the connection
+		_, err = b.HaveNews(ctx, sleepers) // makes the connection
 		Expect(err).NotTo(HaveOccurred())
 		before := b.Traffic()
 		began := time.Now()
-		_, err = b.Stirred(ctx, sleepers)
+		_, err = b.HaveNews(ctx, sleepers)
 		Expect(err).NotTo(HaveOccurred())
 		AddReportEntry("1,000 functions, 2,001 streams", time.Since(began))
 		after := b.Traffic()

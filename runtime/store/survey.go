@@ -232,9 +232,10 @@ func (s *Store) decodeEnds(function string, entries []redis.XMessage) []run.Reco
 	return all
 }
 
-// Make makes the streams and the consumer groups that a survey found missing,
-// in one round trip. The first error is returned; the other groups are made.
-func (s *Store) Make(ctx context.Context, subject Subject, missing []string) error {
+// CreateGroups creates the streams and the consumer groups that a survey found
+// missing, in one round trip. The first error is returned; the other groups are
+// created.
+func (s *Store) CreateGroups(ctx context.Context, subject Subject, missing []string) error {
 	k := NewKeys(subject.Namespace)
 	pipe := s.rdb.Pipeline()
 	for _, t := range missing {

@@ -57,10 +57,10 @@ var _ = Describe("Survey", func() {
 	It("finds groups that are missing, and makes them", func() {
 		b := newBench()
 		Expect(look(b, "a", "new").Missing).To(Equal([]string{"new"}))
-		Expect(b.Make(ctx, subject(b, "a", "new"), []string{"new"})).To(Succeed())
+		Expect(b.CreateGroups(ctx, subject(b, "a", "new"), []string{"new"})).To(Succeed())
 		Expect(look(b, "a", "new").Missing).To(BeEmpty())
 		Expect(look(b, "a").Gone).To(Equal([]string{"new"}))
-		Expect(b.Make(ctx, subject(b), []string{"new", ""})).To(Succeed(), "what is there stays")
+		Expect(b.CreateGroups(ctx, subject(b), []string{"new", ""})).To(Succeed(), "what is there stays")
 	})
 
 	It("drops a group once nothing hangs on it", func() {

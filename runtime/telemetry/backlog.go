@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -158,31 +159,41 @@ func (b *Backlog) reads(ctx context.Context, function, version string) ([]string
 	return types, nil
 }
 
-// typesOf returns the event types of the triggers and waits of a stored function.
+// TotalBacklog returns how many unread events and due runs wait, over all
+// functions that are installed, in a few round trips.
+func TotalBacklog(ctx context.Context, st *store.Store) (int64, error) {
+	installed, err := st.Functions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	texts, err := st.PlanTexts(ctx, installed)
+	if err != nil {
+		return 0, err
+	}
+	reads := make([]store.Reads, 0, len(texts))
+	for name, text := range texts {
+		types, err := typesOf([]byte(text))
+		if err != nil {
+			return 0, fmt.Errorf("the stored version %s of %s cannot be read: %w", installed[name], name, err)
+		}
+		reads = append(reads, store.Reads{Function: name, Types: types})
+	}
+	stats, err := st.StatsOf(ctx, reads)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for i := range stats {
+		total += stats[i].Backlog()
+	}
+	return total, nil
+}
+
+// typesOf returns the event types that a stored function reads.
 func typesOf(text []byte) ([]string, error) {
-	type step struct {
-		WaitForEvent struct {
-			Event string `json:"event"`
-		} `json:"waitForEvent"`
-	}
-	var spec struct {
-		Triggers []struct {
-			Event string `json:"event"`
-		} `json:"triggers"`
-		Steps     []step `json:"steps"`
-		OnFailure []step `json:"onFailure"`
-	}
+	var spec v1alpha1.WildoutFunctionSpec
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return nil, err
 	}
-	var types []string
-	for _, t := range spec.Triggers {
-		types = append(types, t.Event)
-	}
-	for _, s := range append(spec.Steps, spec.OnFailure...) {
-		types = append(types, s.WaitForEvent.Event)
-	}
-	slices.Sort(types)
-	types = slices.Compact(types)
-	return slices.DeleteFunc(types, func(t string) bool { return t == "" }), nil
+	return spec.Reads(), nil
 }

@@ -244,7 +244,7 @@ func TestTraceGoesOnToOtherRuns(t *testing.T) {
 			t.Errorf("%s is below %s, want %s (%s)", name, below.parent(), step, above.id())
 		}
 	}
-	if hear := c.await("step hear", 1)[0]; hear.parent() != run.id() || hear.attribute("wildout.wait") != "event" || hear.EndTimeUnixNano-hear.StartTimeUnixNano < uint64(20*time.Millisecond) {
+	if hear := c.await("step hear", 1)[0]; hear.parent() != run.id() || hear.attribute("wildout.wait") != "waitForEvent" || hear.EndTimeUnixNano-hear.StartTimeUnixNano < uint64(20*time.Millisecond) {
 		t.Errorf("hear: %v", hear)
 	}
 }

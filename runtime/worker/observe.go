@@ -7,6 +7,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
@@ -60,7 +61,7 @@ func (o *observer) End(a *engine.Attempt) {
 }
 
 // Passed implements engine.Observer.
-func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Time, failure string) {
+func (o *observer) Passed(path string, kind plan.Kind, start, end time.Time, failure string) {
 	if o.passed[path] {
 		return
 	}
@@ -69,7 +70,7 @@ func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Tim
 	}
 	o.passed[path] = true
 	o.metrics.waited(string(kind), end.Sub(start))
-	o.trace.Step(path, string(kind), start, end, failure)
+	o.trace.Step(path, string(kind), kind.Reaches(), start, end, failure)
 }
 
 // Sends implements engine.Observer.

@@ -102,12 +102,12 @@ func (s *session) fenced() error {
 // open makes the function known, its groups, and the first heartbeat.
 func (s *session) open(ctx context.Context) error {
 	k, f := s.Store.Keys(), s.Plan.Function
-	triggers, waits := eventTypes(s.Plan)
+	waits := waitPaths(s.Plan.Spec)
 	known, err := s.Store.WaitPaths(ctx, f)
 	if err != nil {
 		return err
 	}
-	s.sortStreams(triggers, append(known, waits...))
+	s.sortStreams(s.Plan.Spec.Triggered(), append(known, waits...))
 	inbox := k.Inbox(f)
 	if err := s.Store.EnsureGroup(ctx, f, append([]string{inbox}, s.events...)...); err != nil {
 		return err
@@ -170,21 +170,14 @@ func (s *session) sortStreams(triggers []string, waits []store.WaitPath) {
 	}
 }
 
-// eventTypes lists what starts runs of a plan, and what they wait for.
-func eventTypes(p *plan.Plan) (triggers []string, waits []store.WaitPath) {
-	for _, t := range p.Triggers {
-		if t.Event != "" {
-			triggers = appendNew(triggers, t.Event)
-		}
+// waitPaths are the ways in which runs of a function wait for events.
+func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []store.WaitPath {
+	awaited := spec.Awaited()
+	paths := make([]store.WaitPath, len(awaited))
+	for i, a := range awaited {
+		paths[i] = store.WaitPath{EventType: string(a.Event), Match: a.Match}
 	}
-	for _, list := range [][]*plan.Step{p.Steps, p.OnFailure} {
-		for _, step := range list {
-			if w := step.Wait; w != nil {
-				waits = append(waits, store.WaitPath{EventType: w.Event, Match: matchText(w.Match)})
-			}
-		}
-	}
-	return triggers, waits
+	return paths
 }
 
 func matchText(p *plan.Path) string {
@@ -206,7 +199,7 @@ func decodePlan(function string, text []byte) (*plan.Plan, error) {
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return nil, fmt.Errorf("stored version of %s: %w", function, err)
 	}
-	return plan.Compile(function, &spec, plan.Options{})
+	return plan.Compile(function, &spec, plan.Options{Stored: true})
 }
 
 // run works until ctx ends or the lease has run out.

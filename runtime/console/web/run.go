@@ -11,6 +11,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web/timeline"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -128,14 +129,14 @@ func waitingNote(record *console.RunDetail, now time.Time) (title, text string) 
 		due = ago(*step.Until, now)
 	}
 	switch {
-	case step.Kind == console.KindSleep && due != "":
+	case step.Kind == plan.KindSleep && due != "":
 		return "Sleeps; goes on " + due, kept
-	case step.Kind == console.KindWait:
+	case step.Kind == plan.KindWaitForEvent:
 		if due != "" {
 			return "Waits for " + step.Does, "Gives up " + due + ". " + kept
 		}
 		return "Waits for " + step.Does, kept
-	case step.Kind == console.KindInvoke:
+	case step.Kind == plan.KindInvoke:
 		return "Waits for the run that " + step.Name + " invoked", kept
 	case step.Error != "" && due != "":
 		return fmt.Sprintf("%s failed %s; the next attempt is %s", step.Name, times(max(1, step.Attempts)), due), step.Error

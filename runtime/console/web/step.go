@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web/timeline"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -33,15 +33,9 @@ func newStepView(row timeline.Row, run *runBody) *stepView {
 	return v
 }
 
-// kinds are the words for the actions.
-var kinds = map[console.Kind]string{
-	console.KindHandler: "", console.KindSleep: "sleeps", console.KindWait: "waits for", console.KindSend: "sends",
-	console.KindInvoke: "invokes", console.KindAssert: "checks", console.KindSet: "computes",
-}
-
 // Does says what the step does in a few words.
 func (v *stepView) Does() string {
-	verb := kinds[v.Row.Kind]
+	verb := v.Row.Kind.Verb()
 	if v.Row.OnFailure {
 		verb = "on failure: " + verb
 	}
@@ -106,7 +100,7 @@ func (v *stepView) Facts() []fact {
 	if s.Until != nil && v.Row.State == run.StepWaiting {
 		all = append(all, fact{Name: "Goes on", Time: s.Until})
 	}
-	if s.MaxAttempts > 1 && s.Kind == console.KindHandler && s.Attempts > 0 {
+	if s.MaxAttempts > 1 && s.Kind == plan.KindHandler && s.Attempts > 0 {
 		all = append(all, fact{Name: "Attempts", Text: fmt.Sprintf("%d of %d", s.Attempts, s.MaxAttempts)})
 	}
 	if s.If != "" {

@@ -53,7 +53,8 @@ if mode ~= '' then
       if outcome == 'dropped' then return {outcome} end
       decided = outcome
     else
-      local before = call('ZRANK', KEYS[5], run) or planned
+      local before = call('ZRANK', KEYS[5], run)
+      if not before then before = ARGV[9] == '0' and planned or call('ZCOUNT', KEYS[5], '-inf', '(' .. ARGV[9]) end
       if before >= starts and now - stored + (burst - 1) * interval > patience and before > 0 then
         planned = planned - call('ZREMRANGEBYRANK', KEYS[5], 0, before - 1)
         before = 0

@@ -234,7 +234,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.handlers, err = standard.New(ctx, standard.Options{
 		DatabaseURL: database, SMTPURL: smtp, From: s.opts.Env["SITE_NAME"] + " <no-reply@wildout.example>",
 		AllowPrivate: true, Fallback: s.store.Fallback("audit"), CheckRedis: s.store.Ping, Logger: s.log,
-		Backlog: func(ctx context.Context) (int64, error) { return console.Backlog(ctx, s.store) },
+		Backlog: func(ctx context.Context) (int64, error) { return telemetry.TotalBacklog(ctx, s.store) },
 	})
 	if err != nil {
 		return err

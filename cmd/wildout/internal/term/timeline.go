@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wildout/wildout/runtime/console"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -131,7 +132,7 @@ func (s Style) StepLine(w io.Writer, step *console.Step, now time.Time) error {
 // notes says in a few words what there is to say of a step.
 func notes(step *console.Step, now time.Time) string {
 	var parts []string
-	if step.Kind != "" && step.Kind != console.KindHandler && step.Status != run.StepOK {
+	if step.Kind != "" && step.Kind != plan.KindHandler && step.Status != run.StepOK {
 		parts = append(parts, strings.TrimSpace(string(step.Kind)+" "+step.Does))
 	}
 	if step.Until != nil && step.Status == run.StepWaiting {
@@ -152,10 +153,7 @@ func notes(step *console.Step, now time.Time) string {
 // detail writes what a step was given, what it gave, and its failed attempts.
 func (s Style) detail(w io.Writer, step *console.Step) {
 	const margin = 8
-	switch {
-	case step.Kind == console.KindHandler:
-		s.para(w, margin, s.Dim, "handler "+step.Does)
-	case step.Kind != "" && step.Does != "":
+	if step.Kind != "" && step.Does != "" {
 		s.para(w, margin, s.Dim, string(step.Kind)+" "+step.Does)
 	}
 	if len(step.Needs) > 0 {
@@ -164,7 +162,7 @@ func (s Style) detail(w io.Writer, step *console.Step) {
 	switch {
 	case len(step.Input) > 0:
 		s.para(w, margin, nil, "input "+string(step.Input))
-	case len(step.Template) > 0 && step.Kind != console.KindSet:
+	case len(step.Template) > 0 && !step.Kind.Pure():
 		s.para(w, margin, s.Dim, "input (as in the manifest) "+string(step.Template))
 	}
 	if len(step.Output) > 0 && string(step.Output) != "null" {
@@ -257,7 +255,7 @@ func (a axis) bar(step *console.Step) string {
 	begin := min(place(from), a.width-1)
 	n := max(1, place(from+length)-begin)
 	sign := "━"
-	if step.Kind == console.KindSleep || step.Kind == console.KindWait || step.Status == run.StepWaiting {
+	if step.Kind.Waits() || step.Status == run.StepWaiting {
 		sign = "─"
 	}
 	return strings.Repeat(" ", begin) + strings.Repeat(sign, n)

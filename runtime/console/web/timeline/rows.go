@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/console"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -114,12 +115,12 @@ func (g *group) join(record *console.RunDetail) {
 		all.Kind = Live
 	case state == run.StepFailed:
 		all.Kind, all.Error = Fault, whole.Error
-	case state != run.StepOK || passive(whole.Kind):
+	case state != run.StepOK || whole.Kind.Waits():
 		all.Kind = Wait
 	default:
 		all.Kind = Work
 	}
-	if !passive(whole.Kind) {
+	if !whole.Kind.Waits() {
 		all.Attempt = 1
 	}
 	whole.State, whole.Segments = state, []Segment{all}
@@ -142,11 +143,6 @@ func (r *Row) live(record *console.RunDetail, groups []group, end time.Time) {
 	r.Offset, r.Length = start.Sub(record.StartedAt), r.Segments[0].Duration()
 }
 
-// passive reports whether a step of the kind has nothing at work while it lasts.
-func passive(kind console.Kind) bool {
-	return kind == console.KindSleep || kind == console.KindWait || kind == console.KindInvoke
-}
-
 // partOf reports whether name is an element or a sub-step of a step: pack[2]
 // or pack/weigh of pack.
 func partOf(name, step string) bool {
@@ -165,7 +161,7 @@ func (r *Row) fill(record *console.RunDetail, end time.Time, ended bool) {
 	if r.Start == nil || r.State == run.StepSkipped || r.State == run.StepPending || r.State == Never {
 		return
 	}
-	if passive(r.Kind) {
+	if r.Kind.Waits() {
 		r.waits(end)
 	} else {
 		r.attempts(end)
@@ -189,7 +185,7 @@ func (r *Row) goesOn(record *console.RunDetail) *time.Time {
 	switch {
 	case r.Until != nil:
 		return r.Until
-	case r.Kind == console.KindInvoke:
+	case r.Kind == plan.KindInvoke:
 		return nil
 	}
 	return record.WaitsFor

@@ -1,0 +1,76 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/controllers/observe"
+)
+
+// How long a deletion waits for things to end, and how long it tries to clean
+// Redis before it tries again.
+const (
+	endAgain   = time.Second
+	cleanAgain = 2 * time.Second
+	cleanFor   = 10 * time.Second
+)
+
+// delete removes what the function has outside Kubernetes, and lets it go. It
+// takes a bounded time, whatever has become of Redis.
+func (r *functions) delete(ctx context.Context, f *v1alpha1.WildoutFunction) (ctrl.Result, error) {
+	name := client.ObjectKeyFromObject(f)
+	if !controllerutil.ContainsFinalizer(f, v1alpha1.Finalizer) {
+		r.poller.Forget(name)
+		r.forget(f.UID)
+		return ctrl.Result{}, nil
+	}
+	snapshot, err := observe.Function(ctx, r.client, f)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	r.poller.Forget(name)
+	if d := snapshot.Deployment; d != nil && d.DeletionTimestamp.IsZero() {
+		d.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
+		if err := r.applier.remove(ctx, f.UID, d); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if f.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
+		return ctrl.Result{}, r.letGo(ctx, f)
+	}
+	late := r.options.isLate(f)
+	if (len(snapshot.Pods) > 0 || snapshot.Deployment != nil) && !late {
+		return ctrl.Result{RequeueAfter: endAgain}, nil // its runners would make anew what is removed
+	}
+	bounded, cancel := context.WithTimeout(ctx, cleanFor)
+	defer cancel()
+	// A stream that nobody declares goes with its last reader.
+	err = r.poller.Uninstall(bounded, name, r.secretName(f.Spec.Redis), snapshot.Undeclared)
+	if err != nil && !late {
+		ctrl.LoggerFrom(ctx).Info("Redis is not cleaned yet; trying again", "error", err.Error())
+		return ctrl.Result{RequeueAfter: cleanAgain}, nil
+	}
+	if err != nil {
+		r.events.warn(f, "RedisNotCleaned", "Delete", "its keys (wo:{%s.*}:fn:%s:*) and consumer groups are still in Redis: %v", f.Namespace, f.Name, err)
+	}
+	return ctrl.Result{}, r.letGo(ctx, f)
+}
+
+// isLate reports whether an object that is being deleted has waited long enough.
+func (o *Options) isLate(object client.Object) bool {
+	return o.Now().Sub(object.GetDeletionTimestamp().Time) > o.DeletionTimeout
+}
+
+func (r *functions) letGo(ctx context.Context, f *v1alpha1.WildoutFunction) error {
+	if err := removeFinalizer(ctx, r.client, f); err != nil {
+		return err
+	}
+	r.forget(f.UID)
+	return nil
+}

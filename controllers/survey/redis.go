@@ -1,0 +1,110 @@
+package survey
+
+import (
+	"context"
+	"time"
+
+	"github.com/wildout/wildout/controllers/view"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// Redis is what a Poller does with one server, for all namespaces in it.
+type Redis interface {
+	// AskServer asks the server about itself.
+	AskServer(ctx context.Context) (store.Server, error)
+	// Survey reads the numbers of functions, LastEnds the last runs of each.
+	Survey(ctx context.Context, subjects []store.Subject) ([]store.Numbers, error)
+	LastEnds(ctx context.Context, subjects []store.Subject, most int64) ([]store.Ends, error)
+	// HaveNews says which functions without runners have something to read.
+	HaveNews(ctx context.Context, sleepers []store.Sleeper) ([]bool, error)
+	// CreateGroups creates the consumer groups that a Survey found missing.
+	CreateGroups(ctx context.Context, subject store.Subject, missing []string) error
+	// SurveyStreams reads how large streams are.
+	SurveyStreams(ctx context.Context, refs []store.StreamRef) ([]store.StreamState, error)
+	// In is the part of one namespace.
+	In(namespace string) Namespace
+	Close() error
+}
+
+// Namespace is what a Poller changes in a namespace of a server.
+type Namespace interface {
+	DropGroup(ctx context.Context, function, eventType string) (bool, error)
+	MakeStream(ctx context.Context, eventType string, period time.Duration, maxBytes int64) error
+	Trim(ctx context.Context, eventType string, period time.Duration, maxBytes int64) error
+	Uninstall(ctx context.Context, function string) error
+	DropStream(ctx context.Context, eventType string) error
+}
+
+// opened is a Redis of the store.
+type opened struct{ *store.Store }
+
+// In implements Redis.
+func (o opened) In(namespace string) Namespace { return o.Store.In(namespace) }
+
+func openStore(o store.Options) (Redis, error) {
+	s, err := store.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	return opened{s}, nil
+}
+
+// troubleOf is an error of the store as it is told.
+func troubleOf(err error) *view.Trouble {
+	if err == nil {
+		return nil
+	}
+	t := &view.Trouble{Words: err.Error()}
+	switch store.TroubleOf(err) {
+	case store.Unreachable:
+		t.Kind = view.Unreachable
+	case store.Unauthorized:
+		t.Kind = view.Unauthorized
+	case store.ReadOnly:
+		t.Kind = view.ReadOnly
+	case store.Full:
+		t.Kind = view.Full
+	case store.Refused, store.NoTrouble:
+		t.Kind = view.Refused
+	}
+	return t
+}
+
+// stateOf is what a server says about itself, as it is judged.
+func stateOf(s *store.Server) view.State {
+	return view.State{
+		Version: s.Version, Replica: s.Replica, Cluster: s.Cluster, Replicas: s.Replicas, EvictionPolicy: s.EvictionPolicy,
+		Used: s.Used, Max: s.Max, AppendOnly: s.AppendOnly, Snapshots: s.Snapshots, SnapshotsUnknown: s.SnapshotsUnknown,
+	}
+}
+
+func numbersOf(n *store.Numbers) *view.Numbers {
+	return &view.Numbers{
+		Unread: n.Unread, Due: n.Due, Pending: n.Pending, Waiting: n.Waiting, Succeeded: n.Succeeded, Failed: n.Failed,
+		ByVersion: n.ByVersion, Ungrouped: len(n.Missing) > 0,
+	}
+}
+
+// runsOf are the last runs of a function that ended, as they are judged.
+func runsOf(ends store.Ends) view.Runs {
+	runs := view.Runs{Ended: len(ends.Runs)}
+	for i := range ends.Runs {
+		if failed(&ends.Runs[i]) {
+			runs.Failed++
+		}
+	}
+	if runs.Ended > 0 {
+		runs.LastEnd = *ends.Runs[0].EndedAt
+	}
+	if last := ends.LastFailure; last != nil {
+		runs.LastFailure = &view.Failure{RunID: last.ID, Step: last.ErrorStep, Message: last.Error, At: *last.EndedAt}
+	}
+	return runs
+}
+
+func failed(r *run.Record) bool { return r.Status == run.Failed || r.Status == run.Rejected }
+
+func streamOf(s *store.StreamState) *view.Stream {
+	return &view.Stream{Length: s.Length, Bytes: s.Bytes, Oldest: s.Oldest, Newest: s.Newest}
+}

@@ -1,0 +1,111 @@
+package survey
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// trimEvery is how often a stream is shortened to its retention. Runners do it
+// too; a stream that nobody reads has none.
+const trimEvery = time.Minute
+
+// lookAtTypes makes the streams of event types, keeps them within their
+// retention and reads how large they are.
+func (p *Poller) lookAtTypes(ctx context.Context, s *server, all bool) error {
+	looked := p.typesOf(s, all)
+	refs := make([]store.StreamRef, len(looked))
+	for i := range looked {
+		t := &looked[i]
+		refs[i] = store.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
+		p.mendStream(ctx, s, t)
+	}
+	states, err := s.redis.SurveyStreams(ctx, refs)
+	if err != nil {
+		return err
+	}
+	for i := range looked {
+		looked[i].view.Stream = streamOf(&states[i])
+		looked[i].made = looked[i].made && states[i].Bytes > 0 // a Redis that was emptied: make it again
+	}
+	p.keepTypes(looked)
+	return nil
+}
+
+// typesOf returns the event types of a server, with what is known of them: all,
+// or those that were not looked at yet.
+func (p *Poller) typesOf(s *server, all bool) []eventType {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var looked []eventType
+	for name, t := range p.types {
+		if (all || t.fresh) && p.uses(name.Namespace, t.Secret, s) {
+			looked = append(looked, *t)
+		}
+	}
+	return looked
+}
+
+// mendStream makes a stream that is not there, and shortens it from time to
+// time.
+func (p *Poller) mendStream(ctx context.Context, s *server, t *eventType) {
+	here := s.redis.In(t.Name.Namespace)
+	if !t.made {
+		err := p.makeStream(ctx, here, t)
+		t.view.StreamTrouble = troubleOf(err)
+		t.made = err == nil
+	}
+	if now := p.o.Now(); t.made && now.Sub(t.trimmed) >= trimEvery {
+		t.view.StreamTrouble = troubleOf(here.Trim(ctx, t.Type, t.Period, t.MaxBytes))
+		t.trimmed = now
+	}
+}
+
+func (p *Poller) makeStream(ctx context.Context, here Namespace, t *eventType) error {
+	p.mend.RLock()
+	defer p.mend.RUnlock()
+	if !p.followsType(t.Name) {
+		return nil
+	}
+	return here.MakeStream(ctx, t.Type, t.Period, t.MaxBytes)
+}
+
+// keepTypes stores what was found and tells what has changed, as keep does.
+func (p *Poller) keepTypes(looked []eventType) {
+	var tell []types.NamespacedName
+	now := p.o.Now()
+	p.mu.Lock()
+	for i := range looked {
+		l := &looked[i]
+		t := p.types[l.Name]
+		if t == nil || t.EventType != l.EventType {
+			continue
+		}
+		if t.keep(l, now, p.o.NumbersInterval) {
+			tell = append(tell, l.Name)
+		}
+	}
+	p.mu.Unlock()
+	p.tell(nil, tell)
+}
+
+// keep stores what was found, and reports whether to tell it.
+func (t *eventType) keep(l *eventType, now time.Time, interval time.Duration) (news bool) {
+	if l.view.StreamTrouble.Same(t.view.StreamTrouble) {
+		l.view.StreamTrouble = t.view.StreamTrouble
+	}
+	news = t.fresh || l.view.StreamTrouble != t.view.StreamTrouble || *l.view.Stream != t.told && now.Sub(t.toldAt) >= interval
+	t.view.Stream = l.view.Stream
+	t.view.StreamTrouble = l.view.StreamTrouble
+	t.made = l.made
+	t.trimmed = l.trimmed
+	t.fresh = false
+	if news {
+		t.told = *l.view.Stream
+		t.toldAt = now
+	}
+	return news
+}
