@@ -22,10 +22,10 @@ type slotKey struct {
 // slotCount is what is held of one limit for one value.
 type slotCount struct {
 	key  slotKey
-	max  int
 	refs int // who uses it; guarded by slots.mu
 
-	mu   sync.Mutex // held while the store is told
+	mu   sync.Mutex // held while the store is told; guards the rest
+	max  int        // the limit
 	n    int
 	owed bool // the store could not be told
 }
@@ -42,8 +42,9 @@ type lockedSlots struct {
 func (s *slots) lock(all []Slot) lockedSlots {
 	held := lockedSlots{of: s}
 	for i := range all {
-		c := s.get(slotKey{all[i].Limit, all[i].Value}, all[i].Max)
+		c := s.get(slotKey{all[i].Limit, all[i].Value})
 		c.mu.Lock()
+		c.max = all[i].Max
 		all[i].Held = c.n + 1
 		held.counts = append(held.counts, c)
 	}
@@ -63,7 +64,7 @@ func (l lockedSlots) unlock() {
 	}
 }
 
-func (s *slots) get(key slotKey, most int) *slotCount {
+func (s *slots) get(key slotKey) *slotCount {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.counts == nil {
@@ -74,7 +75,6 @@ func (s *slots) get(key slotKey, most int) *slotCount {
 		c = &slotCount{key: key}
 		s.counts[key] = c
 	}
-	c.max = most
 	c.refs++
 	return c
 }
@@ -113,7 +113,7 @@ func (c *slotCount) tell(ctx context.Context, p Port) error {
 func (a *Admission) Leave(ctx context.Context, r *Run) error {
 	var failed error
 	for _, s := range r.slots {
-		c := a.slots.get(slotKey{s.Limit, s.Value}, s.Max)
+		c := a.slots.get(slotKey{s.Limit, s.Value})
 		c.mu.Lock()
 		c.n--
 		failed = errors.Join(failed, c.tell(ctx, a.Port))
