@@ -59,7 +59,7 @@ func (s *session) lookForCancel(l *load, d delivery) error {
 // endCancelled ends a run that is not to go on. The engine tells what it has
 // done so far, and what it waits for.
 func (s *session) endCancelled(l *load, d delivery) error {
-	out := engine.Outcome{Kind: engine.Cancelled, Failure: &engine.Failure{Message: l.cancel.Reason()}}
+	out := engine.Outcome{Kind: engine.Cancelled, Failure: &run.Failure{Message: l.cancel.Reason()}}
 	if l.stepped() && d.poison == nil {
 		done, err := s.engine.Execute(s.runCtx, &l.run)
 		if err == nil { // else the journal is damaged, and nobody can tell
@@ -108,12 +108,4 @@ func (s *session) passOver(d delivery, runID string) error {
 		return err
 	}
 	return s.Store.DropCancel(background, s.Plan.Function, runID)
-}
-
-func childRefs(children []engine.Child) []run.Child {
-	all := make([]run.Child, len(children))
-	for i, c := range children {
-		all[i] = run.Child{Function: c.Function, RunID: c.RunID, Path: c.Path}
-	}
-	return all
 }

@@ -126,7 +126,7 @@ func (s *session) settle(l *load, out engine.Outcome, err error) (again bool, _ 
 		if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) || store.Temporary(err) {
 			return false, err
 		}
-		return false, s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: err.Error()}})
+		return false, s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &run.Failure{Message: err.Error()}})
 	}
 	if out.Kind == engine.Finished || out.Kind == engine.Failed || out.Kind == engine.Cancelled {
 		return false, s.finish(l, out)

@@ -50,9 +50,9 @@ func (s *session) parkAs(l *load, p store.Park) (again bool, err error) {
 func (s *session) finish(l *load, out engine.Outcome) error {
 	now := s.now()
 	rec := record(l, out, now)
-	f := store.Finish{Ref: &l.ref, Record: run.AppendRecord(make([]byte, 0, recordBytes), rec), Failed: out.Kind == engine.Failed, Waits: waitRefs(out.Waits)}
+	f := store.Finish{Ref: &l.ref, Record: run.AppendRecord(make([]byte, 0, recordBytes), rec), Failed: out.Kind == engine.Failed, Waits: out.Waits}
 	if out.Kind == engine.Cancelled {
-		f.Cancelled, f.Reason, f.Children = true, out.Failure.Message, childRefs(out.Children)
+		f.Cancelled, f.Reason, f.Children = true, out.Failure.Message, out.Children
 	}
 	if l.ref.Parent != nil {
 		f.Result = engine.ChildResult(l.meta.StartedAt, now, &out)
@@ -71,7 +71,7 @@ func (s *session) finish(l *load, out engine.Outcome) error {
 	var request *run.CancelRequest
 	if errors.As(err, &request) { // asked for while the last step ended: it ends in no other way
 		l.cancel.Ask(request.Reason)
-		out.Kind, out.Failure = engine.Cancelled, &engine.Failure{Message: l.cancel.Reason()}
+		out.Kind, out.Failure = engine.Cancelled, &run.Failure{Message: l.cancel.Reason()}
 		return s.finish(l, out)
 	}
 	if err != nil {
@@ -88,16 +88,5 @@ func (s *session) finish(l *load, out engine.Outcome) error {
 // onceOutcome is what runs that meet an idempotency key later are told.
 type onceOutcome struct {
 	Output  json.RawMessage `json:"o,omitempty"`
-	Failure *engine.Failure `json:"f,omitempty"`
-}
-
-func waitRefs(waits []engine.Wait) []run.Wait {
-	if len(waits) == 0 {
-		return nil
-	}
-	refs := make([]run.Wait, len(waits))
-	for i, w := range waits {
-		refs[i] = run.Wait{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
-	}
-	return refs
+	Failure *run.Failure    `json:"f,omitempty"`
 }

@@ -166,7 +166,7 @@ func (s *session) recall(l *load, d delivery) (version string, err error) {
 		return "", err
 	}
 	l.run.Results, l.run.Progress = j.Results, j.Progress
-	version = engine.VersionOf(j.Results, j.Progress)
+	version = run.VersionOf(j.Results, j.Progress)
 	l.resumed = version != ""
 	return version, nil
 }
@@ -199,7 +199,7 @@ func (s *session) finishUnstarted(l *load, cause error) error {
 		l.ref.Version = s.Plan.Hash
 	}
 	s.claimOnce(l) // who meets the key must be told
-	return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: cause.Error()}})
+	return s.finish(l, engine.Outcome{Kind: engine.Failed, Failure: &run.Failure{Message: cause.Error()}})
 }
 
 // processStart begins a run that was addressed to this function: an invoked

@@ -156,13 +156,6 @@ func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []store.WaitPath {
 	return paths
 }
 
-func matchText(p *plan.Path) string {
-	if p == nil {
-		return ""
-	}
-	return p.String()
-}
-
 func appendNew(list []string, s string) []string {
 	if slices.Contains(list, s) {
 		return list

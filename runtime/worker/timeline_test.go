@@ -98,7 +98,9 @@ var _ = Describe("the record of a run", func() {
 
 	It("has the elements of a list and the sub-steps of handlers", func() {
 		r := newRig()
-		wildout.Add(r.handlers, "pack", func(ctx context.Context, in struct{ Item int }) (int, error) {
+		wildout.Add(r.handlers, "pack", func(ctx context.Context, in struct {
+			Item int `json:"item"`
+		}) (int, error) {
 			weight, err := wildout.Step(ctx, "weigh", func(context.Context) (int, error) { return 10 * in.Item, nil })
 			if err == nil && in.Item == 2 && wildout.Info(ctx).Attempt == 1 {
 				err = errors.New("dropped")
@@ -124,7 +126,9 @@ var _ = Describe("the record of a run", func() {
 
 	It("has of a long list the elements that tell something", func() {
 		r := newRig()
-		wildout.Add(r.handlers, "pack", func(_ context.Context, in struct{ Item int }) (int, error) {
+		wildout.Add(r.handlers, "pack", func(_ context.Context, in struct {
+			Item int `json:"item"`
+		}) (int, error) {
 			if in.Item%10 == 9 {
 				return 0, wildout.NonRetriable(errors.New("broken"))
 			}
@@ -219,7 +223,9 @@ var _ = Describe("the record of a run", func() {
 
 	It("keeps what outputs are, if they are small", func() {
 		r := newRig()
-		wildout.Add(r.handlers, "long", func(_ context.Context, in struct{ Pairs int }) (map[string]string, error) {
+		wildout.Add(r.handlers, "long", func(_ context.Context, in struct {
+			Pairs int `json:"pairs"`
+		}) (map[string]string, error) {
 			return map[string]string{"text": strings.Repeat("ö\"", in.Pairs)}, nil
 		})
 		r.start(compile("f", `

@@ -20,10 +20,10 @@ import (
 	"github.com/wildout/wildout/controllers"
 )
 
-// leaseName is the Lease that the managers of one installation share.
+// leaseName is the Lease that the operators of one installation share.
 const leaseName = "wildout-operator"
 
-// What the manager itself may do, beside its controllers.
+// What the operator itself may do, beside its controllers.
 //
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update;patch,namespace=wildout-system
 // The Event about a new leader is of the old kind (kubernetes/kubernetes#82846).
@@ -31,8 +31,8 @@ const leaseName = "wildout-operator"
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
-// newManager sets up everything; Start begins.
-func newManager(ctx context.Context, config *rest.Config, o *options, logger *slog.Logger) (manager.Manager, error) {
+// newOperator sets up everything; Start begins.
+func newOperator(ctx context.Context, config *rest.Config, o *options, logger *slog.Logger) (manager.Manager, error) {
 	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func newManager(ctx context.Context, config *rest.Config, o *options, logger *sl
 		mgr.AddReadyzCheck("caches", cachesSynced(mgr)))
 }
 
-// cachesSynced: the manager knows the cluster, and could take over at once.
+// cachesSynced: the operator knows the cluster, and could take over at once.
 func cachesSynced(mgr manager.Manager) healthz.Checker {
 	return func(request *http.Request) error {
 		ctx, cancel := context.WithTimeout(request.Context(), time.Second)

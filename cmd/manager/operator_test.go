@@ -48,9 +48,9 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Two managers: one leads, the other takes over when it ends; both are ready,
+// Two operators: one leads, the other takes over when it ends; both are ready,
 // and tell their metrics to nobody who may not see them.
-func TestTwoManagers(t *testing.T) {
+func TestTwoOperators(t *testing.T) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
 	k := servicetest.StartKubernetes(t)
 	install(t, k, "../../config/crd")
@@ -58,7 +58,7 @@ func TestTwoManagers(t *testing.T) {
 		bind(t, k, o, o.Metadata.Namespace)
 	}
 	token := account(t, k)
-	first, second := startManager(t, k, token), startManager(t, k, token)
+	first, second := startOperator(t, k, token), startOperator(t, k, token)
 	holder := leader(t, k, "")
 	if got := status(t, first, "/metrics", ""); got != http.StatusUnauthorized {
 		t.Errorf("metrics without a token: %d, want 401", got)
@@ -77,7 +77,7 @@ func TestTwoManagers(t *testing.T) {
 	}
 	first.stop(t)
 	second.stop(t)
-	third := startManager(t, k, token)
+	third := startOperator(t, k, token)
 	if leader(t, k, holder) == holder {
 		t.Error("nobody took over")
 	}
@@ -90,7 +90,7 @@ type running struct {
 	ended           chan error
 }
 
-func startManager(t *testing.T, k *servicetest.Kubernetes, token string, args ...string) *running {
+func startOperator(t *testing.T, k *servicetest.Kubernetes, token string, args ...string) *running {
 	t.Helper()
 	r := &running{metrics: servicetest.FreePort(t), probes: servicetest.FreePort(t), ended: make(chan error, 1)}
 	o, err := parse(append([]string{"--runner-image=r", "--leader-election-namespace=wildout-system",
@@ -98,12 +98,12 @@ func startManager(t *testing.T, k *servicetest.Kubernetes, token string, args ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Two managers in one process: the names of controllers are taken once.
+	// Two operators in one process: the names of controllers are taken once.
 	o.shareProcess = true
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(t.Context())
 	config := &rest.Config{Host: k.URL, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAFile: k.CAFile}}
-	mgr, err := newManager(ctx, config, o, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	mgr, err := newOperator(ctx, config, o, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
