@@ -154,14 +154,21 @@ func (p *processor) processEvent(d delivery) error {
 	if err != nil {
 		return p.finishUnstarted(o, err)
 	}
+	if !fits && d.Deliveries > 1 { // another version may have begun with it
+		version, err = p.plans.starting(background, &e, p.admission)
+		fits = version != ""
+	}
+	if err != nil {
+		return err
+	}
 	if !fits {
 		return p.passOver(d, o.Ref.RunID)
 	}
-	return p.start(o, d, "")
+	return p.startAt(o, d, version)
 }
 
-// startAt starts a run again that an older version of the function began with an
-// event that no run begins with now: its entry has no place that runs need.
+// startAt starts a run that another version of the function may have begun with
+// an event for which runs of this one only wait: its entry has no place of a run yet.
 func (p *processor) startAt(o *ownedRun, d delivery, version string) error {
 	if d.work != nil && d.work.places == p.deliveries {
 		p.deliveries.leave()

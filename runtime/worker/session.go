@@ -10,9 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -85,14 +83,6 @@ func (s *session) open(ctx context.Context) error {
 		s.processor.pathsSince.Store(s.lease.clock.now().Add(s.lease.interval() + time.Second).UnixMilli())
 	}
 	return nil
-}
-
-func decodePlan(function string, text []byte) (*plan.Plan, error) {
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal(text, &spec); err != nil {
-		return nil, fmt.Errorf("stored version of %s: %w", function, err)
-	}
-	return plan.Compile(function, &spec, plan.Options{})
 }
 
 // run works until ctx ends or the lease has run out.
