@@ -311,7 +311,7 @@ var _ = Describe("A new operator", Serial, func() {
 		time.Sleep(3 * time.Second)
 		theOne.stop()
 		began := time.Now()
-		theOne = startManager()
+		theOne = startOperator()
 		Eventually(runners(space, "f"), starts).Should(BeEquivalentTo(1))
 		Expect(time.Since(began)).To(BeNumerically(">", 5*time.Second))
 	})
@@ -320,7 +320,7 @@ var _ = Describe("A new operator", Serial, func() {
 var _ = Describe("What decides the number of runners", Serial, func() {
 	It("waits for no status to be written", func() {
 		theOne.stop()
-		theOne = startManager(func(o *controllers.Options) { o.StatusInterval = time.Hour })
+		theOne = startOperator(func(o *controllers.Options) { o.StatusInterval = time.Hour })
 		DeferCleanup(restart)
 		space := newSpace(shared.URL())
 		ready(space, "f", elastic("stabilizationWindow: 2s, min: 1"))
@@ -338,7 +338,7 @@ var _ = Describe("What decides the number of runners", Serial, func() {
 var _ = Describe("A function at zero", Serial, func() {
 	It("wakes at once", func() {
 		theOne.stop()
-		theOne = startManager(func(o *controllers.Options) { o.PollInterval, o.WakeInterval = time.Hour, 0 })
+		theOne = startOperator(func(o *controllers.Options) { o.PollInterval, o.WakeInterval = time.Hour, 0 })
 		DeferCleanup(restart)
 		space := newSpace(shared.URL())
 		redis := open(shared.URL(), space)

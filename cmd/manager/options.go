@@ -25,7 +25,7 @@ type options struct {
 	shutdown       time.Duration
 	qps            float64
 	level          slog.Level
-	// shareProcess lets several managers be in one process, as tests do.
+	// shareProcess lets several operators be in one process, as tests do.
 	shareProcess bool
 }
 
@@ -40,8 +40,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.metricsAddr, "metrics-bind-address", ":8443", "address of the metrics, with TLS, authentication and authorization; 0: none")
 	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics; empty: self-signed")
 	flags.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
-	flags.BoolVar(&o.electLeader, "leader-elect", true, "only one of several managers acts")
-	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "namespace of the Lease; empty: the manager's own")
+	flags.BoolVar(&o.electLeader, "leader-elect", true, "only one of several operators acts")
+	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "namespace of the Lease; empty: the operator's own")
 	flags.DurationVar(&o.shutdown, "graceful-shutdown-timeout", 20*time.Second, "how long what is under way may go on at the end")
 	flags.Float64Var(&o.qps, "kube-api-qps", 200, "most requests per second to the API server, over a time")
 	flags.IntVar(&o.Workers, "workers", 8, "functions that are reconciled at once")

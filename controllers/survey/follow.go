@@ -141,12 +141,7 @@ func (p *Poller) followsType(name types.NamespacedName) bool {
 
 // redisOf returns what is known of the Redis of a Secret. The lock is held.
 func (p *Poller) redisOf(namespace, name string) view.Redis {
-	key := types.NamespacedName{Namespace: namespace, Name: name}
-	s := p.secrets[key]
-	if s == nil {
-		p.secrets[key] = &secret{}
-		return view.Redis{}
-	}
+	s := p.secretOf(types.NamespacedName{Namespace: namespace, Name: name})
 	known := view.Redis{Secret: s.Secret}
 	if s.server != nil {
 		known.Asked = s.server.asked

@@ -289,6 +289,9 @@ func TestLookFails(t *testing.T) {
 			r.redis.fail(word, errAway)
 			r.lookAt(s)
 			isTrouble(t, r.Follow(f("f")).Trouble, view.Unreachable)
+			if !r.Follow(f("f")).Asked {
+				t.Error("it was not asked")
+			}
 			if got := r.news(); len(got) == 0 || got[0] != "function shop/f" {
 				t.Errorf("told %q", got)
 			}

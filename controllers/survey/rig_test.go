@@ -241,7 +241,7 @@ func (k *fake) AskServer(context.Context) (store.Server, error) {
 }
 
 func (k *fake) Survey(_ context.Context, subjects []store.Subject) ([]store.Numbers, error) {
-	k.note("survey")
+	k.note("survey %d", len(subjects))
 	all := make([]store.Numbers, len(subjects))
 	for i, s := range subjects {
 		all[i] = *k.of(s.Namespace + "/" + s.Function)

@@ -249,6 +249,23 @@ func TestIdleSecrets(t *testing.T) {
 	}
 }
 
+// An event type uses its Secret as a function does.
+func TestSecretOfAnEventType(t *testing.T) {
+	r := newRig(t)
+	r.FollowType(declared("t"))
+	r.connected()
+	r.now = r.now.Add(2 * lastsFor)
+	r.dueSecrets()
+	r.now = r.now.Add(2 * lastsFor)
+	r.dueSecrets()
+	if r.Poller.secrets[name("wildout-redis")] == nil {
+		t.Error("it is forgotten")
+	}
+	if due := r.dueSecrets(); len(due) != 1 {
+		t.Errorf("due are %v", due)
+	}
+}
+
 // What is read of a Secret that nobody uses any more is of no interest.
 func TestSecretOfNobody(t *testing.T) {
 	r := newRig(t)

@@ -153,6 +153,18 @@ func (b *bed) handle(name string, fn func(ctx context.Context, in map[string]any
 	})
 }
 
+// later registers a handler that puts its step off for a minute, the first time.
+func (b *bed) later(name string) {
+	first := true
+	b.handle(name, func(context.Context, map[string]any) (any, error) {
+		if first {
+			first = false
+			return nil, wildout.Snooze(time.Minute, errors.New("not now"))
+		}
+		return nil, nil
+	})
+}
+
 func (b *bed) called() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

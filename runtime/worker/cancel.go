@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // cancelPeriod is how often a runner with work asks whether any of it is to be
@@ -56,7 +57,7 @@ func (p *processor) lookForCancel(o *ownedRun, d delivery) error {
 // endCancelled ends a run that is not to go on. The engine tells what it has
 // done so far, and what it waits for.
 func (p *processor) endCancelled(o *ownedRun, d delivery) error {
-	out := engine.Outcome{Kind: engine.Cancelled, Failure: &engine.Failure{Message: o.cancel.Reason()}}
+	out := engine.Outcome{Kind: engine.Cancelled, Failure: &run.Failure{Message: o.cancel.Reason()}}
 	if o.Stepped && d.poison == nil {
 		done, err := p.engine.Execute(p.runs, &o.exec)
 		if err == nil { // else the journal is damaged, and nobody can tell

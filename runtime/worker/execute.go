@@ -140,7 +140,7 @@ func (p *processor) settle(o *ownedRun, out engine.Outcome, err error) (goesOn b
 		if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) || store.Temporary(err) {
 			return false, err
 		}
-		out = engine.Outcome{Kind: engine.Failed, Failure: &engine.Failure{Message: err.Error()}}
+		out = engine.Outcome{Kind: engine.Failed, Failure: &run.Failure{Message: err.Error()}}
 	}
 	if out.Kind == engine.Finished || out.Kind == engine.Failed || out.Kind == engine.Cancelled {
 		return false, p.admission.End(background, &o.Run, outcomeOf(&out))

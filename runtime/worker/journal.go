@@ -51,8 +51,7 @@ func (j *journal) Invoke(ctx context.Context, path string, progress []byte, chil
 
 // Await implements engine.Journal.
 func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, string, error) {
-	ref := waitRef(&w)
-	newest, err := j.committer.Await(ctx, j.ref, ref, w.Progress, run.CandidateField(w.Path))
+	newest, err := j.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path))
 	if err != nil {
 		return nil, "", err
 	}
@@ -60,13 +59,13 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 		// Runners of the version before do not know the wait yet: what they
 		// read meanwhile is found by a look-back after they do.
 		sleep(j.runs, since.Sub(j.clock.now()))
-		if newest, err = j.committer.Await(ctx, j.ref, ref, w.Progress, run.CandidateField(w.Path)); err != nil {
+		if newest, err = j.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path)); err != nil {
 			return nil, "", err
 		}
 	}
 	from := w.From
 	if from == "" {
-		from = j.began(w.Event)
+		from = j.began(w.EventType)
 	}
 	var found *event.Event
 	err = j.persist(func() error { found, err = j.lookBack(ctx, w, from, newest); return err })
@@ -78,7 +77,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 
 // lookBack returns the first event in a part of the stream that fits.
 func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest string) (found *event.Event, err error) {
-	err = j.Store.Between(ctx, w.Event, from, newest, func(e store.Entry) (bool, error) {
+	err = j.Store.Between(ctx, w.EventType, from, newest, func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		if err != nil {
 			return false, nil //nolint:nilerr // a malformed event is no event to wait for
@@ -86,8 +85,8 @@ func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest stri
 		if ev.ID == j.event.ID && ev.Type == j.event.Type {
 			return false, nil
 		}
-		if w.Match != nil {
-			if value, ok := w.Match.Lookup(&ev); !ok || value != w.Value {
+		if w.At != nil {
+			if value, ok := w.At.Lookup(&ev); !ok || value != w.Value {
 				return false, nil
 			}
 		}

@@ -59,7 +59,7 @@ func (p *plans) decode(version, text string) (*plan.Plan, error) {
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
 		return nil, fmt.Errorf("stored version of %s: %w", p.current.Function, err)
 	}
-	old, err := plan.Compile(p.current.Function, &spec, plan.Options{})
+	old, err := plan.Compile(p.current.Function, &spec, plan.Options{Stored: true})
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,9 @@ func (g *gauge) started(key string) []time.Time {
 
 // busy registers a handler that stays inside the gauge for a while.
 func (r *rig) busy(name string, g *gauge, stay time.Duration) {
-	wildout.Add(r.handlers, name, func(ctx context.Context, in struct{ Key any }) (int, error) {
+	wildout.Add(r.handlers, name, func(ctx context.Context, in struct {
+		Key any `json:"key"`
+	}) (int, error) {
 		key := fmt.Sprint(in.Key)
 		g.enter(key)
 		defer g.leave(key)
