@@ -25,7 +25,7 @@ type Slots struct {
 func (s *Store) Hold(ctx context.Context, r Slots) (int, error) {
 	k := s.keys
 	n, err := s.run(ctx, "slots",
-		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Queue(r.Function, r.Limit, r.Value)},
+		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Leases(r.Function), k.Queue(r.Function, r.Limit, r.Value)},
 		r.Runner, r.Want, r.Max, r.Lease.Milliseconds(), r.Share, flag(r.New)).Int()
 	if err != nil {
 		return 0, fmt.Errorf("hold slots of %s: %w", r.Function, Explain(err))
@@ -42,7 +42,7 @@ func (s *Store) Release(ctx context.Context, r Slots) error {
 		held = strconv.Itoa(r.Want)
 	}
 	err := s.run(ctx, "release",
-		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Queue(r.Function, r.Limit, r.Value), k.Queued(r.Function), k.Inbox(r.Function)},
+		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Leases(r.Function), k.Queue(r.Function, r.Limit, r.Value), k.Queued(r.Function), k.Inbox(r.Function)},
 		r.Runner, held, r.Max, r.Lease.Milliseconds(), queuedMember(r.Limit, r.Value)).Err()
 	if err != nil {
 		return fmt.Errorf("release a slot of %s: %w", r.Function, Explain(err))

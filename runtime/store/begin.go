@@ -52,7 +52,7 @@ type Begun struct {
 func (c *Committer) Begin(ctx context.Context, b *Begin) (Begun, error) {
 	k := c.store.keys
 	r := b.Ref
-	keys := []string{r.Stream, k.Run(c.function, r.RunID), k.Runners(c.function)}
+	keys := []string{r.Stream, k.Run(c.function, r.RunID), k.Runners(c.function), k.Leases(c.function)}
 	mode := ""
 	interval, burst, since := int64(0), 0, int64(0)
 	if b.Rate != nil {

@@ -74,7 +74,7 @@ var _ = Describe("a run that begins", func() {
 		// Its runner dies, and another one begins it: the start was taken.
 		b.dies("r1")
 		b.alive("r2")
-		entries, err := b.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		entries, err := b.claim("r1", ref.Stream, "", 7)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
 		_, err = c.Begin(ctx, &store.Begin{Ref: ref, Lease: lease})

@@ -111,6 +111,9 @@ func (k Keys) Reads(function string) string { return k.fn(function, "reads") }
 // Runners is a sorted set: last heartbeat in ms → runner.
 func (k Keys) Runners(function string) string { return k.fn(function, "runners") }
 
+// Leases is a hash: runner → how long it may be silent, in ms.
+func (k Keys) Leases(function string) string { return k.fn(function, "leases") }
+
 // Cron is a hash: schedule → its last tick in ms.
 func (k Keys) Cron(function string) string { return k.fn(function, "cron") }
 

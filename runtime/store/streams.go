@@ -220,27 +220,6 @@ func (s *Store) ReadUpTo(ctx context.Context, function string, streams []string)
 	return read, nil
 }
 
-// Pending returns up to count entries of a stream that a runner was given and
-// has not acknowledged, from after an entry ("0": the first) on.
-func (s *Store) Pending(ctx context.Context, function, runner, stream, after string, count int) ([]Entry, error) {
-	answer, err := s.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: function, Consumer: runner, Streams: []string{stream, after}, Count: int64(count), Block: -1,
-	}).Result()
-	if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
-		return nil, nil // the function does not read it any more
-	}
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("look up what runner %s was given of %s: %w", runner, stream, Explain(err))
-	}
-	var all []Entry
-	for _, page := range answer {
-		for _, m := range page.Messages {
-			all = append(all, Entry{Stream: stream, Type: s.keys.StreamType(stream), ID: m.ID, Fields: m.Values, Deliveries: 1})
-		}
-	}
-	return all, nil
-}
-
 // Between reads a stream from after one entry up to another, a page at a time,
 // until each returns true.
 func (s *Store) Between(ctx context.Context, eventType, after, upTo string, each func(Entry) (stop bool, err error)) error {

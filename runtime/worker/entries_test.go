@@ -132,6 +132,26 @@ var _ = Describe("an entry that kills its runners", func() {
 		Expect(do(c, "GET", k.Once("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
 	})
 
+	It("is tried alone before it is condemned, so that it takes nobody along", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 20*time.Millisecond)
+		p := compile("f", `
+			triggers: [{event: a}]
+			steps: [{name: one, handler: work, with: {key: "${event.data.n < 6 ? 'suspect' : 'other'}"}}]`)
+		c, k := dial(shared), r.store.Keys()
+		for i := range 12 {
+			r.take("f", "a", fmt.Sprintf(`{"n":%d}`, i), "", "")
+		}
+		pending := do(c, "XPENDING", k.Stream("a"), "f", "-", "+", 6).([]any)
+		for _, row := range pending { // their runners died with them, or with what ran beside
+			do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, row.([]any)[0], "RETRYCOUNT", 12)
+		}
+		r.start(p, leased(400*time.Millisecond))
+		r.finishes("f", 12)
+		Expect(g.peak("suspect")).To(Equal(1))
+		Expect(r.history("f")).To(HaveEach(HaveField("Status", run.Succeeded)))
+	})
+
 	It("gives it up where it is a run that was parked before, and tells its parent", func() {
 		r := newRig()
 		c, k := dial(shared), r.store.Keys()

@@ -15,8 +15,8 @@ import (
 // need to know of it.
 type ownedRun struct {
 	admission.Run
-	s    *session
-	exec engine.Run
+	processor *processor
+	exec      engine.Run
 	// resumed: the journal knew it, so that it is not new to the function.
 	resumed bool
 	cancel  engine.Cancel
@@ -24,110 +24,110 @@ type ownedRun struct {
 }
 
 // start begins a run, or starts again one whose runner died.
-func (s *session) start(o *ownedRun, d delivery, version string) error {
-	o.Identity.StartedAt = s.now()
+func (p *processor) start(o *ownedRun, d delivery, version string) error {
+	o.Identity.StartedAt = p.clock.now()
 	o.exec.ID = o.Ref.RunID
 	o.exec.Event = o.Identity.Event
 	o.exec.Attempt = int(d.Deliveries)
-	if err := s.setPlan(o, version); err != nil {
-		return s.finishUnstarted(o, err)
+	if err := p.setPlan(o, version); err != nil {
+		return p.finishUnstarted(o, err)
 	}
 	o.exec.StartedAt = o.Identity.StartedAt
-	return s.admitAndExecute(o, d)
+	return p.admitAndExecute(o, d)
 }
 
-func (s *session) setPlan(o *ownedRun, version string) error {
-	p, err := s.plans.get(background, version)
+func (p *processor) setPlan(o *ownedRun, version string) error {
+	plan, err := p.plans.get(background, version)
 	if err != nil {
 		return err
 	}
-	o.Plan = p
-	o.exec.Plan = p
-	o.Ref.Version = p.Hash
-	o.Identity.Version = p.Hash
+	o.Plan = plan
+	o.exec.Plan = plan
+	o.Ref.Version = plan.Hash
+	o.Identity.Version = plan.Hash
 	return nil
 }
 
 // admitAndExecute runs a run once its limits let it.
-func (s *session) admitAndExecute(o *ownedRun, d delivery) error {
+func (p *processor) admitAndExecute(o *ownedRun, d delivery) error {
 	o.exec.Cancel = &o.cancel
 	o.Redelivered = d.Deliveries > 1
 	o.Stepped = len(o.exec.Results)+len(o.exec.Progress) > 0
 	if d.work != nil {
 		d.work.run.Store(o)
 	}
-	if err := s.lookForCancel(o, d); err != nil {
+	if err := p.lookForCancel(o, d); err != nil {
 		return err
 	}
 	if o.cancel.Asked() {
-		return s.endCancelled(o, d)
+		return p.endCancelled(o, d)
 	}
 	if d.poison != nil {
-		s.metrics.poisoned.Inc()
-		return s.finishUnstarted(o, d.poison)
+		p.metrics.poisoned.Inc()
+		return p.finishUnstarted(o, d.poison)
 	}
 	if d.back {
-		return s.admission.HandBack(background, &o.Run)
+		return p.admission.HandBack(background, &o.Run)
 	}
-	verdict, err := s.admission.Admit(background, &o.Run)
+	verdict, err := p.admission.Admit(background, &o.Run)
 	d.decided()
 	if err != nil || verdict != admission.Begins {
 		return err
 	}
-	if err := s.fenced(); err != nil {
-		s.leaveSlots(o)
+	if err := p.lease.check(); err != nil {
+		p.leaveSlots(o)
 		return err
 	}
-	o.exec.Journal = &journal{s: s, ref: &o.Ref, entry: d.ID, typ: d.Type, event: &o.exec.Event}
-	o.exec.Elsewhere = func(out engine.Outcome, err error) { s.elsewhere(o, d, out, err) }
-	s.observe(o)
-	s.noteStart(o)
-	s.metrics.inFlight.Inc()
-	err = s.execute(o)
+	o.exec.Journal = &journal{processor: p, ref: &o.Ref, entry: d.ID, typ: d.Type, event: &o.exec.Event}
+	o.exec.Elsewhere = func(out engine.Outcome, err error) { p.elsewhere(o, d, out, err) }
+	p.observe(o)
+	p.noteStart(o)
+	p.metrics.inFlight.Inc()
+	err = p.execute(o)
 	if !errors.Is(err, engine.ErrElsewhere) {
-		s.leaveRun(o)
+		p.leaveRun(o)
 	}
 	return err
 }
 
 // leaveRun gives back what an admitted run holds.
-func (s *session) leaveRun(o *ownedRun) {
-	s.leaveSlots(o)
-	s.metrics.inFlight.Dec()
+func (p *processor) leaveRun(o *ownedRun) {
+	p.leaveSlots(o)
+	p.metrics.inFlight.Dec()
 }
 
-func (s *session) leaveSlots(o *ownedRun) {
-	if err := s.admission.Leave(background, &o.Run); err != nil {
-		s.log.Warn("slots not given back yet; trying again with each heartbeat", "error", err)
+func (p *processor) leaveSlots(o *ownedRun) {
+	if err := p.admission.Leave(background, &o.Run); err != nil {
+		p.log.Warn("slots not given back yet; trying again with each heartbeat", "error", err)
 	}
 }
 
 // elsewhere ends the processing of an entry whose handler was given up: the
 // goroutine that began it is still in the handler.
-func (s *session) elsewhere(o *ownedRun, d delivery, out engine.Outcome, err error) {
-	err = s.persist(func() error {
-		goesOn, err := s.settle(o, out, err)
+func (p *processor) elsewhere(o *ownedRun, d delivery, out engine.Outcome, err error) {
+	err = p.persist(func() error {
+		goesOn, err := p.settle(o, out, err)
 		if goesOn {
-			err = s.execute(o)
+			err = p.execute(o)
 		}
 		return err
 	})
 	if errors.Is(err, engine.ErrElsewhere) {
 		return
 	}
-	s.leaveRun(o)
+	p.leaveRun(o)
 	d.release()
-	s.note(d, err)
+	p.note(d, err)
 }
 
 // execute runs an admitted run to its end, or until it is parked.
-func (s *session) execute(o *ownedRun) error {
+func (p *processor) execute(o *ownedRun) error {
 	for {
-		out, err := s.engine.Execute(s.runCtx, &o.exec)
+		out, err := p.engine.Execute(p.runs, &o.exec)
 		if errors.Is(err, engine.ErrElsewhere) {
 			return err
 		}
-		if goesOn, err := s.settle(o, out, err); err != nil || !goesOn {
+		if goesOn, err := p.settle(o, out, err); err != nil || !goesOn {
 			return err
 		}
 	}
@@ -135,7 +135,7 @@ func (s *session) execute(o *ownedRun) error {
 
 // settle writes down what an execution has come to. goesOn means that the run
 // need not wait: what it would have waited for is there.
-func (s *session) settle(o *ownedRun, out engine.Outcome, err error) (goesOn bool, _ error) {
+func (p *processor) settle(o *ownedRun, out engine.Outcome, err error) (goesOn bool, _ error) {
 	if err != nil {
 		if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) || store.Temporary(err) {
 			return false, err
@@ -143,12 +143,12 @@ func (s *session) settle(o *ownedRun, out engine.Outcome, err error) (goesOn boo
 		out = engine.Outcome{Kind: engine.Failed, Failure: &run.Failure{Message: err.Error()}}
 	}
 	if out.Kind == engine.Finished || out.Kind == engine.Failed || out.Kind == engine.Cancelled {
-		return false, s.admission.End(background, &o.Run, outcomeOf(&out))
+		return false, p.admission.End(background, &o.Run, outcomeOf(&out))
 	}
-	if goesOn, err := s.park(o, &out); err != nil || !goesOn {
+	if goesOn, err := p.park(o, &out); err != nil || !goesOn {
 		return false, err
 	}
-	j, err := s.Store.Load(background, s.Plan.Function, o.exec.ID)
+	j, err := p.Store.Load(background, p.Plan.Function, o.exec.ID)
 	if err != nil || j == nil {
 		return false, err
 	}
@@ -161,31 +161,31 @@ func (s *session) settle(o *ownedRun, out engine.Outcome, err error) (goesOn boo
 }
 
 // park puts a run aside. goesOn means that something it waits for has come.
-func (s *session) park(o *ownedRun, out *engine.Outcome) (goesOn bool, err error) {
-	if err := s.fenced(); err != nil {
+func (p *processor) park(o *ownedRun, out *engine.Outcome) (goesOn bool, err error) {
+	if err := p.lease.check(); err != nil {
 		return false, err
 	}
-	p := store.Park{Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
+	park := store.Park{Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
 	if o.Plan.Timeout > 0 { // nothing else asks for it
-		p.Active = out.Active
+		park.Active = out.Active
 	}
 	if out.Kind == engine.Interrupted {
-		p.Wake = true
-		p.Awaits = nil
+		park.Wake = true
+		park.Awaits = nil
 	}
-	return port{s}.park(background, &o.Run, p)
+	return port{p}.park(background, &o.Run, park)
 }
 
 // finishUnstarted fails a run before its first step.
-func (s *session) finishUnstarted(o *ownedRun, cause error) error {
-	o.Plan = s.Plan
+func (p *processor) finishUnstarted(o *ownedRun, cause error) error {
+	o.Plan = p.Plan
 	if o.Ref.Version == "" {
-		o.Ref.Version = s.Plan.Hash
+		o.Ref.Version = p.Plan.Hash
 	}
-	return s.admission.End(background, &o.Run, admission.Outcome{Status: run.Failed, Failure: &run.Failure{Message: cause.Error()}})
+	return p.admission.End(background, &o.Run, admission.Outcome{Status: run.Failed, Failure: &run.Failure{Message: cause.Error()}})
 }
 
 // reject sends an entry that can never run to the dead runs.
-func (s *session) reject(o *ownedRun, d delivery, reason string) error {
-	return s.admission.Reject(background, &o.Run, fmt.Sprintf("entry %s of %s: %s", d.ID, d.Stream, reason))
+func (p *processor) reject(o *ownedRun, d delivery, reason string) error {
+	return p.admission.Reject(background, &o.Run, fmt.Sprintf("entry %s of %s: %s", d.ID, d.Stream, reason))
 }

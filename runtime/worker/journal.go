@@ -15,7 +15,7 @@ import (
 
 // journal writes what the engine decides for one run.
 type journal struct {
-	s     *session
+	*processor
 	ref   *store.Ref
 	entry string       // of the first phase of the run
 	typ   string       // the event type of that entry, "" for the inbox
@@ -24,7 +24,7 @@ type journal struct {
 
 // Commit implements engine.Journal.
 func (j *journal) Commit(ctx context.Context, path string, value []byte) ([]byte, error) {
-	return j.s.committer.CommitResult(ctx, j.ref.RunID, path, value)
+	return j.committer.CommitResult(ctx, j.ref.RunID, path, value)
 }
 
 // Send implements engine.Journal.
@@ -33,7 +33,7 @@ func (j *journal) Send(ctx context.Context, path string, value []byte, out []eng
 	for i := range out {
 		events[i], dedupe[i] = out[i].Event, out[i].Dedupe
 	}
-	return j.s.committer.Emit(ctx, j.ref, path, value, events, dedupe)
+	return j.committer.Emit(ctx, j.ref, path, value, events, dedupe)
 }
 
 // Invoke implements engine.Journal.
@@ -46,20 +46,20 @@ func (j *journal) Invoke(ctx context.Context, path string, progress []byte, chil
 	if err != nil {
 		return fmt.Errorf("parent of the invoked run: %w", err)
 	}
-	return j.s.committer.Invoke(ctx, j.ref, path, progress, child.Function, child.RunID, e, parent)
+	return j.committer.Invoke(ctx, j.ref, path, progress, child.Function, child.RunID, e, parent)
 }
 
 // Await implements engine.Journal.
 func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, string, error) {
-	newest, err := j.s.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path))
+	newest, err := j.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path))
 	if err != nil {
 		return nil, "", err
 	}
-	if since := time.UnixMilli(j.s.pathsSince.Load()); j.s.now().Before(since) {
+	if since := time.UnixMilli(j.pathsSince.Load()); j.clock.now().Before(since) {
 		// Runners of the version before do not know the wait yet: what they
 		// read meanwhile is found by a look-back after they do.
-		sleep(j.s.runCtx, since.Sub(j.s.now()))
-		if newest, err = j.s.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path)); err != nil {
+		sleep(j.runs, since.Sub(j.clock.now()))
+		if newest, err = j.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path)); err != nil {
 			return nil, "", err
 		}
 	}
@@ -68,7 +68,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 		from = j.began(w.EventType)
 	}
 	var found *event.Event
-	err = j.s.persist(func() error { found, err = j.lookBack(ctx, w, from, newest); return err })
+	err = j.persist(func() error { found, err = j.lookBack(ctx, w, from, newest); return err })
 	if found != nil || err != nil {
 		return found, newest, err
 	}
@@ -77,7 +77,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 
 // lookBack returns the first event in a part of the stream that fits.
 func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest string) (found *event.Event, err error) {
-	err = j.s.Store.Between(ctx, w.EventType, from, newest, func(e store.Entry) (bool, error) {
+	err = j.Store.Between(ctx, w.EventType, from, newest, func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		if err != nil {
 			return false, nil //nolint:nilerr // a malformed event is no event to wait for
@@ -92,7 +92,7 @@ func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest stri
 		}
 		fits, err := w.Fits(&ev)
 		if err != nil {
-			j.s.log.Warn("waitForEvent.if failed for an event, which is passed over", telemetry.LogRun, j.ref.RunID,
+			j.log.Warn("waitForEvent.if failed for an event, which is passed over", telemetry.LogRun, j.ref.RunID,
 				telemetry.LogTrace, telemetry.TraceID(j.ref.RunID, j.event.TraceParent), telemetry.LogStep, w.Path, "event", ev.ID, "error", err)
 			return false, nil
 		}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -15,10 +16,13 @@ import (
 // position in Redis, no group and no acknowledgement, and costs nothing while
 // the function keeps up.
 type lookahead struct {
-	s      *session
-	reader *store.Reader
-	held   atomic.Bool   // the puller writes it
-	wake   chan struct{} // held has become true
+	*self
+	lease     *lease
+	streams   *streams
+	admission *admission.Admission
+	reader    *store.Reader
+	held      atomic.Bool   // the puller writes it
+	wake      chan struct{} // held has become true
 
 	// Only the goroutine of run uses what follows.
 	positions map[string]string // by stream: what was looked at last
@@ -32,7 +36,8 @@ const (
 )
 
 func newLookahead(s *session) *lookahead {
-	return &lookahead{s: s, reader: s.Store.NewReader(s.Plan.Function, s.name), wake: make(chan struct{}, 1), positions: map[string]string{}}
+	return &lookahead{self: s.self, lease: s.lease, streams: s.streams, admission: s.processor.admission,
+		reader: s.Store.NewReader(s.Plan.Function, s.name), wake: make(chan struct{}, 1), positions: map[string]string{}}
 }
 
 // hold says whether the puller is held up.
@@ -61,7 +66,7 @@ func (l *lookahead) run(ctx context.Context) {
 			}
 			continue
 		}
-		if l.s.rank.Load() != 0 { // one runner is enough: the first of the list
+		if l.lease.rank.Load() != 0 || len(l.streams.now().both) == 0 { // one runner is enough: the first of the list
 			sleep(ctx, lookPause)
 			continue
 		}
@@ -69,7 +74,7 @@ func (l *lookahead) run(ctx context.Context) {
 		fresh = false
 		if err != nil && ctx.Err() == nil {
 			fresh = true
-			l.s.log.Warn("could not look ahead for events that runs wait for; they are told when the events are read", "error", err)
+			l.log.Warn("could not look ahead for events that runs wait for; they are told when the events are read", "error", err)
 			sleep(ctx, lookPause)
 		}
 	}
@@ -78,7 +83,7 @@ func (l *lookahead) run(ctx context.Context) {
 // look delivers what comes next of each stream.
 func (l *lookahead) look(ctx context.Context, fresh bool) error {
 	if fresh {
-		read, err := l.s.Store.ReadUpTo(ctx, l.s.Plan.Function, l.s.both)
+		read, err := l.Store.ReadUpTo(ctx, l.Plan.Function, l.streams.now().both)
 		if err != nil {
 			return err
 		}
@@ -114,7 +119,7 @@ func (l *lookahead) deliver(entries []store.Entry) error {
 			if err != nil {
 				return // who reads it tells
 			}
-			err = l.s.admission.Deliver(background, &ev, e.ID, store.RunID(l.s.Plan.Function, e.Type, e.ID))
+			err = l.admission.Deliver(background, &ev, e.ID, store.RunID(l.Plan.Function, e.Type, e.ID))
 			if err != nil {
 				failed.Store(&err)
 			}

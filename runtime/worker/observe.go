@@ -22,10 +22,10 @@ type observer struct {
 }
 
 // observe begins, or goes on with, the trace of a run.
-func (s *session) observe(o *ownedRun) {
-	o.seen = observer{metrics: s.metrics}
-	if s.Tracing != nil || o.Identity.Event.TraceParent != "" {
-		o.seen.trace = s.Tracing.Run(telemetry.About{ID: o.Ref.RunID, Function: s.Plan.Function,
+func (p *processor) observe(o *ownedRun) {
+	o.seen = observer{metrics: p.metrics}
+	if p.Tracing != nil || o.Identity.Event.TraceParent != "" {
+		o.seen.trace = p.Tracing.Run(telemetry.About{ID: o.Ref.RunID, Function: p.Plan.Function,
 			Version: o.Ref.Version, Event: &o.Identity.Event, StartedAt: o.Identity.StartedAt, ReplayOf: o.Identity.ReplayOf})
 	}
 	o.exec.Observer = &o.seen
@@ -79,22 +79,22 @@ func (o *observer) Sends(path string) (traceparent, tracestate string) {
 }
 
 // noteStart counts a run that begins, and the wait of one that was queued.
-func (s *session) noteStart(o *ownedRun) {
+func (p *processor) noteStart(o *ownedRun) {
 	if !o.Stepped {
 		begins := o.Identity.StartedAt
 		if o.resumed { // it was parked by a limit before it could begin
-			begins = s.now()
+			begins = p.clock.now()
 		}
-		s.metrics.started.Inc()
-		observe(s.metrics.startDelay, begins.Sub(o.Identity.Event.Time), o.seen.sampled())
+		p.metrics.started.Inc()
+		observe(p.metrics.startDelay, begins.Sub(o.Identity.Event.Time), o.seen.sampled())
 	}
 	if !o.Identity.Queued.IsZero() {
-		s.metrics.waited(waitConcurrency, s.now().Sub(o.Identity.Queued))
+		p.metrics.waited(waitConcurrency, p.clock.now().Sub(o.Identity.Queued))
 		o.Identity.Queued = time.Time{}
 		o.Restate = true
 	}
 	if !o.Identity.Throttled.IsZero() {
-		s.metrics.waited(waitRate, s.now().Sub(o.Identity.Throttled))
+		p.metrics.waited(waitRate, p.clock.now().Sub(o.Identity.Throttled))
 		o.Identity.Throttled = time.Time{}
 		o.Restate = true
 	}
@@ -109,11 +109,11 @@ func (o *ownedRun) about() []any {
 // Ended implements admission.Listener: it tells metrics, trace and log. A run
 // that was never admitted has no trace yet.
 func (o *ownedRun) Ended(e *admission.Ending) {
-	s := o.s
+	p := o.processor
 	status := e.Status()
-	counter := s.metrics.ended[status]
+	counter := p.metrics.ended[status]
 	if status == run.Skipped {
-		counter = s.metrics.ended[run.Status(e.Skip())]
+		counter = p.metrics.ended[run.Status(e.Skip())]
 	}
 	if counter != nil {
 		counter.Inc()
@@ -121,27 +121,27 @@ func (o *ownedRun) Ended(e *admission.Ending) {
 	r := e.Record()
 	switch status {
 	case run.Skipped:
-		s.log.Info("run not started", append(o.about(), "reason", string(e.Skip()))...)
+		p.log.Info("run not started", append(o.about(), "reason", string(e.Skip()))...)
 		return
 	case run.Rejected:
-		s.log.Error("entry rejected", append(o.about(), "stream", o.Ref.Stream, "entry", o.Ref.Entry, "reason", r.Error)...)
+		p.log.Error("entry rejected", append(o.about(), "stream", o.Ref.Stream, "entry", o.Ref.Entry, "reason", r.Error)...)
 		return
 	}
 	if o.exec.Observer == nil {
-		s.observe(o)
+		p.observe(o)
 	}
-	observe(s.metrics.latency, r.EndedAt.Sub(o.Identity.Event.Time), o.seen.sampled())
+	observe(p.metrics.latency, r.EndedAt.Sub(o.Identity.Event.Time), o.seen.sampled())
 	o.seen.trace.End(*r.EndedAt, string(status), r.ErrorStep, r.Error)
 	level := slog.LevelInfo
 	if status == run.Failed {
 		level = slog.LevelError
 	}
-	if !s.log.Enabled(background, level) {
+	if !p.log.Enabled(background, level) {
 		return
 	}
 	attrs := append(o.about(), "event", r.EventID, "type", r.EventType, "duration", r.EndedAt.Sub(r.StartedAt).Round(time.Millisecond))
 	if r.Error != "" {
 		attrs = append(attrs, telemetry.LogStep, r.ErrorStep, "error", r.Error)
 	}
-	s.log.Log(background, level, "run "+string(status), attrs...)
+	p.log.Log(background, level, "run "+string(status), attrs...)
 }

@@ -14,42 +14,42 @@ import (
 )
 
 // port is what admission stands on: the group commit, and the store.
-type port struct{ s *session }
+type port struct{ *processor }
 
 // recordBytes is what a history entry of a few steps takes.
 const recordBytes = 512
 
 // Waiters implements admission.Port.
 func (p port) Waiters(ctx context.Context, path run.WaitPath, value string) ([]run.Waiter, error) {
-	return p.s.Store.Waiters(ctx, p.s.Plan.Function, path.EventType, path.Match, value)
+	return p.Store.Waiters(ctx, p.Plan.Function, path.EventType, path.Match, value)
 }
 
 // Deliver implements admission.Port.
 func (p port) Deliver(ctx context.Context, w run.Wait, runID string, result []byte, entry string) error {
-	return p.s.committer.Deliver(ctx, w, runID, result, run.CandidateField(w.Path), entry)
+	return p.committer.Deliver(ctx, w, runID, result, run.CandidateField(w.Path), entry)
 }
 
 // Once implements admission.Port.
 func (p port) Once(ctx context.Context, r *run.Ref, key string, ttl time.Duration, follow bool) (admission.Holder, error) {
-	holder, outcome, err := p.s.committer.Once(ctx, key, r.RunID, ttl, follow)
+	holder, outcome, err := p.committer.Once(ctx, key, r.RunID, ttl, follow)
 	return admission.Holder{RunID: holder, Outcome: outcome}, err
 }
 
 // Begin implements admission.Port.
 func (p port) Begin(ctx context.Context, r *run.Ref, take *admission.Take) (admission.Answer, error) {
-	b := store.Begin{Ref: r, Slots: p.slots(take.Slots), New: take.New, Lease: p.s.Lease}
+	b := store.Begin{Ref: r, Slots: p.slots(take.Slots), New: take.New, Lease: p.Lease}
 	if take.Rate != nil {
 		b.Rate = p.rate(take.Rate)
 		b.Drop = take.Rate.Drop
 		b.Since = take.Rate.Since
 	}
-	answer, err := p.s.committer.Begin(ctx, &b)
+	answer, err := p.committer.Begin(ctx, &b)
 	return admission.Answer{Decision: answer.Decision, Wait: answer.Wait, Full: answer.Full}, err
 }
 
 // Release implements admission.Port.
 func (p port) Release(ctx context.Context, s admission.Slot) error {
-	return p.s.Store.Release(ctx, p.slot(s))
+	return p.Store.Release(ctx, p.slot(s))
 }
 
 // Park implements admission.Port.
@@ -65,21 +65,20 @@ func (p port) Park(ctx context.Context, r *admission.Run, park admission.Park) e
 
 // park puts a run aside. again means that something it waits for has come.
 func (p port) park(ctx context.Context, r *admission.Run, park store.Park) (again bool, err error) {
-	s := p.s
 	park.Ref = &r.Ref
 	park.Restate = r.Restate
 	if park.Meta, err = json.Marshal(r.Identity); err != nil {
 		return false, fmt.Errorf("encode run %s: %w", r.Ref.RunID, err)
 	}
-	result, err := s.committer.Park(ctx, park)
+	result, err := p.committer.Park(ctx, park)
 	if err != nil {
 		return false, err
 	}
 	if result == store.ParkOK {
-		s.noteDue(park.Due)
-		s.metrics.parked.Inc()
-		if s.log.Enabled(ctx, slog.LevelDebug) {
-			s.log.Debug("run parked", telemetry.LogRun, r.Ref.RunID, telemetry.LogTrace, telemetry.TraceID(r.Ref.RunID, r.Identity.Event.TraceParent),
+		p.waker.note(park.Due)
+		p.metrics.parked.Inc()
+		if p.log.Enabled(ctx, slog.LevelDebug) {
+			p.log.Debug("run parked", telemetry.LogRun, r.Ref.RunID, telemetry.LogTrace, telemetry.TraceID(r.Ref.RunID, r.Identity.Event.TraceParent),
 				"event", r.Identity.Event.ID, "until", park.Due)
 		}
 	}
@@ -103,15 +102,15 @@ func (p port) End(ctx context.Context, e admission.Ending) (bool, error) {
 	if planned != nil {
 		f.Planned = p.rate(planned)
 	}
-	counted, err := p.s.committer.Finish(ctx, f)
+	counted, err := p.committer.Finish(ctx, f)
 	if err == nil && !counted {
-		p.s.log.Debug("run had ended elsewhere; nothing was written", telemetry.LogRun, e.Ref().RunID)
+		p.log.Debug("run had ended elsewhere; nothing was written", telemetry.LogRun, e.Ref().RunID)
 	}
 	return counted, err
 }
 
 func (p port) slot(s admission.Slot) store.Slots {
-	return store.Slots{Function: p.s.Plan.Function, Limit: s.Limit, Value: s.Value, Runner: p.s.name, Want: s.Held, Max: s.Max, Lease: p.s.Lease}
+	return store.Slots{Function: p.Plan.Function, Limit: s.Limit, Value: s.Value, Runner: p.name, Want: s.Held, Max: s.Max, Lease: p.Lease}
 }
 
 func (p port) slots(all []admission.Slot) []store.Slots {
@@ -126,5 +125,5 @@ func (p port) slots(all []admission.Slot) []store.Slots {
 }
 
 func (p port) rate(r *admission.Rate) *store.Rate {
-	return &store.Rate{Function: p.s.Plan.Function, Value: r.Value, Limit: r.Limit, Burst: r.Burst, Period: r.Period}
+	return &store.Rate{Function: p.Plan.Function, Value: r.Value, Limit: r.Limit, Burst: r.Burst, Period: r.Period}
 }

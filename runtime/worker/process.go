@@ -40,12 +40,12 @@ func (d *delivery) decided() {
 var background = context.Background()
 
 // process takes an entry as far as it goes.
-func (s *session) process(d delivery) {
-	if d.Deliveries > s.MaxDeliveries {
+func (p *processor) process(d delivery) {
+	if d.Deliveries > p.MaxDeliveries {
 		d.poison = fmt.Errorf("delivered %d times and never finished: the runner dies each time, look at its restarts (memory limit, crash)", d.Deliveries-1)
 	}
-	err := s.persist(func() error {
-		err := s.processEntry(d)
+	err := p.persist(func() error {
+		err := p.processEntry(d)
 		d.again = true
 		return err
 	})
@@ -53,131 +53,138 @@ func (s *session) process(d delivery) {
 	if !errors.Is(err, engine.ErrElsewhere) {
 		d.release()
 	}
-	s.note(d, err)
+	p.note(d, err)
 }
 
 // note tells what became of an entry that could not be taken to its end.
-func (s *session) note(d delivery, err error) {
+func (p *processor) note(d delivery, err error) {
 	switch {
 	case err == nil, errors.Is(err, engine.ErrElsewhere):
 	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
-		s.log.Debug("left to another runner", "entry", d.ID, "reason", err)
-		s.sweep(d)
+		p.log.Debug("left to another runner", "entry", d.ID, "reason", err)
+		p.sweep(d)
 	default:
 		// The entry stays pending and comes back when this runner ends.
-		s.log.Error("entry could not be processed; it stays pending and is taken up by the next runner", "stream", d.Stream, "entry", d.ID, "error", err)
+		p.log.Error("entry could not be processed; it stays pending and is taken up by the next runner", "stream", d.Stream, "entry", d.ID, "error", err)
 	}
 }
 
 // sweep removes what a write that came too late left of a run that has ended.
-func (s *session) sweep(d delivery) {
+func (p *processor) sweep(d delivery) {
 	id := d.Field("run") + d.Field("start") // an inbox entry has one of them
 	if d.Type != "" {
-		id = store.RunID(s.Plan.Function, d.Type, d.ID)
+		id = store.RunID(p.Plan.Function, d.Type, d.ID)
 	}
-	ctx, cancel := context.WithTimeout(background, s.Lease)
+	ctx, cancel := context.WithTimeout(background, p.Lease)
 	defer cancel()
-	if err := s.committer.Sweep(ctx, d.Stream, d.ID, id); err != nil {
-		s.log.Warn("could not look whether a late write left anything", telemetry.LogRun, id, telemetry.LogTrace, telemetry.TraceID(id, ""), "error", err)
+	if err := p.committer.Sweep(ctx, d.Stream, d.ID, id); err != nil {
+		p.log.Warn("could not look whether a late write left anything", telemetry.LogRun, id, telemetry.LogTrace, telemetry.TraceID(id, ""), "error", err)
 	}
 }
 
 // persist repeats what fails only because Redis is away or refuses for a while.
-func (s *session) persist(attempt func() error) error {
+func (p *processor) persist(attempt func() error) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := attempt()
 		if err == nil || !store.Temporary(err) {
 			return err
 		}
-		s.log.Warn("Redis does not do what it is asked; trying again", "error", err)
-		if fenced := s.fenced(); fenced != nil {
+		p.log.Warn("Redis does not do what it is asked; trying again", "error", err)
+		if fenced := p.lease.check(); fenced != nil {
 			return fenced
 		}
-		if !sleep(s.runCtx, pause) {
+		if !sleep(p.runs, pause) {
 			return err
 		}
 	}
 }
 
-func (s *session) processEntry(d delivery) error {
+func (p *processor) processEntry(d delivery) error {
 	if d.Type != "" {
-		return s.processEvent(d)
+		return p.processEvent(d)
 	}
 	if id := d.Field("run"); id != "" {
-		return s.processResume(d, id)
+		return p.processResume(d, id)
 	}
 	if id := d.Field("start"); id != "" {
-		return s.processStart(d, id)
+		return p.processStart(d, id)
 	}
-	return s.reject(s.owned(d, ""), d, "an inbox entry needs a field run or start")
+	return p.reject(p.owned(d, ""), d, "an inbox entry needs a field run or start")
 }
 
 // owned is the run of an entry; with an empty id, what stands for a run where
 // there is none.
-func (s *session) owned(d delivery, id string) *ownedRun {
+func (p *processor) owned(d delivery, id string) *ownedRun {
 	if id == "" {
 		at := event.EntryTime(d.ID)
 		if at.IsZero() {
-			at = s.now()
+			at = p.clock.now()
 		}
-		id = event.DerivedID(at, s.Plan.Function, d.Type, d.ID)
+		id = event.DerivedID(at, p.Plan.Function, d.Type, d.ID)
 	}
-	o := &ownedRun{s: s}
+	o := &ownedRun{processor: p}
 	o.Identity.StartedAt = event.EntryTime(d.ID)
-	o.Ref = run.Ref{Function: s.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: d.Type == "", Runner: s.name}
-	o.Plan = s.Plan
+	o.Ref = run.Ref{Function: p.Plan.Function, RunID: id, Stream: d.Stream, Entry: d.ID, Inbox: d.Type == "", Runner: p.name}
+	o.Plan = p.Plan
 	o.Listener = o
 	return o
 }
 
 // processEvent hands an event to the runs that wait for it, and starts a run
 // if it is a trigger.
-func (s *session) processEvent(d delivery) error {
-	o := s.owned(d, store.RunID(s.Plan.Function, d.Type, d.ID))
+func (p *processor) processEvent(d delivery) error {
+	o := p.owned(d, store.RunID(p.Plan.Function, d.Type, d.ID))
 	e, err := d.Event()
 	o.Identity.Event = e
 	o.Identity.StartedAt = e.Time
 	if err != nil {
-		return s.reject(o, d, err.Error())
+		return p.reject(o, d, err.Error())
 	}
-	if err := s.admission.Deliver(background, &e, d.ID, o.Ref.RunID); err != nil {
+	if err := p.admission.Deliver(background, &e, d.ID, o.Ref.RunID); err != nil {
 		return err
 	}
-	version, err := s.recall(o, d)
+	version, err := p.recall(o, d)
 	if err != nil {
 		return err
 	}
 	if version != "" || o.Decision != "" { // it has begun, whatever the triggers are by now
-		return s.startAt(o, d, version)
+		return p.startAt(o, d, version)
 	}
-	fits, err := s.admission.Starts(s.Plan, &e)
+	fits, err := p.admission.Starts(p.Plan, &e)
 	if err != nil {
-		return s.finishUnstarted(o, err)
+		return p.finishUnstarted(o, err)
+	}
+	if !fits && d.Deliveries > 1 { // another version may have begun with it
+		version, err = p.plans.starting(background, &e, p.admission)
+		fits = version != ""
+	}
+	if err != nil {
+		return err
 	}
 	if !fits {
-		return s.passOver(d, o.Ref.RunID)
+		return p.passOver(d, o.Ref.RunID)
 	}
-	return s.start(o, d, "")
+	return p.startAt(o, d, version)
 }
 
-// startAt starts a run again that an older version of the function began with an
-// event that no run begins with now: its entry has no place that runs need.
-func (s *session) startAt(o *ownedRun, d delivery, version string) error {
-	if d.work != nil && d.work.places == s.deliveries {
-		s.deliveries.leave()
+// startAt starts a run that another version of the function may have begun with
+// an event for which runs of this one only wait: its entry has no place of a run yet.
+func (p *processor) startAt(o *ownedRun, d delivery, version string) error {
+	if d.work != nil && d.work.places == p.deliveries {
+		p.deliveries.leave()
 		d.work.places = nil
-		d.back = !s.enterSoon(d.work, s.gate, true)
+		d.back = !p.enterSoon(d.work, p.places, true)
 	}
-	return s.start(o, d, version)
+	return p.start(o, d, version)
 }
 
 // recall loads what an earlier delivery of the entry left in the journal, and
 // returns the version that the run began with, "" when it has not begun.
-func (s *session) recall(o *ownedRun, d delivery) (version string, err error) {
+func (p *processor) recall(o *ownedRun, d delivery) (version string, err error) {
 	if d.Deliveries <= 1 && !d.again {
 		return "", nil
 	}
-	j, err := s.Store.Load(background, s.Plan.Function, o.Ref.RunID)
+	j, err := p.Store.Load(background, p.Plan.Function, o.Ref.RunID)
 	if err != nil || j == nil {
 		return "", err
 	}
@@ -191,8 +198,8 @@ func (s *session) recall(o *ownedRun, d delivery) (version string, err error) {
 
 // processStart begins a run that was addressed to this function: an invoked
 // one, a replay, or one of a cron tick.
-func (s *session) processStart(d delivery, id string) error {
-	o := s.owned(d, id)
+func (p *processor) processStart(d delivery, id string) error {
+	o := p.owned(d, id)
 	var damaged error
 	if text := d.Field("parent"); text != "" {
 		parent := &run.Parent{}
@@ -203,32 +210,32 @@ func (s *session) processStart(d delivery, id string) error {
 	}
 	o.Identity.ReplayOf = d.Field("replay")
 	if damaged != nil {
-		return s.reject(o, d, "field parent: "+damaged.Error())
+		return p.reject(o, d, "field parent: "+damaged.Error())
 	}
 	if err := json.Unmarshal([]byte(d.Field("event")), &o.Identity.Event); err != nil {
 		o.Identity.Event = event.Event{}
-		return s.reject(o, d, "field event: "+err.Error())
+		return p.reject(o, d, "field event: "+err.Error())
 	}
-	version, err := s.recall(o, d)
+	version, err := p.recall(o, d)
 	if err != nil {
 		return err
 	}
-	return s.start(o, d, version)
+	return p.start(o, d, version)
 }
 
 // processResume goes on with a parked run.
-func (s *session) processResume(d delivery, id string) error {
-	j, err := s.committer.Take(background, id, d.ID, s.name)
+func (p *processor) processResume(d delivery, id string) error {
+	j, err := p.committer.Take(background, id, d.ID, p.name)
 	if err != nil || j == nil {
 		return err // nil: somebody else has it, or it has ended
 	}
-	o := s.owned(d, id)
+	o := p.owned(d, id)
 	o.resumed = true
 	o.Decision = j.Decision
 	o.Ref.Parked = j.Identity != nil
 	if o.Identity, err = j.DecodeIdentity(id); err != nil {
 		o.Identity.StartedAt = event.EntryTime(d.ID) // what can be told
-		return s.reject(o, d, err.Error())
+		return p.reject(o, d, err.Error())
 	}
 	o.Ref.Parent = o.Identity.Parent
 	if j.Cancel != nil {
@@ -236,12 +243,12 @@ func (s *session) processResume(d delivery, id string) error {
 	}
 	o.exec = engine.Run{ID: id, Event: o.Identity.Event, StartedAt: o.Identity.StartedAt, Attempt: int(d.Deliveries),
 		Active: j.Active, Results: j.Results, Progress: j.Progress}
-	s.metrics.resumed.Inc()
+	p.metrics.resumed.Inc()
 	version := o.Identity.Version
-	if err := s.setPlan(o, version); err != nil {
+	if err := p.setPlan(o, version); err != nil {
 		o.Ref.Version = version
-		return s.finishUnstarted(o, err)
+		return p.finishUnstarted(o, err)
 	}
 	o.Ref.Version = version // the count of parked runs was made under this one
-	return s.admitAndExecute(o, d)
+	return p.admitAndExecute(o, d)
 }
