@@ -68,9 +68,10 @@ var rooms = []room{
 	{path: "runtime/event/schema", direct: none, outside: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	{path: "runtime/plan", direct: []string{"api", "runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
 	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/admission", direct: []string{"runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
 	{path: "runtime/store", direct: []string{"runtime/event", "runtime/run"}, unlinked: operator},
 	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store"}, unlinked: operator},
-	{path: "runtime/worker", direct: []string{"runtime", "runtime/engine", "runtime/run", "runtime/store", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
+	{path: "runtime/worker", direct: []string{"runtime", "runtime/admission", "runtime/engine", "runtime/run", "runtime/store", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
 	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event", "runtime/event/schema", "runtime/strictjson"}, unlinked: operator},
 	// The one reading of JSON of others. Everything may import it; the library
 	// that reads is known here alone, so that a handler's author gets no other.

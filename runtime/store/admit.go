@@ -70,42 +70,6 @@ func (s *Store) Queued(ctx context.Context, function string, most int64) ([]Slot
 	return all, nil
 }
 
-// Rate is a rate limit.
-type Rate struct {
-	Function string
-	Value    string // of its key; "" for the whole function
-	Limit    int
-	Burst    int
-	Period   time.Duration
-}
-
-func (s *Store) rate(ctx context.Context, r Rate, n int, mode string) (int, time.Duration, error) {
-	interval := r.Period.Microseconds() / int64(r.Limit)
-	reply, err := s.run(ctx, "rate", []string{s.keys.Rate(r.Function, r.Value)}, max(1, interval), r.Burst, n, mode).Int64Slice()
-	if err != nil || len(reply) != 2 {
-		return 0, 0, fmt.Errorf("rate limit of %s: %w", r.Function, Explain(err))
-	}
-	return int(reply[0]), time.Duration(reply[1]) * time.Millisecond, nil
-}
-
-// TakeRate takes up to n starts, and returns how many it got and the wait
-// until there is another.
-func (s *Store) TakeRate(ctx context.Context, r Rate, n int) (got int, wait time.Duration, err error) {
-	return s.rate(ctx, r, n, "take")
-}
-
-// ReserveRate takes the next start there is, however late, and returns the wait.
-func (s *Store) ReserveRate(ctx context.Context, r Rate) (time.Duration, error) {
-	_, wait, err := s.rate(ctx, r, 1, "reserve")
-	return wait, err
-}
-
-// ReturnRate gives back n starts that were taken and not used.
-func (s *Store) ReturnRate(ctx context.Context, r Rate, n int) error {
-	_, _, err := s.rate(ctx, r, n, "return")
-	return err
-}
-
 // Once takes an idempotency key for a run. An empty holder means that the run
 // has it; otherwise outcome is what the holder ended with, nil while it has not.
 // With follow the run is put back into the inbox when the holder ends.

@@ -126,12 +126,3 @@ func (s *Store) TidyCancels(ctx context.Context, function string) error {
 	}
 	return nil
 }
-
-// Unqueue takes a run that has ended out of the queue for a slot. The next
-// Release sees that a queue is empty.
-func (s *Store) Unqueue(ctx context.Context, r Slots, runID string) error {
-	if err := s.rdb.LRem(ctx, s.keys.Queue(r.Function, r.Limit, r.Value), 0, runID).Err(); err != nil {
-		return fmt.Errorf("take run %s out of a queue of %s: %w", runID, r.Function, Explain(err))
-	}
-	return nil
-}

@@ -62,6 +62,12 @@ func (k Keys) Waits(function string) string { return k.fn(function, "waits") }
 // Rate is the GCRA state of a rate limit.
 func (k Keys) Rate(function, value string) string { return k.fn(function, "limit:"+shorten(value)) }
 
+// Planned is a sorted set of the runs that wait for a start of a rate limit, in
+// the order in which they get one.
+func (k Keys) Planned(function, value string) string {
+	return k.fn(function, "planned:"+shorten(value))
+}
+
 // Slots is a hash: runner → the slots that it holds of concurrency limit n.
 func (k Keys) Slots(function string, n int, value string) string {
 	return k.fn(function, "slots:"+strconv.Itoa(n)+":"+shorten(value))

@@ -188,27 +188,6 @@ var _ = Describe("slots", func() {
 	})
 })
 
-var _ = Describe("a rate", func() {
-	It("gives its burst at once and then one start per interval", func() {
-		b := newBench()
-		r := store.Rate{Function: "f", Limit: 10, Burst: 3, Period: 10 * time.Second}
-		got, wait, err := b.TakeRate(ctx, r, 5)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(got).To(Equal(3))
-		Expect(wait).To(BeNumerically("~", time.Second, 100*time.Millisecond))
-		Expect(b.ReturnRate(ctx, r, 1)).To(Succeed())
-		got, _, err = b.TakeRate(ctx, r, 5)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(got).To(Equal(1))
-		for i := range 3 {
-			wait, err := b.ReserveRate(ctx, r)
-			Expect(err).NotTo(HaveOccurred())
-			Expect(wait).To(BeNumerically("~", time.Duration(i+1)*time.Second, 200*time.Millisecond), "each later than the one before")
-		}
-		Expect(b.rdb.TTL(ctx, b.keys.Rate("f", "")).Val()).To(BeNumerically("<", 10*time.Second), "memory is bounded")
-	})
-})
-
 var _ = Describe("a cron tick", func() {
 	It("starts one run, in order", func() {
 		b := newBench()

@@ -170,6 +170,56 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 	return all, nil
 }
 
+// After returns up to count entries of each stream that come after a position,
+// for nobody: they are not acknowledged, and others get them too. It waits that
+// long for the first one.
+func (r *Reader) After(ctx context.Context, positions map[string]string, count int, block time.Duration) ([]Entry, error) {
+	streams := make([]string, 0, 2*len(positions))
+	for stream := range positions {
+		streams = append(streams, stream)
+	}
+	for _, stream := range streams[:len(positions):len(positions)] {
+		streams = append(streams, positions[stream])
+	}
+	answer, err := r.rdb.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: int64(count), Block: block}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look ahead in streams: %w", Explain(err))
+	}
+	var all []Entry
+	for _, stream := range answer {
+		for _, m := range stream.Messages {
+			all = append(all, Entry{Stream: stream.Stream, Type: r.store.keys.StreamType(stream.Stream), ID: m.ID, Fields: m.Values, Deliveries: 1})
+		}
+	}
+	return all, nil
+}
+
+// ReadUpTo returns the last entry of each stream that the function was given.
+func (s *Store) ReadUpTo(ctx context.Context, function string, streams []string) (map[string]string, error) {
+	pipe := s.rdb.Pipeline()
+	cmds := make(map[string]*redis.XInfoGroupsCmd, len(streams))
+	for _, stream := range streams {
+		cmds[stream] = pipe.XInfoGroups(ctx, stream)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	read := make(map[string]string, len(streams))
+	for stream, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !isMissing(err) {
+			return nil, fmt.Errorf("look how far %s has read %s: %w", function, stream, Explain(err))
+		}
+		read[stream] = "0-0"
+		for _, g := range cmd.Val() {
+			if g.Name == function {
+				read[stream] = g.LastDeliveredID
+			}
+		}
+	}
+	return read, nil
+}
+
 // Pending returns up to count entries of a stream that a runner was given and
 // has not acknowledged, from after an entry ("0": the first) on.
 func (s *Store) Pending(ctx context.Context, function, runner, stream, after string, count int) ([]Entry, error) {

@@ -17,8 +17,11 @@ type begun struct {
 
 // work is what is done about an entry.
 type work struct {
-	run   atomic.Pointer[load] // nil until it is known
-	ended bool                 // guarded by begun.mu
+	run   atomic.Pointer[ownedRun] // nil until it is known
+	ended bool                     // guarded by begun.mu
+	// places is where the entry has its place; nil: it has none. The goroutine
+	// that processes the entry writes it.
+	places *gate
 }
 
 func entryKey(e store.Entry) [2]string { return [2]string{e.Stream, e.ID} }
@@ -39,13 +42,13 @@ func (b *begun) add(e store.Entry) *work {
 }
 
 // runs returns the runs that are under way, by id.
-func (b *begun) runs() map[string]*load {
+func (b *begun) runs() map[string]*ownedRun {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make(map[string]*load, len(b.entries))
+	all := make(map[string]*ownedRun, len(b.entries))
 	for _, w := range b.entries {
 		if l := w.run.Load(); l != nil && !w.ended {
-			all[l.ref.RunID] = l
+			all[l.Ref.RunID] = l
 		}
 	}
 	return all
@@ -102,7 +105,7 @@ func (s *session) reread(ctx context.Context) {
 					s.log.Warn("could not look for entries whose delivery was lost; trying again", "stream", stream, "error", err)
 					return
 				}
-				s.dispatchAs(entries, false, true)
+				s.dispatchAs(entries, true, nil)
 				if len(entries) < page {
 					break
 				}

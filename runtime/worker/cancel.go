@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
 )
 
 // cancelPeriod is how often a runner with work asks whether any of it is to be
@@ -45,61 +43,28 @@ func (s *session) lookForCancels(ctx context.Context) error {
 
 // lookForCancel finds out whether the end of a run was asked for before this
 // runner took it up.
-func (s *session) lookForCancel(l *load, d delivery) error {
+func (s *session) lookForCancel(o *ownedRun, d delivery) error {
 	if !d.Suspect && !d.again && d.Deliveries <= 1 {
 		return nil
 	}
-	asked, err := s.Store.CancelRequests(background, s.Plan.Function, l.ref.RunID)
-	if request := asked[l.ref.RunID]; request != nil {
-		l.cancel.Ask(request.Reason)
+	asked, err := s.Store.CancelRequests(background, s.Plan.Function, o.Ref.RunID)
+	if request := asked[o.Ref.RunID]; request != nil {
+		o.cancel.Ask(request.Reason)
 	}
 	return err
 }
 
 // endCancelled ends a run that is not to go on. The engine tells what it has
 // done so far, and what it waits for.
-func (s *session) endCancelled(l *load, d delivery) error {
-	out := engine.Outcome{Kind: engine.Cancelled, Failure: &run.Failure{Message: l.cancel.Reason()}}
-	if l.stepped() && d.poison == nil {
-		done, err := s.engine.Execute(s.runCtx, &l.run)
+func (s *session) endCancelled(o *ownedRun, d delivery) error {
+	out := engine.Outcome{Kind: engine.Cancelled, Failure: &run.Failure{Message: o.cancel.Reason()}}
+	if o.Stepped && d.poison == nil {
+		done, err := s.engine.Execute(s.runCtx, &o.exec)
 		if err == nil { // else the journal is damaged, and nobody can tell
 			out = done
 		}
 	}
-	s.claimOnce(l)
-	if err := s.finish(l, out); err != nil {
-		return err
-	}
-	return s.leaveQueues(l)
-}
-
-// claimOnce finds the idempotency key that an earlier delivery of the run may
-// have taken.
-func (s *session) claimOnce(l *load) {
-	if i := l.run.Plan.Idempotency; i != nil && l.meta.Once == "" {
-		l.meta.Once, _ = i.Key.Text(&plan.Scope{Event: &l.meta.Event, Env: s.Env})
-	}
-}
-
-// leaveQueues takes a run that has ended out of the queues for slots. If that
-// fails, the slot goes to a run that is gone, and to the next with a heartbeat.
-func (s *session) leaveQueues(l *load) error {
-	if l.meta.Queued.IsZero() {
-		return nil
-	}
-	for i, c := range l.run.Plan.Concurrency {
-		if c.Key == nil {
-			continue
-		}
-		value, err := c.Key.Text(&plan.Scope{Event: &l.meta.Event, Env: s.Env})
-		if err != nil {
-			continue // it was never queued for it
-		}
-		if err := s.Store.Unqueue(background, store.Slots{Function: s.Plan.Function, Limit: i + 1, Value: value}, l.ref.RunID); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.admission.End(background, &o.Run, outcomeOf(&out))
 }
 
 // passOver acknowledges an event that starts no run.

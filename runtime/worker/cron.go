@@ -10,9 +10,6 @@ import (
 	"github.com/wildout/wildout/runtime/plan"
 )
 
-// CronType is the type of the event that a cron run sees.
-const CronType = "wildout/cron.tick"
-
 // cronLoop starts the runs of schedules: after a time without runners, only
 // the last tick that was missed.
 func (s *session) cronLoop(ctx context.Context) {
@@ -63,7 +60,7 @@ func (s *session) tick(ctx context.Context, t plan.Trigger, at time.Time) error 
 	if err != nil {
 		return fmt.Errorf("cron event: %w", err)
 	}
-	e, err := json.Marshal(event.Event{ID: id, Type: CronType, Source: "wildout:" + s.Plan.Function, Time: at, Data: data})
+	e, err := json.Marshal(event.Event{ID: id, Type: event.CronType, Source: "wildout:" + s.Plan.Function, Time: at, Data: data})
 	if err != nil {
 		return fmt.Errorf("cron event: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
@@ -119,66 +118,4 @@ func later(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// deliver gives an event to the runs that wait for it, but not to the run that
-// it starts itself.
-func (s *session) deliver(e *event.Event, entry, starts string) error {
-	for _, p := range s.waitPaths() {
-		if p.EventType != e.Type {
-			continue
-		}
-		value, ok := "", true
-		if p.Match != "" {
-			path, err := plan.ParsePath(p.Match)
-			if err != nil {
-				return fmt.Errorf("stored wait path: %w", err)
-			}
-			value, ok = path.Lookup(e)
-		}
-		if !ok {
-			continue
-		}
-		waiters, err := s.Store.Waiters(background, s.Plan.Function, p.EventType, p.Match, value)
-		if err != nil {
-			return err
-		}
-		for _, w := range waiters {
-			if w.RunID == starts || before(entry, w.RunID) {
-				continue
-			}
-			if err := s.deliverTo(w, p, value, e, entry); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// before reports whether an entry is older than a run: a backlog that is read
-// late holds events from before the run began, and those do not count.
-func before(entry, runID string) bool {
-	began, ok := event.IDTime(runID)
-	return ok && event.EntryTime(entry).Before(began)
-}
-
-func (s *session) waitPaths() []store.WaitPath {
-	if p := s.paths.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-func (s *session) deliverTo(w run.Waiter, p store.WaitPath, value string, e *event.Event, entry string) error {
-	// Where the wait has an `if`, only the run can evaluate it.
-	var result []byte
-	if !w.HasIf {
-		text, err := json.Marshal(e)
-		if err != nil {
-			return fmt.Errorf("event %s: %w", e.ID, err)
-		}
-		result = run.EventResult(text, s.now()).Encode()
-	}
-	ref := run.Wait{EventType: p.EventType, Match: p.Match, Value: value, Path: w.Path, HasIf: w.HasIf}
-	return s.committer.Deliver(background, ref, w.RunID, result, run.CandidateField(w.Path), entry)
 }

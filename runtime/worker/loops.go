@@ -129,9 +129,16 @@ func (s *session) afterBeat(ctx context.Context, b store.Beat) {
 	if b.Queues > 0 {
 		s.kick(ctx)
 	}
-	if b.WaitPaths != len(s.waitPaths()) {
-		if paths, err := s.Store.WaitPaths(ctx, s.Plan.Function); err == nil {
-			s.paths.Store(&paths)
+	if err := s.admission.Restate(ctx); err != nil {
+		s.log.Warn("slots not given back yet; trying again with each heartbeat", "error", err)
+	}
+	if b.WaitPaths != s.admission.Waits() {
+		paths, err := s.Store.WaitPaths(ctx, s.Plan.Function)
+		if err == nil {
+			err = s.admission.WaitFor(paths)
+		}
+		if err != nil {
+			s.log.Warn("could not learn what runs of a newer version wait for; trying again with the next heartbeat", "error", err)
 		}
 	}
 }
@@ -184,7 +191,7 @@ func (s *session) recover(ctx context.Context, dead []string) {
 // takeOver claims what a dead runner has pending in a stream.
 func (s *session) takeOver(ctx context.Context, dead, stream string) (taken int, err error) {
 	for after := ""; ; {
-		n := s.gate.wait(ctx)
+		n := s.placesOf(stream).wait(ctx)
 		if n == 0 {
 			return taken, nil
 		}
@@ -198,7 +205,7 @@ func (s *session) takeOver(ctx context.Context, dead, stream string) (taken int,
 		}
 		after = entries[len(entries)-1].ID
 		taken += len(entries)
-		s.dispatch(entries, true)
+		s.dispatch(entries)
 	}
 }
 

@@ -2,9 +2,9 @@ package worker
 
 import (
 	"context"
+	"sync"
 	"time"
 
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -13,19 +13,55 @@ import (
 // others have seen to what it left and do not look there again.
 func (s *session) block() time.Duration { return min(5*time.Second, s.Lease/2) }
 
-// readLoop pulls entries: never more than there are free places for.
+// readLoop pulls entries until ctx ends: those of streams that start runs as
+// there are places, and those that only runs wait for as they come.
 func (s *session) readLoop(ctx context.Context) {
 	if s.Plan.Spec.Suspend {
 		s.log.Info("suspended: nothing is read, events wait in their streams")
 		<-ctx.Done()
 		return
 	}
-	r := &puller{session: s}
+	var wg sync.WaitGroup
+	starts := &puller{session: s, reader: s.reader, places: s.gate, streams: s.starts}
 	if l := s.Plan.RateLimit; l != nil && l.Key == nil && !l.Drop {
-		r.rate = s.rateOf(l, "")
+		starts.rate = &store.Rate{Function: s.Plan.Function, Limit: l.Limit, Burst: l.Burst, Period: l.Period}
 	}
+	if len(s.both) > 0 {
+		starts.ahead = newLookahead(s)
+		wg.Go(func() { starts.ahead.run(ctx) })
+	}
+	if len(s.waitOnly) > 0 {
+		reader := s.Store.NewReader(s.Plan.Function, s.name)
+		context.AfterFunc(ctx, func() { _ = reader.Close() })
+		waits := &puller{session: s, reader: reader, places: s.deliveries, streams: s.waitOnly}
+		wg.Go(func() { waits.run(ctx) })
+	}
+	starts.run(ctx)
+	wg.Wait()
+}
+
+// puller reads entries of some streams: never more than there are places for.
+// Only its goroutine uses it.
+type puller struct {
+	*session
+	reader  *store.Reader
+	places  *gate
+	streams []string // of starts the inbox is the first
+	turn    int      // the stream that is asked next, where they are asked one by one
+	// ahead is told while the puller is held up; nil: nobody wants to know.
+	ahead *lookahead
+
+	// rate is an unkeyed rate limit that delays: a backlog of starts waits in the
+	// stream for free, and not parked.
+	rate   *store.Rate
+	busy   bool // the last read found something
+	starts int  // as there were before the last read of events
+	wider  int  // how often in a row those took none of them: events that start nothing
+}
+
+func (p *puller) run(ctx context.Context) {
 	for pause := 50 * time.Millisecond; ctx.Err() == nil; {
-		err := r.pull(ctx)
+		err := p.pull(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -33,8 +69,8 @@ func (s *session) readLoop(ctx context.Context) {
 			pause = 50 * time.Millisecond
 			continue
 		}
-		s.missed.Store(true)
-		s.setHealth(store.Explain(err))
+		p.missed.Store(true)
+		p.setHealth(store.Explain(err))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -43,18 +79,8 @@ func (s *session) readLoop(ctx context.Context) {
 	}
 }
 
-// puller is the state of the read loop.
-type puller struct {
-	*session
-	// rate is the unkeyed rate limit with Delay; its starts are taken before
-	// the read, so that a backlog waits in the stream for free.
-	rate *store.Rate
-	busy bool // the last read found something
-	turn int
-}
-
 func (p *puller) pull(ctx context.Context) error {
-	n := p.gate.wait(ctx)
+	n := p.place(ctx)
 	if n == 0 {
 		return nil
 	}
@@ -63,95 +89,149 @@ func (p *puller) pull(ctx context.Context) error {
 	}
 	if n < len(p.streams) {
 		// COUNT is per stream: with fewer places than streams, ask one by one.
-		if found, err := p.pullFew(ctx, n); found || err != nil {
+		if found, err := p.pullFew(ctx, p.streams, n); found > 0 || err != nil {
 			return err
 		}
 	}
 	entries, err := p.reader.Read(ctx, p.streams, max(1, n/len(p.streams)), p.block())
-	p.dispatch(entries, true)
+	p.dispatch(entries)
 	return err
 }
 
-func (p *puller) pullFew(ctx context.Context, n int) (found bool, err error) {
-	for range p.streams {
-		stream := p.streams[p.turn%len(p.streams)]
+// place waits for a place and returns how many there are; 0: ctx has ended.
+func (p *puller) place(ctx context.Context) int {
+	if p.ahead == nil {
+		return p.places.wait(ctx)
+	}
+	if n := p.places.free(); n > 0 {
+		return n
+	}
+	p.ahead.hold(true)
+	defer p.ahead.hold(false)
+	return p.places.wait(ctx)
+}
+
+// pullFew reads up to n entries of all streams together.
+func (p *puller) pullFew(ctx context.Context, streams []string, n int) (found int, err error) {
+	for range streams {
+		stream := streams[p.turn%len(streams)]
 		p.turn++
-		entries, err := p.reader.Read(ctx, []string{stream}, n, 0)
+		entries, err := p.reader.Read(ctx, []string{stream}, n-found, 0)
 		if err != nil {
 			return found, err
 		}
-		p.dispatch(entries, true)
-		found = found || len(entries) > 0
-		if n -= len(entries); n <= 0 {
+		p.dispatchDecided(ctx, entries)
+		if found += len(entries); found >= n {
 			break
 		}
 	}
 	return found, nil
 }
 
-// pullRated reads events only for starts that it has. An idle runner takes none
-// in advance: it reads one entry and takes its start then.
+// widest bounds how many more events are read than there are starts, where most
+// of them start nothing: 2 to the power of it.
+const widest = 5
+
+// pullRated reads events while there are starts. It takes none: a run does when
+// it begins, and what only looked like one takes none at all.
 func (p *puller) pullRated(ctx context.Context, n int) error {
 	if !p.busy {
 		entries, err := p.reader.Read(ctx, p.streams, 1, p.block())
 		p.busy = len(entries) > 0
-		p.dispatch(entries, false)
+		p.dispatchDecided(ctx, entries)
 		return err
 	}
-	if entries, err := p.reader.Read(ctx, p.streams[:1], n, 0); err != nil || len(entries) > 0 {
-		p.dispatch(entries, false)
+	inbox := p.streams[:1]
+	if entries, err := p.reader.Read(ctx, inbox, n, 0); err != nil || len(entries) > 0 {
+		p.dispatchDecided(ctx, entries)
 		return err
 	}
-	got, wait, err := p.Store.TakeRate(ctx, *p.rate, n)
+	starts, wait, err := p.Store.Starts(ctx, *p.rate)
 	if err != nil {
 		return err
 	}
-	if got == 0 {
-		entries, err := p.reader.Read(ctx, p.streams[:1], n, min(max(wait, time.Millisecond), p.block()))
-		p.dispatch(entries, false)
-		return err
+	if starts == 0 {
+		p.starts = 0
+		return p.pullInbox(ctx, n, wait)
 	}
-	used := 0
-	for range p.events {
-		stream := p.events[p.turn%len(p.events)]
-		p.turn++
-		entries, err := p.reader.Read(ctx, []string{stream}, got-used, 0)
-		if err != nil {
-			return err
-		}
-		p.dispatch(entries, true)
-		if used += len(entries); used == got {
-			break
-		}
+	if p.wider++; p.starts == 0 || starts < p.starts {
+		p.wider = 0
 	}
-	p.busy = used > 0
-	if used < got {
-		return p.Store.ReturnRate(ctx, *p.rate, got-used)
-	}
-	return nil
+	p.starts = starts
+	found, err := p.pullFew(ctx, p.streams[1:], min(n, starts<<min(p.wider, widest)))
+	p.busy = found > 0
+	return err
 }
 
-// dispatch begins the runs of new entries. rated says that the unkeyed rate
-// limit was passed.
-func (s *session) dispatch(entries []store.Entry, rated bool) { s.dispatchAs(entries, rated, false) }
+// pullInbox reads runs that go on, until there may be a start again.
+func (p *puller) pullInbox(ctx context.Context, n int, wait time.Duration) error {
+	if p.ahead != nil {
+		p.ahead.hold(true)
+		defer p.ahead.hold(false)
+	}
+	entries, err := p.reader.Read(ctx, p.streams[:1], n, min(max(wait, time.Millisecond), p.block()))
+	p.dispatchDecided(ctx, entries)
+	return err
+}
+
+// dispatchDecided begins the runs of new entries and, where a rate limit says how
+// many are to be read, waits until it is decided which of them begin.
+func (p *puller) dispatchDecided(ctx context.Context, entries []store.Entry) {
+	if p.rate == nil || len(entries) == 0 {
+		p.dispatch(entries)
+		return
+	}
+	var deciding sync.WaitGroup
+	p.dispatchAs(entries, false, &deciding)
+	decided := make(chan struct{})
+	go func() {
+		deciding.Wait()
+		close(decided)
+	}()
+	select {
+	case <-decided:
+	case <-ctx.Done():
+	}
+}
+
+// dispatch begins the runs of new entries.
+func (s *session) dispatch(entries []store.Entry) { s.dispatchAs(entries, false, nil) }
 
 // dispatchAs is dispatch; again says that the runs may have begun before.
-func (s *session) dispatchAs(entries []store.Entry, rated, again bool) {
+// deciding, if there is one, is done when it is decided for all which begin.
+func (s *session) dispatchAs(entries []store.Entry, again bool, deciding *sync.WaitGroup) {
 	for _, e := range entries {
 		work := s.begun.add(e)
 		if work == nil {
 			continue
 		}
 		// The place is taken here, before the next read asks for free ones.
-		entered := s.gate.tryEnter()
+		places := s.placesOf(e.Stream)
+		if places.tryEnter() {
+			work.places = places
+		}
+		d := delivery{Entry: e, again: again, work: work}
+		if deciding != nil {
+			deciding.Add(1)
+			d.deciding = sync.OnceFunc(deciding.Done)
+		}
 		s.runs.Add(1)
 		s.engine.Routines.Go(func() {
-			d := delivery{Entry: e, rated: rated && e.Type != "", again: again, work: work}
-			d.back = !entered && !s.enterSoon(again) // another runner may have a place for it
+			d.back = work.places == nil && !s.enterSoon(work, places, again) // another runner may have a place for it
 			d.release = func() { s.release(d) }
 			s.process(d)
 		})
 	}
+}
+
+// placesOf are the places of entries of a stream.
+func (s *session) placesOf(stream string) *gate {
+	for _, name := range s.waitOnly {
+		if name == stream {
+			return s.deliveries
+		}
+	}
+	return s.gate
 }
 
 // handBackAfter is how long an entry that was read beyond the free places waits
@@ -161,25 +241,25 @@ const handBackAfter = 100 * time.Millisecond
 // enterSoon takes a place if there is one soon; false when the entry is to be
 // handed back. What comes from a dead runner waits for longer: handed back, it
 // would be at the end of the inbox, behind all that is newer.
-func (s *session) enterSoon(again bool) bool {
+func (s *session) enterSoon(w *work, places *gate, again bool) bool {
 	patience := handBackAfter
 	if again {
 		patience = s.Lease
 	}
 	ctx, cancel := context.WithTimeout(s.begins, patience)
 	defer cancel()
-	return s.gate.enter(ctx)
+	if !places.enter(ctx) {
+		return false
+	}
+	w.places = places
+	return true
 }
 
 // release forgets an entry that is dealt with and gives back its place.
 func (s *session) release(d delivery) {
 	s.begun.remove(d.Entry)
-	if !d.back {
-		s.gate.leave()
+	if d.work.places != nil {
+		d.work.places.leave()
 	}
 	s.runs.Done()
-}
-
-func (s *session) rateOf(l *plan.RateLimit, value string) *store.Rate {
-	return &store.Rate{Function: s.Plan.Function, Value: value, Limit: l.Limit, Burst: l.Burst, Period: l.Period}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -133,3 +134,10 @@ func named(name string) func(*worker.Options) {
 func leased(d time.Duration) func(*worker.Options) {
 	return func(o *worker.Options) { o.Lease = d }
 }
+
+// peekAll asks for all entries of the stream of an event type.
+func peekAll(eventType string) []store.EventRange {
+	return []store.EventRange{{Type: eventType, Count: 1000}}
+}
+
+func runID(function, eventType, entry string) string { return store.RunID(function, eventType, entry) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
@@ -23,16 +24,22 @@ import (
 // another one.
 type session struct {
 	*Worker
-	name      string
-	log       *slog.Logger
-	streams   []string // the inbox first
-	events    []string // the event streams
-	claims    []string // streams, and those that other versions of the function read
-	gate      *gate
-	committer *store.Committer
-	reader    *store.Reader
-	engine    *engine.Engine
-	keyed     *keyedSlots
+	name     string
+	log      *slog.Logger
+	types    []string // the event types that are read
+	events   []string // their streams
+	starts   []string // the inbox, and the streams whose events start runs
+	waitOnly []string // those whose events only runs wait for
+	both     []string // those of starts whose events runs wait for, too
+	claims   []string // streams, and those that other versions of the function read
+	gate     *gate    // places of runs
+	// deliveries are places of entries that only runs wait for: these never wait
+	// for a run.
+	deliveries *gate
+	committer  *store.Committer
+	reader     *store.Reader
+	engine     *engine.Engine
+	admission  *admission.Admission
 
 	runCtx   context.Context // of the runs; ends with ErrInterrupted or ErrFenced
 	stopRuns context.CancelCauseFunc
@@ -52,8 +59,7 @@ type session struct {
 	over       atomic.Bool // the lease was found to have run out: no later heartbeat brings it back
 	rank       atomic.Int64
 	pathsSince atomic.Int64 // when all runners know the wait paths, ms
-	paths      atomic.Pointer[[]store.WaitPath]
-	held       holding // written by beat only
+	held       holding      // written by beat only
 	heldAt     time.Time
 	tripTime   time.Duration // of the heartbeat that skew comes from, doubled with each slower one; beat only
 }
@@ -73,8 +79,9 @@ func newSession(w *Worker) *session {
 	s.runCtx, s.stopRuns = context.WithCancelCause(context.Background())
 	s.begins, s.noMore = context.WithCancel(s.runCtx)
 	s.gate = newGate(w.MaxInFlight)
+	s.deliveries = newGate(w.MaxInFlight)
 	s.engine = &engine.Engine{Handlers: w.Handlers, Env: w.Env, Now: s.now}
-	s.keyed = newKeyedSlots(s)
+	s.admission = &admission.Admission{Function: w.Plan.Function, Env: w.Env, Now: s.now, Port: port{s}}
 	return s
 }
 
@@ -95,27 +102,21 @@ func (s *session) fenced() error {
 // open makes the function known, its groups, and the first heartbeat.
 func (s *session) open(ctx context.Context) error {
 	k, f := s.Store.Keys(), s.Plan.Function
-	types := s.Plan.Spec.Reads()
+	waits := waitPaths(s.Plan.Spec)
 	known, err := s.Store.WaitPaths(ctx, f)
 	if err != nil {
 		return err
 	}
-	for _, p := range known {
-		types = appendNew(types, p.EventType)
-	}
-	s.streams = []string{k.Inbox(f)}
-	for _, t := range types {
-		s.events = append(s.events, k.Stream(t))
-	}
-	s.streams = append(s.streams, s.events...)
-	if err := s.Store.EnsureGroup(ctx, f, s.streams...); err != nil {
+	s.sortStreams(s.Plan.Spec.Triggered(), append(known, waits...))
+	inbox := k.Inbox(f)
+	if err := s.Store.EnsureGroup(ctx, f, append([]string{inbox}, s.events...)...); err != nil {
 		return err
 	}
-	ever, err := s.Store.NoteReads(ctx, f, types)
+	ever, err := s.Store.NoteReads(ctx, f, s.types)
 	if err != nil {
 		return err
 	}
-	s.claims = s.streams[:len(s.streams):len(s.streams)]
+	s.claims = append([]string{inbox}, s.events...)
 	for _, t := range ever {
 		s.claims = appendNew(s.claims, k.Stream(t))
 	}
@@ -126,14 +127,16 @@ func (s *session) open(ctx context.Context) error {
 	if err := s.Store.SavePlan(ctx, f, s.Plan.Hash, spec); err != nil {
 		return err
 	}
-	fresh, err := s.Store.RegisterWaits(ctx, f, waitPaths(s.Plan.Spec))
+	fresh, err := s.Store.RegisterWaits(ctx, f, waits)
 	if err != nil {
 		return err
 	}
 	if known, err = s.Store.WaitPaths(ctx, f); err != nil {
 		return err
 	}
-	s.paths.Store(&known)
+	if err := s.admission.WaitFor(known); err != nil {
+		return err
+	}
 	beat, err := s.beat(ctx, true)
 	if err != nil {
 		return err
@@ -144,6 +147,27 @@ func (s *session) open(ctx context.Context) error {
 		s.pathsSince.Store(s.now().Add(s.interval() + time.Second).UnixMilli())
 	}
 	return nil
+}
+
+// sortStreams says which streams are read, and for what.
+func (s *session) sortStreams(triggers []string, waits []store.WaitPath) {
+	k := s.Store.Keys()
+	s.types = triggers
+	s.starts = []string{k.Inbox(s.Plan.Function)}
+	for _, t := range triggers {
+		s.starts = append(s.starts, k.Stream(t))
+	}
+	for _, w := range waits {
+		s.types = appendNew(s.types, w.EventType)
+		if slices.Contains(triggers, w.EventType) {
+			s.both = appendNew(s.both, k.Stream(w.EventType))
+		} else {
+			s.waitOnly = appendNew(s.waitOnly, k.Stream(w.EventType))
+		}
+	}
+	for _, t := range s.types {
+		s.events = append(s.events, k.Stream(t))
+	}
 }
 
 // waitPaths are the ways in which runs of a function wait for events.
@@ -264,10 +288,10 @@ func (s *session) leave() {
 			return
 		}
 		for _, e := range entries {
-			s.process(delivery{Entry: e, rated: e.Type != "", back: true, release: func() {}})
+			s.process(delivery{Entry: e, back: true, release: func() {}})
 		}
 	}
-	if err := s.keyed.releaseAll(ctx); err != nil {
+	if err := s.leaveLimits(ctx); err != nil {
 		s.log.Warn("could not give back slots; they are free once the lease is over", "error", err)
 	}
 	gone, err := s.Store.Forget(ctx, s.Plan.Function, s.name, s.claims)
@@ -277,4 +301,21 @@ func (s *session) leave() {
 	if err != nil {
 		s.log.Warn("could not leave in order; others clean up once the lease is over", "error", err)
 	}
+}
+
+// leaveLimits gives back the slots that the runner holds.
+func (s *session) leaveLimits(ctx context.Context) error {
+	if err := s.admission.LeaveAll(ctx); err != nil {
+		return err
+	}
+	for i, l := range s.Plan.Concurrency {
+		if l.Key != nil {
+			continue
+		}
+		none := store.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name, Max: l.Limit, Lease: s.Lease}
+		if _, err := s.Store.Hold(ctx, none); err != nil {
+			return err
+		}
+	}
+	return nil
 }

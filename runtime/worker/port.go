@@ -1,0 +1,130 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/wildout/wildout/runtime/admission"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/telemetry"
+)
+
+// port is what admission stands on: the group commit, and the store.
+type port struct{ s *session }
+
+// recordBytes is what a history entry of a few steps takes.
+const recordBytes = 512
+
+// Waiters implements admission.Port.
+func (p port) Waiters(ctx context.Context, path run.WaitPath, value string) ([]run.Waiter, error) {
+	return p.s.Store.Waiters(ctx, p.s.Plan.Function, path.EventType, path.Match, value)
+}
+
+// Deliver implements admission.Port.
+func (p port) Deliver(ctx context.Context, w run.Wait, runID string, result []byte, entry string) error {
+	return p.s.committer.Deliver(ctx, w, runID, result, run.CandidateField(w.Path), entry)
+}
+
+// Once implements admission.Port.
+func (p port) Once(ctx context.Context, r *run.Ref, key string, ttl time.Duration, follow bool) (admission.Holder, error) {
+	holder, outcome, err := p.s.committer.Once(ctx, key, r.RunID, ttl, follow)
+	return admission.Holder{RunID: holder, Outcome: outcome}, err
+}
+
+// Begin implements admission.Port.
+func (p port) Begin(ctx context.Context, r *run.Ref, take *admission.Take) (admission.Answer, error) {
+	b := store.Begin{Ref: r, Slots: p.slots(take.Slots), New: take.New, Lease: p.s.Lease}
+	if take.Rate != nil {
+		b.Rate = p.rate(take.Rate)
+		b.Drop = take.Rate.Drop
+		b.Since = take.Rate.Since
+	}
+	answer, err := p.s.committer.Begin(ctx, &b)
+	return admission.Answer{Decision: answer.Decision, Wait: answer.Wait, Full: answer.Full}, err
+}
+
+// Release implements admission.Port.
+func (p port) Release(ctx context.Context, s admission.Slot) error {
+	return p.s.Store.Release(ctx, p.slot(s))
+}
+
+// Park implements admission.Port.
+func (p port) Park(ctx context.Context, r *admission.Run, park admission.Park) error {
+	out := store.Park{Due: park.Due, Wake: park.Wake, Front: park.Front}
+	if park.Queue != nil {
+		out.Queue = park.Queue.Limit
+		out.QueueValue = park.Queue.Value
+	}
+	_, err := p.park(ctx, r, out)
+	return err
+}
+
+// park puts a run aside. again means that something it waits for has come.
+func (p port) park(ctx context.Context, r *admission.Run, park store.Park) (again bool, err error) {
+	s := p.s
+	park.Ref = &r.Ref
+	park.Restate = r.Restate
+	if park.Meta, err = json.Marshal(r.Identity); err != nil {
+		return false, fmt.Errorf("encode run %s: %w", r.Ref.RunID, err)
+	}
+	result, err := s.committer.Park(ctx, park)
+	if err != nil {
+		return false, err
+	}
+	if result == store.ParkOK {
+		s.noteDue(park.Due)
+		s.metrics.parked.Inc()
+		if s.log.Enabled(ctx, slog.LevelDebug) {
+			s.log.Debug("run parked", telemetry.LogRun, r.Ref.RunID, telemetry.LogTrace, telemetry.TraceID(r.Ref.RunID, r.Identity.Event.TraceParent),
+				"event", r.Identity.Event.ID, "until", park.Due)
+		}
+	}
+	return result == store.ParkAgain, nil
+}
+
+// End implements admission.Port.
+func (p port) End(ctx context.Context, e admission.Ending) (bool, error) {
+	status := e.Status()
+	f := store.Finish{
+		Ref: e.Ref(), Count: string(e.Skip()), Result: e.Result(), Waits: e.Waits(),
+		Failed: status == run.Failed || status == run.Rejected, Cancelled: status == run.Cancelled, Rejected: status == run.Rejected,
+	}
+	if rec := e.Record(); rec != nil {
+		f.Record = run.AppendRecord(make([]byte, 0, recordBytes), rec)
+	}
+	f.Reason, f.Children = e.Cancels()
+	f.OnceKey, f.Outcome = e.Key()
+	queues, planned := e.Lines()
+	f.Queues = p.slots(queues)
+	if planned != nil {
+		f.Planned = p.rate(planned)
+	}
+	counted, err := p.s.committer.Finish(ctx, f)
+	if err == nil && !counted {
+		p.s.log.Debug("run had ended elsewhere; nothing was written", telemetry.LogRun, e.Ref().RunID)
+	}
+	return counted, err
+}
+
+func (p port) slot(s admission.Slot) store.Slots {
+	return store.Slots{Function: p.s.Plan.Function, Limit: s.Limit, Value: s.Value, Runner: p.s.name, Want: s.Held, Max: s.Max, Lease: p.s.Lease}
+}
+
+func (p port) slots(all []admission.Slot) []store.Slots {
+	if len(all) == 0 {
+		return nil
+	}
+	list := make([]store.Slots, len(all))
+	for i, s := range all {
+		list[i] = p.slot(s)
+	}
+	return list
+}
+
+func (p port) rate(r *admission.Rate) *store.Rate {
+	return &store.Rate{Function: p.s.Plan.Function, Value: r.Value, Limit: r.Limit, Burst: r.Burst, Period: r.Period}
+}
