@@ -158,15 +158,17 @@ func (s *session) heard(ctx context.Context, b store.Beat) error {
 	if s.processor.begins.Err() != nil {
 		return nil // it is leaving: nothing new is begun
 	}
+	// First what there is to read: a dead runner of a newer version may have left
+	// something where this one has never looked, and would be forgotten with it.
+	if err := s.streams.learn(ctx, b); err != nil {
+		return err
+	}
 	s.recoverer.look(ctx, b.Dead)
 	if b.Queues > 0 {
 		s.kick(ctx)
 	}
 	if err := s.processor.admission.Restate(ctx); err != nil {
 		s.log.Warn("slots not given back yet; trying again with each heartbeat", "error", err)
-	}
-	if err := s.streams.learn(ctx, b); err != nil {
-		s.log.Warn("could not learn what runs of a newer version wait for; trying again with the next heartbeat", "error", err)
 	}
 	return nil
 }
