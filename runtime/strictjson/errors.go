@@ -82,8 +82,6 @@ func syntaxProblem(e *jsontext.SyntacticError) *Error {
 		own.Reason = "it ends too early"
 	case e.Err == nil:
 		own.Reason = "it is broken"
-	case e.Err.Error() == "invalid UTF-8":
-		own.Reason = "it is not valid UTF-8"
 	default:
 		own.Reason = strings.TrimPrefix(e.Err.Error(), "jsontext: ")
 	}
