@@ -37,7 +37,7 @@ const (
 
 func newLookahead(s *session) *lookahead {
 	return &lookahead{self: s.self, lease: s.lease, streams: s.streams, admission: s.processor.admission,
-		reader: s.Store.NewReader(s.Plan.Function, s.name), wake: make(chan struct{}, 1), positions: map[string]string{}}
+		wake: make(chan struct{}, 1), positions: map[string]string{}}
 }
 
 // hold says whether the puller is held up.
@@ -54,6 +54,8 @@ func (l *lookahead) hold(held bool) {
 
 // run looks ahead whenever the puller is held up, until ctx ends.
 func (l *lookahead) run(ctx context.Context) {
+	l.reader = l.Store.NewReader(l.Plan.Function, l.name)
+	defer l.reader.Close()
 	stop := context.AfterFunc(ctx, func() { _ = l.reader.Close() })
 	defer stop()
 	fresh := true // the group may have read beyond the positions

@@ -130,6 +130,7 @@ func (s *session) loops() []func(context.Context) {
 // readWaits reads what only runs wait for.
 func (s *session) readWaits(ctx context.Context) {
 	reader := s.Store.NewReader(s.Plan.Function, s.name)
+	defer reader.Close()
 	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
 	defer stop()
 	waits := &puller{self: s.self, processor: s.processor, recoverer: s.recoverer, reader: reader, places: s.processor.deliveries,
