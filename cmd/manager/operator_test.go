@@ -26,6 +26,7 @@ func TestParse(t *testing.T) {
 		"no image":      {"", "runner image"},
 		"bad Secret":    {"--runner-image=r --redis-secret=A_b", "A_b"},
 		"bad namespace": {"--runner-image=r --namespaces=a,B", `"B"`},
+		"bad address":   {"--runner-image=r --redis-addresses=10.0.0.0/8,redis", `"redis"`},
 		"bad time":      {"--runner-image=r --poll-interval=-1s", "poll interval"},
 		"bad shutdown":  {"--runner-image=r --graceful-shutdown-timeout=0s", "--graceful-shutdown-timeout"},
 		"bad qps":       {"--runner-image=r --kube-api-qps=0", "--kube-api-qps"},
@@ -45,6 +46,20 @@ func TestParse(t *testing.T) {
 				t.Errorf("got %v, want …%s…", err, test.want)
 			}
 		})
+	}
+}
+
+func TestRedisAddresses(t *testing.T) {
+	o, err := parse([]string{"--runner-image=r", "--redis-addresses=10.1.2.3/8, 192.0.2.7,2001:db8::1/32"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(o.RedisAddresses); got != "[10.0.0.0/8 192.0.2.7/32 2001:db8::/32]" {
+		t.Errorf("got %s", got)
+	}
+	o, err = parse([]string{"--runner-image=r"}, io.Discard)
+	if err != nil || len(o.RedisAddresses) > 0 {
+		t.Errorf("without: %v, %v", o.RedisAddresses, err)
 	}
 }
 

@@ -78,6 +78,7 @@ func (p *Poller) Follow(f Function) view.Function {
 		have.fresh = true
 	}
 	have.Function = f
+	delete(p.removals, leaver{name: f.Name})
 	if have.fresh {
 		p.kick()
 	}
@@ -110,6 +111,7 @@ func (p *Poller) FollowType(t EventType) view.EventType {
 		have = &eventType{EventType: t, fresh: true}
 		p.types[t.Name] = have
 	}
+	delete(p.removals, leaver{t.Name, true})
 	if have.fresh {
 		p.kick()
 	}

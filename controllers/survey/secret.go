@@ -115,6 +115,9 @@ func (p *Poller) usedSecrets() map[types.NamespacedName]bool {
 	for name, t := range p.types {
 		used[types.NamespacedName{Namespace: name.Namespace, Name: t.Secret}] = true
 	}
+	for _, r := range p.removals {
+		used[r.secret] = true
+	}
 	return used
 }
 

@@ -6,10 +6,12 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -32,6 +34,9 @@ type Options struct {
 	Logger *slog.Logger
 	// PoolSize bounds the connections. Default: 10 per CPU.
 	PoolSize int
+	// Dial connects to a host:port, with TLS where the configuration is not nil.
+	// Default: as go-redis does.
+	Dial func(ctx context.Context, network, address string, secure *tls.Config) (net.Conn, error)
 }
 
 // Validate reports what is missing or wrong.
@@ -92,6 +97,11 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	opts.PoolSize = o.PoolSize
+	if o.Dial != nil {
+		opts.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return o.Dial(ctx, network, address, opts.TLSConfig)
+		}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -160,6 +170,25 @@ const (
 	broken = "the connection to Redis broke: if it always does, Redis may want TLS (rediss://), or a proxy before it has no server"
 )
 
+// explained is an error with what to do about it.
+type explained struct {
+	advice string
+	err    error
+}
+
+func (e *explained) Error() string { return e.advice + " (" + e.err.Error() + ")" }
+func (e *explained) Unwrap() error { return e.err }
+
+// Advice is what Explain says to do about an error, without a word of what the
+// server has answered; "": it does not know.
+func Advice(err error) string {
+	var e *explained
+	if errors.As(err, &e) {
+		return e.advice
+	}
+	return ""
+}
+
 // Explain adds to an error of Redis what to do about it. Nil stays nil.
 func Explain(err error) error {
 	if err == nil {
@@ -185,7 +214,7 @@ func Explain(err error) error {
 		{"connection reset", broken},
 	} {
 		if strings.Contains(text, known.mark) {
-			return fmt.Errorf("%s (%w)", known.advice, err)
+			return &explained{known.advice, err}
 		}
 	}
 	return fmt.Errorf("redis: %w", err)
