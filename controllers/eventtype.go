@@ -186,7 +186,7 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 	}
 	if other == "" {
 		removal := r.poller.RemoveStream(name, r.secretName(t), string(t.Spec.Type))
-		if !removal.Done && !late {
+		if !removal.Done && r.options.mayYetEnd(t, removal) {
 			return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 		}
 		if !removal.Done {

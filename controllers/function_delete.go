@@ -50,7 +50,7 @@ func (r *functions) delete(ctx context.Context, f *v1alpha1.WildoutFunction) (ct
 	}
 	// A stream that nobody declares goes with its last reader.
 	removal := r.poller.RemoveFunction(name, r.secretName(f.Spec.Redis), snapshot.Undeclared)
-	if !removal.Done && !late {
+	if !removal.Done && r.options.mayYetEnd(f, removal) {
 		return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 	}
 	if !removal.Done {
@@ -71,6 +71,17 @@ func why(r survey.Removal) string {
 // isLate reports whether an object that is being deleted has waited long enough.
 func (o *Options) isLate(object client.Object) bool {
 	return o.Now().Sub(object.GetDeletionTimestamp().Time) > o.DeletionTimeout
+}
+
+// attemptTime is how long a first attempt to remove something from Redis gets
+// beyond that: where it could not begin before, since runners were there, it is
+// not given up before it was made.
+const attemptTime = 10 * time.Second
+
+// mayYetEnd reports whether a removal is to be waited for.
+func (o *Options) mayYetEnd(object client.Object, removal survey.Removal) bool {
+	waited := o.Now().Sub(object.GetDeletionTimestamp().Time)
+	return waited <= o.DeletionTimeout || removal.Err == nil && waited <= o.DeletionTimeout+attemptTime
 }
 
 func (r *functions) letGo(ctx context.Context, f *v1alpha1.WildoutFunction) error {

@@ -1,6 +1,8 @@
 package survey
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -179,7 +181,11 @@ func surveyed(t *testing.T, url string, allowed ...netip.Prefix) view.Function {
 	healthy := Function{Name: types.NamespacedName{Namespace: "other", Name: "f"}, Secret: "wildout-redis", Types: []string{"a/b"}}
 	ended := make(chan error)
 	go func() { ended <- p.Run(t.Context()) }()
-	t.Cleanup(func() { <-ended })
+	t.Cleanup(func() {
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		hostile, other := p.Follow(f("f")), p.Follow(healthy)
 		if hostile.Asked && other.Numbers != nil {

@@ -19,16 +19,17 @@ import (
 // text for them is what stands in text for a template. docs/expressions.md
 // tells users about them.
 func functions() cel.EnvOption {
-	text, any := cel.StringType, cel.DynType
+	text := cel.StringType
+	value := cel.DynType
 	return options(
-		function("html", text, one(func(s string) ref.Val { return bounded(html.EscapeString(s)) }), any),
-		function("urlEncode", text, one(func(s string) ref.Val { return bounded(urlEncode(s)) }), any),
-		function("base64.encode", text, one(func(s string) ref.Val { return bounded(base64.StdEncoding.EncodeToString([]byte(s))) }), any),
+		function("html", text, one(func(s string) ref.Val { return bounded(html.EscapeString(s)) }), value),
+		function("urlEncode", text, one(func(s string) ref.Val { return bounded(urlEncode(s)) }), value),
+		function("base64.encode", text, one(func(s string) ref.Val { return bounded(base64.StdEncoding.EncodeToString([]byte(s))) }), value),
 		function("base64.decode", cel.BytesType, one(base64Decode), text),
-		function("json", text, jsonText, any),
-		function("formatTime", text, formatTime, any, text),
-		function("formatTime", text, formatTime, any, text, text),
-		function("sum", any, sum, cel.ListType(any)),
+		function("json", text, jsonText, value),
+		function("formatTime", text, formatTime, value, text),
+		function("formatTime", text, formatTime, value, text, text),
+		function("sum", value, sum, cel.ListType(value)),
 	)
 }
 

@@ -28,13 +28,13 @@ type Error struct {
 type Kind int
 
 const (
-	// Broken: it is no JSON, or could be read in two ways.
+	// Broken means that it is no JSON, or could be read in two ways.
 	Broken Kind = iota
-	// Behind: it is a JSON value, and something follows.
+	// Behind means that it is a JSON value, and something follows.
 	Behind
-	// Limit: it goes beyond a limit.
+	// Limit means that it goes beyond a limit.
 	Limit
-	// Misfit: it is JSON, and does not fit what it is read into.
+	// Misfit means that it is JSON, and does not fit what it is read into.
 	Misfit
 )
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/admission"
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -105,13 +104,6 @@ func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []store.WaitPath {
 		paths[i] = store.WaitPath{EventType: string(a.Event), Match: a.Match}
 	}
 	return paths
-}
-
-func matchText(p *plan.Path) string {
-	if p == nil {
-		return ""
-	}
-	return p.String()
 }
 
 func appendNew(list []string, s string) []string {

@@ -210,11 +210,11 @@ func (r Request) setHeaders(req *nethttp.Request) error {
 	seen := make(map[string]bool, len(r.Headers))
 	for name, value := range r.Headers {
 		// One of the two would win, and nobody could say which.
-		if same := strings.ToLower(name); seen[same] {
+		same := strings.ToLower(name)
+		if seen[same] {
 			return fmt.Errorf("headers: %s is there twice, in different letter case", same)
-		} else {
-			seen[same] = true
 		}
+		seen[same] = true
 		if !httpguts.ValidHeaderFieldName(name) {
 			return fmt.Errorf("headers: %q is not the name of a header", name)
 		}
