@@ -156,8 +156,10 @@ func (s *session) heard(ctx context.Context, b store.Beat) error {
 	if err := s.processor.committer.Stats().Trouble; err != nil {
 		return err
 	}
-	if leaving := s.processor.begins.Err() != nil; leaving {
-		return nil // nothing new is begun
+	select {
+	case <-s.processor.begins.Done(): // it is leaving: nothing new is begun
+		return nil
+	default:
 	}
 	// First what there is to read: a dead runner of a newer version may have left
 	// something where this one has never looked, and would be forgotten with it.
