@@ -9,9 +9,6 @@ import (
 	"github.com/wildout/wildout/runtime/run"
 )
 
-// InvokeType is the type of the event that an invoked run sees.
-const InvokeType = "wildout/function.invoked"
-
 // invoke starts a run of another function, in the same write as the progress
 // that names it, and waits for it: the end of that run writes the result.
 type invoke plan.Invoke
@@ -55,7 +52,7 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 		u.prog.Due = x.clock.Add(a.Timeout).UnixMilli()
 	}
 	x.sign(u)
-	child := Child{Child: *a.child(u), Event: x.sent(u, u.prog.Child, InvokeType, data)}
+	child := Child{Child: *a.child(u), Event: x.sent(u, u.prog.Child, event.InvokeType, data)}
 	child.Event.Time = x.clock.UTC().Truncate(time.Millisecond)
 	prog := u.prog
 	x.spawn(u, func() completion {
@@ -63,17 +60,4 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 		return completion{unit: u, waits: true, prog: prog, err: err}
 	})
 	return nil
-}
-
-// ChildResult returns the journal form of what a child run gives its parent's
-// step: the output, or the failure as the step's error.
-func ChildResult(startedAt, now time.Time, out *Outcome) []byte {
-	r := run.Result{Output: out.Output, Attempts: 1, Start: startedAt.UnixMilli(), Duration: now.Sub(startedAt).Milliseconds()}
-	switch {
-	case out.Kind == Cancelled:
-		r.Output, r.Error = nil, "the invoked run was "+run.CancelText(out.Failure.Message)
-	case out.Failure != nil:
-		r.Output, r.Error = nil, "the invoked run failed: "+out.Failure.Message
-	}
-	return r.Encode()
 }
