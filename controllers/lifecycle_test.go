@@ -70,7 +70,7 @@ var _ = Describe("The operator", Serial, func() {
 			if i%3 == 2 {
 				theOne.cancel() // in the middle of whatever it does
 				Eventually(theOne.ended, 40*time.Second).Should(Receive())
-				theOne = startManager()
+				theOne = startOperator()
 			}
 		}
 		for i := range 8 {

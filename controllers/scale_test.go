@@ -118,7 +118,7 @@ var _ = Describe("Scaling", func() {
 		setSecret(space, redis.URL()+"?dial_timeout=4s")
 		Eventually(func() string { return get(space, "f").Status.RolledOut }).ShouldNot(Equal(before))
 		Consistently(runners(space, "f"), "2s").Should(BeZero())
-		Expect(cond(space, "f", "Ready")()).To(is("True", "Ready"))
+		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
 		publish(open(redis.URL(), space), "a/b", 1)
 		Eventually(runners(space, "f")).Should(BeEquivalentTo(1))
 		Consistently(cond(space, "f", "Ready"), "1s").Should(is("True", "Ready"))
@@ -251,7 +251,7 @@ var _ = Describe("The scale subresource", func() {
 		Expect(admin.SubResource("scale").Update(ctx, get(space, "f"), client.WithSubResourceBody(scale))).To(Succeed())
 		Eventually(runners(space, "f")).Should(BeEquivalentTo(4))
 		Eventually(cond(space, "f", "RunnersAvailable")).Should(is("True", "ScalingUp", "2 of 4 runners are ready"))
-		Expect(cond(space, "f", "Ready")()).To(is("True", "Ready"))
+		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
 		rollOut(space, "f")
 		Eventually(cond(space, "f", "RunnersAvailable")).Should(is("True", "RunnersAvailable", "4 of 4"))
 		Expect(patch("f", 0)).To(Succeed())
@@ -312,7 +312,7 @@ var _ = Describe("A new operator", Serial, func() {
 		time.Sleep(3 * time.Second)
 		theOne.stop()
 		began := time.Now()
-		theOne = startManager()
+		theOne = startOperator()
 		Eventually(runners(space, "f"), starts).Should(BeEquivalentTo(1))
 		Expect(time.Since(began)).To(BeNumerically(">", 5*time.Second))
 	})
@@ -321,7 +321,7 @@ var _ = Describe("A new operator", Serial, func() {
 var _ = Describe("What decides the number of runners", Serial, func() {
 	It("waits for no status to be written", func() {
 		theOne.stop()
-		theOne = startManager(func(o *controllers.Options) { o.StatusInterval = time.Hour })
+		theOne = startOperator(func(o *controllers.Options) { o.StatusInterval = time.Hour })
 		DeferCleanup(restart)
 		space := newSpace(shared.URL())
 		ready(space, "f", elastic("stabilizationWindow: 2s, min: 1"))
@@ -339,7 +339,7 @@ var _ = Describe("What decides the number of runners", Serial, func() {
 var _ = Describe("A function at zero", Serial, func() {
 	It("wakes at once", func() {
 		theOne.stop()
-		theOne = startManager(func(o *controllers.Options) { o.PollInterval, o.WakeInterval = time.Hour, 0 })
+		theOne = startOperator(func(o *controllers.Options) { o.PollInterval, o.WakeInterval = time.Hour, 0 })
 		DeferCleanup(restart)
 		space := newSpace(shared.URL())
 		redis := open(shared.URL(), space)

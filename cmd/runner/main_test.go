@@ -26,7 +26,7 @@ import (
 )
 
 // program is the runner, and example the one of the documentation; built once
-// for all tests.
+// for all tests, stripped as for images.
 var program, example string
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -41,7 +41,7 @@ func testMain(m *testing.M) int {
 	program = filepath.Join(dir, "runner")
 	example = filepath.Join(dir, "example")
 	for target, source := range map[string]string{program: ".", example: "../../docs/examples/runner"} {
-		if output, err := exec.Command("go", "build", "-o", target, source).CombinedOutput(); err != nil {
+		if output, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", target, source).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", source, err, output)
 			return 1
 		}

@@ -152,10 +152,9 @@ func TestForgottenDuringALook(t *testing.T) {
 	same(t, "created", r.redis.did("create"), nil)
 	r.expectNews()
 	r.redis.during = nil
+	r.redis.did("survey")
 	r.lookAt(s)
-	if n := len(r.redis.subjects); n != 0 {
-		t.Errorf("%d functions are looked at", n)
-	}
+	same(t, "looked at", r.redis.did("survey"), nil)
 }
 
 // What changes during a look is looked at once more.
@@ -285,11 +284,15 @@ func TestLookFails(t *testing.T) {
 		t.Run(word, func(t *testing.T) {
 			r := newRig(t)
 			r.Follow(f("f"))
+			r.FollowType(declared("t"))
 			s := r.connected()
 			r.news()
 			r.redis.fail(word, errAway)
 			r.lookAt(s)
 			isTrouble(t, r.Follow(f("f")).Trouble, view.Unreachable)
+			if !r.Follow(f("f")).Asked {
+				t.Error("it was not asked")
+			}
 			if got := r.news(); len(got) == 0 || got[0] != "function shop/f" {
 				t.Errorf("told %q", got)
 			}

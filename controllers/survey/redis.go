@@ -2,8 +2,11 @@ package survey
 
 import (
 	"context"
+	"regexp"
+	"slices"
 	"time"
 
+	"github.com/wildout/wildout/controllers/survey/guard"
 	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
@@ -58,39 +61,33 @@ func (o opened) In(namespace string) Namespace { return upkeep.New(o.conn.InName
 // Close implements Redis.
 func (o opened) Close() error { return o.conn.Close() }
 
-func openStore(o store.Options) (Redis, error) {
-	s, err := store.Open(o)
-	if err != nil {
-		return nil, err
+// openWith opens a Redis with the store, and with a guard between.
+func openWith(g *guard.Guard) func(store.Options) (Redis, error) {
+	return func(o store.Options) (Redis, error) {
+		o.Dial = g.Dial
+		s, err := store.Open(o)
+		if err != nil {
+			return nil, err
+		}
+		return opened{inspect.New(s), s}, nil
 	}
-	return opened{inspect.New(s), s}, nil
 }
 
-// troubleOf is an error of the store as it is told.
-func troubleOf(err error) *view.Trouble {
-	if err == nil {
-		return nil
-	}
-	t := &view.Trouble{Words: err.Error()}
-	switch store.TroubleOf(err) {
-	case store.Unreachable:
-		t.Kind = view.Unreachable
-	case store.Unauthorized:
-		t.Kind = view.Unauthorized
-	case store.ReadOnly:
-		t.Kind = view.ReadOnly
-	case store.Full:
-		t.Kind = view.Full
-	case store.Refused, store.NoTrouble:
-		t.Kind = view.Refused
-	}
-	return t
-}
+// version is one of a server; policies are what its maxmemory-policy can be.
+// Nothing else that it says of itself is shown to anybody.
+var (
+	version  = regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){0,3}$`)
+	policies = []string{"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-lrm", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-lrm", "volatile-random", "volatile-ttl"}
+)
 
 // stateOf is what a server says about itself, as it is judged.
 func stateOf(s *store.Server) view.State {
+	policy := s.EvictionPolicy
+	if policy != "" && !slices.Contains(policies, policy) {
+		policy = "of a kind that is not known"
+	}
 	return view.State{
-		Version: s.Version, Replica: s.Replica, Cluster: s.Cluster, Replicas: s.Replicas, EvictionPolicy: s.EvictionPolicy,
+		Version: version.FindString(s.Version), Replica: s.Replica, Cluster: s.Cluster, Replicas: s.Replicas, EvictionPolicy: policy,
 		Used: s.Used, Max: s.Max, AppendOnly: s.AppendOnly, Snapshots: s.Snapshots, SnapshotsUnknown: s.SnapshotsUnknown,
 	}
 }

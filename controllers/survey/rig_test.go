@@ -31,7 +31,8 @@ type rig struct {
 	*Poller
 	t       *testing.T
 	secrets *cluster
-	redis   *fake // the server at redis://one:6379/0
+	redis   *fake            // any server
+	at      map[string]*fake // those at a host of their own
 	now     time.Time
 
 	mu   sync.Mutex
@@ -40,7 +41,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, secrets: &cluster{objects: map[string]*corev1.Secret{}}, now: begin}
+	r := &rig{t: t, secrets: &cluster{objects: map[string]*corev1.Secret{}}, at: map[string]*fake{}, now: begin}
 	r.redis = newFake()
 	p, err := New(Options{
 		Secrets: r.secrets, Interval: 5 * time.Second, WakeInterval: time.Second, NumbersInterval: 15 * time.Second,
@@ -49,6 +50,9 @@ func newRig(t *testing.T) *rig {
 				return nil, errors.New("it cannot be opened")
 			}
 			r.redis.note("open %s %d", o.URL, o.PoolSize)
+			if other := r.at[hostOf(o.URL)]; other != nil {
+				return other, nil
+			}
 			return r.redis, nil
 		},
 		Now:    func() time.Time { return r.now },
@@ -180,7 +184,9 @@ type fake struct {
 	sleepers []inspect.Sleeper
 	// during is called while a Survey is under way.
 	during func()
-	closed int
+	// hangs: nothing is answered before its context ends. panics: the client does.
+	hangs, panics bool
+	closed        int
 }
 
 func newFake() *fake {
@@ -236,13 +242,20 @@ func (k *fake) of(function string) *inspect.Numbers {
 	return k.numbers[function]
 }
 
-func (k *fake) AskServer(context.Context) (store.Server, error) {
+func (k *fake) AskServer(ctx context.Context) (store.Server, error) {
 	k.note("ask")
+	if k.panics {
+		panic("slice bounds out of range")
+	}
+	if k.hangs {
+		<-ctx.Done()
+		return store.Server{}, store.Explain(ctx.Err())
+	}
 	return k.server, k.err("ask")
 }
 
 func (k *fake) Survey(_ context.Context, subjects []inspect.Subject) ([]inspect.Numbers, error) {
-	k.note("survey")
+	k.note("survey %d", len(subjects))
 	all := make([]inspect.Numbers, len(subjects))
 	for i, s := range subjects {
 		all[i] = *k.of(s.Namespace + "/" + s.Function)
@@ -323,8 +336,12 @@ func (n *part) Trim(_ context.Context, eventType string, period time.Duration, m
 	return n.err("trim")
 }
 
-func (n *part) Uninstall(_ context.Context, function string) error {
+func (n *part) Uninstall(ctx context.Context, function string) error {
 	n.note("uninstall %s/%s", n.namespace, function)
+	if n.hangs {
+		<-ctx.Done()
+		return store.Explain(ctx.Err())
+	}
 	return n.err("uninstall")
 }
 

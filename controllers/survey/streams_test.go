@@ -134,6 +134,19 @@ func TestEventTypeChangesDuringALook(t *testing.T) {
 	if known := r.FollowType(declared("t")); known.Stream != nil {
 		t.Error("it has what was found of an earlier one")
 	}
+	r.FollowType(declared("u"))
+	looked = r.typesOf(s, true)
+	for i := range looked {
+		looked[i].view.Stream = &view.Stream{Length: 1}
+	}
+	gone := looked[0]
+	gone.Name = name("gone")
+	r.keepTypes([]eventType{gone, looked[0], looked[1]})
+	for _, text := range []string{"t", "u"} {
+		if known := r.FollowType(declared(text)); known.Stream == nil {
+			t.Errorf("%s: what was found is lost for one that is gone", text)
+		}
+	}
 	forgotten := EventType{Name: name("gone"), Type: "a/gone"}
 	r.mendStream(t.Context(), s, &eventType{EventType: forgotten})
 	for _, call := range r.redis.did("make") {

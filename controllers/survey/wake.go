@@ -104,13 +104,26 @@ func (p *Poller) wake(ctx context.Context, s *server) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.patience())
 	defer cancel()
-	news, err := s.redis.HaveNews(ctx, sleepers)
-	if err != nil {
-		return // the look at all functions tells
-	}
-	if p.rouse(names, news) {
-		_ = p.lookAtFunctions(ctx, s, false) // so does it here
-	}
+	s.looking <- struct{}{}
+	defer func() { <-s.looking }()
+	_ = p.safely(func() error { // the look at all functions tells what is wrong
+		news, err := haveNews(ctx, s, sleepers)
+		if err != nil || !p.rouse(names, news) {
+			return err
+		}
+		return p.lookAtFunctions(ctx, s, false)
+	})
+}
+
+// haveNews asks which sleepers have something to read.
+func haveNews(ctx context.Context, s *server, sleepers []inspect.Sleeper) ([]bool, error) {
+	news := make([]bool, len(sleepers))
+	err := inParts(len(sleepers), sleepersAtATime, func(from, to int) error {
+		part, err := s.redis.HaveNews(ctx, sleepers[from:to])
+		copy(news[from:to], part)
+		return err
+	}, func(i int, _ error) { news[i] = true }) // it has more than enough
+	return news, err
 }
 
 // sleepers returns the functions of a server without runners.

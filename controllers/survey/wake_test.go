@@ -32,6 +32,7 @@ func TestAhead(t *testing.T) {
 		"a tick that was not made":            {plan: []string{"h"}, ticks: map[string]time.Time{"h": at(-hour)}, open: 1},
 		"many that were not":                  {plan: []string{"h"}, ticks: map[string]time.Time{"h": at(-99 * hour)}, open: 1},
 		"a schedule that is new":              {plan: []string{"h"}, open: 1},
+		"two that are new":                    {plan: []string{"h", "never"}, open: 2},
 		"a schedule without a tick":           {plan: []string{"never"}, ticks: map[string]time.Time{"never": at(0)}},
 		"a tick that only our clock has seen": {plan: []string{"soon"}, ticks: map[string]time.Time{"soon": at(0)}, next: 2 * time.Second},
 		"a schedule that is gone":             {ticks: map[string]time.Time{"h": at(-99 * hour)}},
@@ -225,7 +226,7 @@ func TestTimeComes(t *testing.T) {
 	same(t, "looked at before", r.redis.did("survey"), nil)
 	r.now = r.now.Add(1)
 	r.wake(t.Context(), s)
-	same(t, "looked at in time", r.redis.did("survey"), []string{"survey"})
+	same(t, "looked at in time", r.redis.did("survey"), []string{"survey 1"})
 	r.Forget(name("f"))
 	if r.rouse([]types.NamespacedName{name("f")}, []bool{true}) {
 		t.Error("one that is gone is woken")

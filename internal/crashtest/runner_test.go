@@ -110,8 +110,8 @@ func (r *recorder) effect(ctx context.Context) error {
 }
 
 type input struct {
-	Value  any
-	Millis int // how long the handler takes
+	Value  any `json:"value"`
+	Millis int `json:"millis"` // how long the handler takes
 }
 
 func (r *recorder) handlers(doze time.Duration) *wildout.Registry {

@@ -2,10 +2,10 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Observer is told what happens in a run, for metrics, traces and logs. It must
@@ -65,11 +65,8 @@ func (x *execution) countParks() {
 	if x.run.Observer == nil {
 		return
 	}
-	for _, b := range x.run.Progress {
-		var p struct {
-			Parks int `json:"k"`
-		}
-		if json.Unmarshal(b, &p) == nil { // what is damaged fails the run where it is read
+	for path, b := range x.run.Progress {
+		if p, err := run.DecodeProgress(path, b); err == nil { // what is damaged fails the run where it is read
 			x.parks = max(x.parks, p.Parks)
 		}
 	}
@@ -77,13 +74,11 @@ func (x *execution) countParks() {
 
 // passed tells of a unit that has ended, unless an execution before this one
 // saw the end.
-func (x *execution) passed(u *unit, r *result) {
-	if x.run.Observer == nil || x.replay || u.past {
+func (x *execution) passed(u *unit, r *run.Result) {
+	if x.run.Observer == nil || x.replay || u.past || !u.node.action.told() {
 		return
 	}
-	if action := u.node.step.Action; action.Kind() != plan.KindHandler && !isPure(action) {
-		x.run.Observer.Passed(u.path, action.Kind(), millis(r.Start), millis(r.Start+r.Duration), r.Error)
-	}
+	x.run.Observer.Passed(u.path, u.node.step.Action.Kind(), millis(r.Start), millis(r.Start+r.Duration), r.Error)
 }
 
 // sends returns the trace context for what a step sends or invokes.

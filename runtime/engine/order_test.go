@@ -12,6 +12,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // nap is a handler that takes its time.
@@ -168,7 +169,7 @@ func TestAFailureEndsTheOtherBranches(t *testing.T) {
 			out := b.finish()
 			failed(t, out, "bad", "bad")
 			want(t, "time", b.age(), time.Second)
-			want(t, "status of never", out.Steps[2].Status, engine.StatusPending)
+			want(t, "status of never", out.Steps[2].Status, run.StepPending)
 			wantAll(t, "commits", b.journal.committed(), nil)
 		})
 }

@@ -173,6 +173,7 @@ func (g *Gateway) Register(mux *http.ServeMux) {
 	send := cors(g.Guard("inngest", http.HandlerFunc(g.sendInngest)))
 	mux.Handle("/e/{key...}", send)
 	mux.Handle("/e", send)
+	mux.HandleFunc("/fn/register", refuseApp)
 	if g.opts.Dev {
 		mux.HandleFunc("GET /dev", g.devInfo)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -9,6 +10,25 @@ const (
 	slow   = "Redis does not answer in time: is it overloaded, does a firewall or NetworkPolicy drop the packets, or does it speak no TLS at this port (rediss://)?"
 	broken = "the connection to Redis broke: if it always does, Redis may want TLS (rediss://), or a proxy before it has no server"
 )
+
+// explained is an error with what to do about it.
+type explained struct {
+	advice string
+	err    error
+}
+
+func (e *explained) Error() string { return e.advice + " (" + e.err.Error() + ")" }
+func (e *explained) Unwrap() error { return e.err }
+
+// Advice is what Explain says to do about an error, without a word of what the
+// server has answered; "": it does not know.
+func Advice(err error) string {
+	var e *explained
+	if errors.As(err, &e) {
+		return e.advice
+	}
+	return ""
+}
 
 // Explain adds to an error of Redis what to do about it. Nil stays nil.
 func Explain(err error) error {
@@ -35,7 +55,7 @@ func Explain(err error) error {
 		{"connection reset", broken},
 	} {
 		if strings.Contains(text, known.mark) {
-			return fmt.Errorf("%s (%w)", known.advice, err)
+			return &explained{known.advice, err}
 		}
 	}
 	return fmt.Errorf("redis: %w", err)

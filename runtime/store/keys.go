@@ -65,6 +65,12 @@ func (k Keys) Waits(function string) string { return k.fn(function, "waits") }
 // Rate is the GCRA state of a rate limit.
 func (k Keys) Rate(function, value string) string { return k.fn(function, "limit:"+shorten(value)) }
 
+// Planned is a sorted set of the runs that wait for a start of a rate limit, in
+// the order in which they get one.
+func (k Keys) Planned(function, value string) string {
+	return k.fn(function, "planned:"+shorten(value))
+}
+
 // Slots is a hash: runner → the slots that it holds of concurrency limit n.
 func (k Keys) Slots(function string, n int, value string) string {
 	return k.fn(function, "slots:"+strconv.Itoa(n)+":"+shorten(value))
@@ -109,6 +115,9 @@ func (k Keys) Reads(function string) string { return k.fn(function, "reads") }
 
 // Runners is a sorted set: last heartbeat in ms → runner.
 func (k Keys) Runners(function string) string { return k.fn(function, "runners") }
+
+// Leases is a hash: runner → how long it may be silent, in ms.
+func (k Keys) Leases(function string) string { return k.fn(function, "leases") }
 
 // Cron is a hash: schedule → its last tick in ms.
 func (k Keys) Cron(function string) string { return k.fn(function, "cron") }

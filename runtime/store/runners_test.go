@@ -57,7 +57,7 @@ var _ = Describe("a dead runner", func() {
 		Expect(b.runs.Forget(ctx, "f", "r1", []string{stream})).To(BeFalse(), "removing a consumer drops what is pending for it")
 		taken, after := map[string]bool{}, ""
 		for {
-			entries, err := b.runs.Claim(ctx, "f", "r2", "r1", stream, after, lease, 7)
+			entries, err := b.claim("r1", stream, after, 7)
 			Expect(err).NotTo(HaveOccurred())
 			if len(entries) == 0 {
 				break
@@ -82,7 +82,7 @@ var _ = Describe("a dead runner", func() {
 		b := newBench()
 		ref := b.begin("r1")
 		b.alive("r2")
-		entries, err := b.runs.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		entries, err := b.claim("r1", ref.Stream, "", 7)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(BeEmpty())
 	})
@@ -92,11 +92,11 @@ var _ = Describe("a dead runner", func() {
 		ref := b.begin("r1")
 		b.dies("r1")
 		b.dies("r2")
-		entries, err := b.runs.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		entries, err := b.claim("r1", ref.Stream, "", 7)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(BeEmpty())
 		b.alive("r2")
-		entries, err = b.runs.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		entries, err = b.claim("r1", ref.Stream, "", 7)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
 	})
@@ -112,7 +112,7 @@ var _ = Describe("a dead runner", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(beat.Dead).To(Equal([]string{"stray"}))
 		Expect(beat.Alive).To(Equal(1))
-		entries, err := b.runs.Claim(ctx, "f", "r2", "stray", b.keys.Stream("a"), "", lease, 7)
+		entries, err := b.claim("stray", b.keys.Stream("a"), "", 7)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
 	})
@@ -123,7 +123,7 @@ var _ = Describe("a dead runner", func() {
 		b.dies("r1")
 		b.alive("r2")
 		Expect(b.rdb.XDel(ctx, ref.Stream, ref.Entry).Err()).To(Succeed())
-		entries, err := b.runs.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 7)
+		entries, err := b.claim("r1", ref.Stream, "", 7)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
 		Expect(entries[0].Fields).To(BeNil())
@@ -132,6 +132,87 @@ var _ = Describe("a dead runner", func() {
 		Expect(b.runs.Forget(ctx, "f", "r1", []string{ref.Stream})).To(BeFalse())
 		Expect(b.committer().Finish(ctx, runs.Finish{Ref: ref, Failed: true, Record: record("x")})).To(BeTrue())
 		Expect(b.runs.Forget(ctx, "f", "r1", []string{ref.Stream})).To(BeTrue())
+	})
+})
+
+var _ = Describe("a lease", func() {
+	It("is the one that each runner states, whoever judges it", func() {
+		b := newBench()
+		beat := func(runner string, lease time.Duration) runs.Beat {
+			GinkgoHelper()
+			beat, err := b.runs.Beat(ctx, "f", runner, lease, true)
+			Expect(err).NotTo(HaveOccurred())
+			return beat
+		}
+		silent := func(runner string, ago time.Duration) {
+			GinkgoHelper()
+			z := redis.Z{Score: float64(time.Now().Add(-ago).UnixMilli()), Member: runner}
+			Expect(b.rdb.ZAdd(ctx, b.keys.Runners("f"), z).Err()).To(Succeed())
+		}
+		ref := b.begin("r1")
+		beat("r1", time.Hour)
+		silent("r1", time.Minute)
+		Expect(b.rdb.HSet(ctx, b.keys.Slots("f", 1, "v"), "r1", 1).Err()).To(Succeed())
+		short := runs.Slots{Function: "f", Limit: 1, Value: "v", Runner: "r2", Want: 1, Max: 1, Lease: time.Second}
+		claim := runs.Claim{Function: "f", Runner: "r2", Dead: "r1", Stream: ref.Stream, Lease: time.Second, Most: 9}
+
+		second := beat("r2", time.Second)
+		Expect(second.Dead).To(BeEmpty())
+		Expect(second.Alive).To(Equal(2))
+		Expect(b.runs.Claim(ctx, claim)).To(BeEmpty())
+		Expect(b.runs.Hold(ctx, short)).To(BeZero())
+		other := b.begin("r2")
+		answer, err := b.committer().Begin(ctx, &runs.Begin{Ref: other, Lease: time.Second, Slots: []runs.Slots{{Limit: 1, Value: "v", Want: 1, Max: 1}}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(answer.Full).To(Equal(1))
+
+		beat("r1", time.Second)
+		silent("r1", time.Minute)
+		Expect(beat("r2", time.Hour).Dead).To(Equal([]string{"r1"}))
+		Expect(b.runs.Hold(ctx, short)).To(Equal(1))
+		Expect(b.runs.Claim(ctx, claim)).To(HaveLen(1))
+		Expect(b.runs.Forget(ctx, "f", "r1", []string{ref.Stream})).To(BeTrue())
+		Expect(b.rdb.HKeys(ctx, b.keys.Leases("f")).Val()).To(Equal([]string{"r2"}))
+	})
+})
+
+var _ = Describe("what a runner has", func() {
+	It("is told to it without counting as a delivery, also what is gone", func() {
+		b := newBench()
+		refs := []*runs.Ref{b.begin("r1"), b.begin("r1")}
+		Expect(b.rdb.XDel(ctx, refs[1].Stream, refs[1].Entry).Err()).To(Succeed())
+		for range 5 {
+			entries, err := b.runs.Claim(ctx, runs.Claim{Function: "f", Runner: "r1", Dead: "r1", Stream: refs[0].Stream, Lease: lease, Most: 9})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(entries).To(HaveLen(2))
+			Expect(entries[0].Deliveries).To(Equal(int64(1)))
+			Expect(entries[0].Fields).To(HaveKey("data"))
+			Expect(entries[1].Fields).To(BeNil())
+		}
+	})
+
+	It("is taken over alone where it was begun often, and hides nothing", func() {
+		b := newBench()
+		var refs []*runs.Ref
+		for range 8 {
+			refs = append(refs, b.begin("r1"))
+		}
+		for _, ref := range refs[:5] {
+			Expect(b.rdb.Do(ctx, "XCLAIM", ref.Stream, "f", "r1", 0, ref.Entry, "RETRYCOUNT", 3).Err()).To(Succeed())
+		}
+		b.dies("r1")
+		b.alive("r2")
+		c := runs.Claim{Function: "f", Runner: "r2", Dead: "r1", Stream: refs[0].Stream, Lease: lease, Most: 2, Often: 3}
+		first, err := b.runs.Claim(ctx, c)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(first).To(HaveLen(1))
+		Expect(first[0].ID).To(Equal(refs[5].Entry))
+		c.Suspects = 1
+		second, err := b.runs.Claim(ctx, c)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(second).To(HaveLen(1))
+		Expect(second[0].ID).To(Equal(refs[0].Entry))
+		Expect(second[0].Deliveries).To(Equal(int64(4)))
 	})
 })
 
@@ -185,27 +266,6 @@ var _ = Describe("slots", func() {
 			Expect(entries[0].Field("run")).To(Equal(ids[i]), "first come, first served")
 		}
 		Expect(b.rdb.Exists(ctx, b.keys.Queued("f"), b.keys.Queue("f", 1, "v")).Val()).To(BeZero())
-	})
-})
-
-var _ = Describe("a rate", func() {
-	It("gives its burst at once and then one start per interval", func() {
-		b := newBench()
-		r := runs.Rate{Function: "f", Limit: 10, Burst: 3, Period: 10 * time.Second}
-		got, wait, err := b.runs.TakeRate(ctx, r, 5)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(got).To(Equal(3))
-		Expect(wait).To(BeNumerically("~", time.Second, 100*time.Millisecond))
-		Expect(b.runs.ReturnRate(ctx, r, 1)).To(Succeed())
-		got, _, err = b.runs.TakeRate(ctx, r, 5)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(got).To(Equal(1))
-		for i := range 3 {
-			wait, err := b.runs.ReserveRate(ctx, r)
-			Expect(err).NotTo(HaveOccurred())
-			Expect(wait).To(BeNumerically("~", time.Duration(i+1)*time.Second, 200*time.Millisecond), "each later than the one before")
-		}
-		Expect(b.rdb.TTL(ctx, b.keys.Rate("f", "")).Val()).To(BeNumerically("<", 10*time.Second), "memory is bounded")
 	})
 })
 

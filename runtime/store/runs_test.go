@@ -37,7 +37,7 @@ var _ = Describe("the end of a run", func() {
 		ref := b.begin("r1")
 		b.dies("r1")
 		b.alive("r2")
-		entries, err := b.runs.Claim(ctx, "f", "r2", "r1", ref.Stream, "", lease, 10)
+		entries, err := b.claim("r1", ref.Stream, "", 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
 		Expect(entries[0].Deliveries).To(Equal(int64(2)))
@@ -253,5 +253,45 @@ var _ = Describe("a parked run", func() {
 		Expect(c.Deliver(ctx, cond, ref.RunID, nil, "?cond", "1-3")).To(Succeed())
 		Expect(inbox()).To(Equal(int64(2)))
 		Expect(b.rdb.Exists(ctx, b.keys.Wait("f", "b", "", "")).Val()).To(BeZero())
+	})
+})
+
+var _ = Describe("a group commit that is closed", func() {
+	It("answers all writes that wait, however many", func() {
+		b := newBench()
+		entered, leave := make(chan struct{}, 2), make(chan struct{})
+		c := b.runs.NewCommitter("f", runs.HistoryLimits{}, func() error {
+			select {
+			case entered <- struct{}{}:
+			default:
+			}
+			<-leave
+			return nil
+		})
+		const writes = 3000 // more than some batches
+		var wg sync.WaitGroup
+		errs := make(chan error, writes)
+		for i := range writes {
+			wg.Go(func() {
+				_, err := c.CommitResult(ctx, "r", fmt.Sprint("step", i), []byte(`{}`))
+				errs <- err
+			})
+		}
+		<-entered
+		time.Sleep(100 * time.Millisecond) // the others queue up; fewer would only make it easier
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			c.Close()
+		}()
+		close(leave)
+		Eventually(closed, "30s").Should(BeClosed())
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			wg.Wait()
+		}()
+		Eventually(answered, "30s").Should(BeClosed())
+		Expect(errs).To(HaveLen(writes))
 	})
 })

@@ -8,9 +8,11 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +34,9 @@ type Options struct {
 	Logger *slog.Logger
 	// PoolSize bounds the connections. Default: 10 per CPU.
 	PoolSize int
+	// Dial connects to a host:port, with TLS where the configuration is not nil.
+	// Default: as go-redis does.
+	Dial func(ctx context.Context, network, address string, secure *tls.Config) (net.Conn, error)
 }
 
 // Validate reports what is missing or wrong.
@@ -71,6 +76,11 @@ func Open(o Options) (*Conn, error) {
 		return nil, err
 	}
 	opts.PoolSize = o.PoolSize
+	if o.Dial != nil {
+		opts.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return o.Dial(ctx, network, address, opts.TLSConfig)
+		}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

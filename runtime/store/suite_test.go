@@ -122,3 +122,8 @@ func (b *bench) pending(stream string) int64 {
 	Expect(err).NotTo(HaveOccurred())
 	return p.Count
 }
+
+// claim lets r2 take over entries of a dead runner.
+func (b *bench) claim(dead, stream, after string, most int) ([]store.Entry, error) {
+	return b.runs.Claim(ctx, runs.Claim{Function: "f", Runner: "r2", Dead: dead, Stream: stream, After: after, Lease: lease, Most: most})
+}

@@ -70,7 +70,9 @@ var _ = Describe("idempotency", func() {
 	It("hands on a failure too", func() {
 		r := newRig()
 		var calls int
-		wildout.Add(r.handlers, "work", func(context.Context, struct{ Key string }) (int, error) {
+		wildout.Add(r.handlers, "work", func(context.Context, struct {
+			Key string `json:"key"`
+		}) (int, error) {
 			calls++
 			return 0, wildout.NonRetriable(errors.New("never"))
 		})

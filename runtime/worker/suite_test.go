@@ -61,10 +61,7 @@ func newRig() *rig { return newRigOn(shared.URL()) }
 func newRigOn(url string) *rig {
 	r := &rig{url: url, namespace: fmt.Sprintf("t%d", namespaces.Add(1)), handlers: &wildout.Registry{}, calls: map[string]int{}}
 	r.log = slog.New(slog.NewTextHandler(GinkgoWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.store = r.open()
-	r.runs = runs.New(r.store)
-	r.inspect = inspect.New(r.store)
-	r.acts = acts.New(r.store)
+	r.connect()
 	// echo returns its input and counts the call under `name`.
 	wildout.Add(r.handlers, "echo", func(_ context.Context, in map[string]any) (map[string]any, error) {
 		r.count(fmt.Sprint(in["name"]))
@@ -73,12 +70,16 @@ func newRigOn(url string) *rig {
 	return r
 }
 
-func (r *rig) open() *store.Conn {
+// connect opens the store, and its rooms, at the URL of the rig.
+func (r *rig) connect() {
 	GinkgoHelper()
 	s, err := store.Open(store.Options{URL: r.url, Namespace: r.namespace, Logger: r.log})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(s.Close)
-	return s
+	r.store = s
+	r.runs = runs.New(s)
+	r.inspect = inspect.New(s)
+	r.acts = acts.New(s)
 }
 
 func (r *rig) count(name string) {

@@ -89,9 +89,8 @@ func (c *Committer) Close() {
 	c.mu.Unlock()
 	c.cancel()
 	c.wg.Wait()
-	for _, op := range c.take() {
-		op.err = ErrClosed
-		op.done <- struct{}{}
+	for left := c.take(); len(left) > 0; left = c.take() {
+		fail(left, ErrClosed)
 	}
 }
 

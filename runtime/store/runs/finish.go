@@ -32,6 +32,10 @@ type Finish struct {
 	OnceKey string
 	Outcome []byte
 	Waits   []run.Wait
+	// Queues are those of slots, and Planned the rate limit, in whose lines the
+	// run may stand.
+	Queues  []Slots
+	Planned *Rate
 }
 
 type finishOp struct {
@@ -110,6 +114,15 @@ func (c *Committer) queueFinish(p redis.Pipeliner, ops []*operation) redis.Cmder
 			keys = append(keys, k.Cancels(child.Function), k.Run(child.Function, child.RunID), k.Timers(child.Function), k.Inbox(child.Function))
 			args = append(args, child.Path, child.RunID)
 		}
+		if len(f.Queues) > 0 {
+			args = append(args, len(f.Queues))
+		}
+		for _, q := range f.Queues {
+			keys = append(keys, k.Queue(c.function, q.Limit, q.Value))
+		}
+		if f.Planned != nil {
+			keys = append(keys, k.Planned(c.function, f.Planned.Value))
+		}
 	}
 	return scripts.Queue(context.Background(), p, "finish", keys, args...)
 }
@@ -145,6 +158,12 @@ func finishFlags(f *Finish) string {
 	}
 	if len(f.Children) > 0 {
 		flags += "k"
+	}
+	if len(f.Queues) > 0 {
+		flags += "q"
+	}
+	if f.Planned != nil {
+		flags += "t"
 	}
 	return flags
 }

@@ -27,7 +27,7 @@ type Slots struct {
 func (s *Store) Hold(ctx context.Context, r Slots) (int, error) {
 	k := s.keys
 	n, err := s.run(ctx, "slots",
-		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Queue(r.Function, r.Limit, r.Value)},
+		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Leases(r.Function), k.Queue(r.Function, r.Limit, r.Value)},
 		r.Runner, r.Want, r.Max, r.Lease.Milliseconds(), r.Share, store.Flag(r.New)).Int()
 	if err != nil {
 		return 0, fmt.Errorf("hold slots of %s: %w", r.Function, store.Explain(err))
@@ -44,7 +44,7 @@ func (s *Store) Release(ctx context.Context, r Slots) error {
 		held = strconv.Itoa(r.Want)
 	}
 	err := s.run(ctx, "release",
-		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Queue(r.Function, r.Limit, r.Value), k.Queued(r.Function), k.Inbox(r.Function)},
+		[]string{k.Slots(r.Function, r.Limit, r.Value), k.Runners(r.Function), k.Leases(r.Function), k.Queue(r.Function, r.Limit, r.Value), k.Queued(r.Function), k.Inbox(r.Function)},
 		r.Runner, held, r.Max, r.Lease.Milliseconds(), queuedMember(r.Limit, r.Value)).Err()
 	if err != nil {
 		return fmt.Errorf("release a slot of %s: %w", r.Function, store.Explain(err))
@@ -70,42 +70,4 @@ func (s *Store) Queued(ctx context.Context, function string, most int64) ([]Slot
 		all = append(all, Slots{Function: function, Limit: limit, Value: value, Want: -1})
 	}
 	return all, nil
-}
-
-// Unqueue takes a run that has ended out of the queue for a slot. The next
-// Release sees that a queue is empty.
-func (s *Store) Unqueue(ctx context.Context, r Slots, runID string) error {
-	if err := s.rdb.LRem(ctx, s.keys.Queue(r.Function, r.Limit, r.Value), 0, runID).Err(); err != nil {
-		return fmt.Errorf("take run %s out of a queue of %s: %w", runID, r.Function, store.Explain(err))
-	}
-	return nil
-}
-
-// Rate is a rate limit.
-type Rate struct {
-	Function string
-	Value    string // of its key; "" for the whole function
-	Limit    int
-	Burst    int
-	Period   time.Duration
-}
-
-func (s *Store) rate(r Rate) store.Rate {
-	return store.Rate{Key: s.keys.Rate(r.Function, r.Value), Interval: r.Period / time.Duration(r.Limit), Burst: r.Burst}
-}
-
-// TakeRate takes up to n starts, and returns how many it got and the wait
-// until there is another.
-func (s *Store) TakeRate(ctx context.Context, r Rate, n int) (got int, wait time.Duration, err error) {
-	return s.conn.TakeRate(ctx, s.rate(r), n)
-}
-
-// ReserveRate takes the next start there is, however late, and returns the wait.
-func (s *Store) ReserveRate(ctx context.Context, r Rate) (time.Duration, error) {
-	return s.conn.ReserveRate(ctx, s.rate(r))
-}
-
-// ReturnRate gives back n starts that were taken and not used.
-func (s *Store) ReturnRate(ctx context.Context, r Rate, n int) error {
-	return s.conn.ReturnRate(ctx, s.rate(r), n)
 }

@@ -22,26 +22,29 @@ type Beat struct {
 	Queues  int       // values with queued runs
 	// WaitPaths counts what runs of any version wait on.
 	WaitPaths int
-	Dead      []string // runners whose lease ran out
+	// Reads counts the event types that any version has read.
+	Reads int
+	Dead  []string // runners whose lease ran out
 }
 
-// Beat says that a runner lives.
+// Beat says that a runner lives, and that others may take its runs when it is
+// silent for longer than lease.
 func (s *Store) Beat(ctx context.Context, function, runner string, lease time.Duration, first bool) (Beat, error) {
 	k := s.keys
-	reply, err := s.run(ctx, "beat", []string{k.Runners(function), k.Timers(function), k.Queued(function), k.Waits(function)},
+	reply, err := s.run(ctx, "beat", []string{k.Runners(function), k.Leases(function), k.Timers(function), k.Queued(function), k.Waits(function), k.Reads(function)},
 		runner, lease.Milliseconds(), store.Flag(first)).Slice()
 	if err != nil {
 		return Beat{}, fmt.Errorf("heartbeat of %s: %w", runner, store.Explain(err))
 	}
-	if len(reply) < 7 {
+	if len(reply) < 8 {
 		return Beat{}, fmt.Errorf("heartbeat of %s: short answer %v", runner, reply)
 	}
 	n := func(i int) int64 { v, _ := reply[i].(int64); return v }
-	b := Beat{Fenced: n(0) == 1, Now: time.UnixMilli(n(1)), Alive: int(n(3)), Rank: int(n(4)), Queues: int(n(5)), WaitPaths: int(n(6))}
+	b := Beat{Fenced: n(0) == 1, Now: time.UnixMilli(n(1)), Alive: int(n(3)), Rank: int(n(4)), Queues: int(n(5)), WaitPaths: int(n(6)), Reads: int(n(7))}
 	if n(2) >= 0 {
 		b.NextDue = time.UnixMilli(n(2))
 	}
-	for _, name := range reply[7:] {
+	for _, name := range reply[8:] {
 		if text, ok := name.(string); ok {
 			b.Dead = append(b.Dead, text)
 		}
@@ -49,18 +52,33 @@ func (s *Store) Beat(ctx context.Context, function, runner string, lease time.Du
 	return b, nil
 }
 
-// Claim takes over up to most entries of a dead runner that come after the
-// entry after ("": all); of a living one it takes none, unless it is the caller
-// itself. An entry without fields was deleted from its stream; it stays pending
-// for the dead runner until it is acknowledged.
-func (s *Store) Claim(ctx context.Context, function, runner, dead, stream, after string, lease time.Duration, most int) ([]store.Entry, error) {
+// Claim says which entries of a dead runner to take over.
+type Claim struct {
+	Function, Runner, Dead string
+	Stream                 string
+	After                  string // the entry after which to look; "": all
+	Lease                  time.Duration
+	Most                   int
+	// Often is from how many deliveries on an entry is a suspect, that may kill its
+	// runner; 0: none is. Of suspects at most Suspects are taken.
+	Often    int64
+	Suspects int
+}
+
+// Claim takes over entries of a dead runner; of a living one it takes none. What
+// the caller has itself it is told, and that is no delivery. An entry without
+// fields was deleted from its stream; it stays pending for the dead runner until
+// it is acknowledged.
+func (s *Store) Claim(ctx context.Context, c Claim) ([]store.Entry, error) {
 	start := "-"
-	if after != "" {
-		start = "(" + after
+	if c.After != "" {
+		start = "(" + c.After
 	}
-	reply, err := s.run(ctx, "claim", []string{s.keys.Runners(function), stream}, function, runner, dead, lease.Milliseconds(), most, start).Slice()
+	stream := c.Stream
+	keys := []string{s.keys.Runners(c.Function), s.keys.Leases(c.Function), stream}
+	reply, err := s.run(ctx, "claim", keys, c.Function, c.Runner, c.Dead, c.Lease.Milliseconds(), c.Most, start, c.Often, c.Suspects).Slice()
 	if err != nil {
-		return nil, fmt.Errorf("claim entries of runner %s: %w", dead, store.Explain(err))
+		return nil, fmt.Errorf("claim entries of runner %s: %w", c.Dead, store.Explain(err))
 	}
 	all := make([]store.Entry, 0, len(reply))
 	for _, item := range reply {
@@ -81,7 +99,7 @@ func (s *Store) Claim(ctx context.Context, function, runner, dead, stream, after
 
 // Forget removes a runner for which nothing is pending, and says whether it did.
 func (s *Store) Forget(ctx context.Context, function, runner string, streams []string) (bool, error) {
-	n, err := s.run(ctx, "forget", append([]string{s.keys.Runners(function)}, streams...), function, runner).Int()
+	n, err := s.run(ctx, "forget", append([]string{s.keys.Runners(function), s.keys.Leases(function)}, streams...), function, runner).Int()
 	if err != nil {
 		return false, fmt.Errorf("remove runner %s: %w", runner, store.Explain(err))
 	}

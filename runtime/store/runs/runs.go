@@ -51,18 +51,4 @@ func (s *Store) run(ctx context.Context, name string, keys []string, args ...any
 type HistoryLimits struct{ Done, Dead int64 }
 
 // Ref names a run and the stream entry that owns it.
-type Ref struct {
-	Function string
-	RunID    string
-	// Stream and Entry are what is acknowledged when the run ends or parks.
-	Stream string
-	Entry  string
-	// Inbox says that Stream is the function's inbox, whose entries are deleted.
-	Inbox bool
-	// Parked says that the run was parked before: its meta is stored.
-	Parked  bool
-	Version string
-	Parent  *run.Parent
-	// Runner is who the entry is pending for.
-	Runner string
-}
+type Ref = run.Ref

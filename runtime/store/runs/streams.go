@@ -98,25 +98,54 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 	return all, nil
 }
 
-// Pending returns up to count entries of a stream that a runner was given and
-// has not acknowledged, from after an entry ("0": the first) on.
-func (s *Store) Pending(ctx context.Context, function, runner, stream, after string, count int) ([]store.Entry, error) {
-	answer, err := s.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: function, Consumer: runner, Streams: []string{stream, after}, Count: int64(count), Block: -1,
-	}).Result()
-	if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
-		return nil, nil // the function does not read it any more
+// After returns up to count entries of each stream that come after a position,
+// for nobody: they are not acknowledged, and others get them too. It waits that
+// long for the first one.
+func (r *Reader) After(ctx context.Context, positions map[string]string, count int, block time.Duration) ([]store.Entry, error) {
+	streams := make([]string, 0, 2*len(positions))
+	for stream := range positions {
+		streams = append(streams, stream)
 	}
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("look up what runner %s was given of %s: %w", runner, stream, store.Explain(err))
+	for _, stream := range streams[:len(positions):len(positions)] {
+		streams = append(streams, positions[stream])
+	}
+	answer, err := r.rdb.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: int64(count), Block: block}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look ahead in streams: %w", store.Explain(err))
 	}
 	var all []store.Entry
-	for _, page := range answer {
-		for _, m := range page.Messages {
-			all = append(all, s.keys.Entry(stream, m.ID, m.Values))
+	for _, stream := range answer {
+		for _, m := range stream.Messages {
+			all = append(all, r.store.keys.Entry(stream.Stream, m.ID, m.Values))
 		}
 	}
 	return all, nil
+}
+
+// ReadUpTo returns the last entry of each stream that the function was given.
+func (s *Store) ReadUpTo(ctx context.Context, function string, streams []string) (map[string]string, error) {
+	pipe := s.rdb.Pipeline()
+	cmds := make(map[string]*redis.XInfoGroupsCmd, len(streams))
+	for _, stream := range streams {
+		cmds[stream] = pipe.XInfoGroups(ctx, stream)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	read := make(map[string]string, len(streams))
+	for stream, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !store.IsMissing(err) {
+			return nil, fmt.Errorf("look how far %s has read %s: %w", function, stream, store.Explain(err))
+		}
+		read[stream] = "0-0"
+		for _, g := range cmd.Val() {
+			if g.Name == function {
+				read[stream] = g.LastDeliveredID
+			}
+		}
+	}
+	return read, nil
 }
 
 // Between reads a stream from after one entry up to another, a page at a time,

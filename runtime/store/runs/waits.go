@@ -10,7 +10,7 @@ import (
 )
 
 // WaitPath is an event type and a match path that some run waits on.
-type WaitPath struct{ EventType, Match string }
+type WaitPath = run.WaitPath
 
 // RegisterWaits adds to what runs of the function may wait on and says whether
 // anything was new: then other runners may not know it yet.
@@ -34,7 +34,7 @@ func (s *Store) WaitPaths(ctx context.Context, function string) ([]WaitPath, err
 	paths := make([]WaitPath, 0, len(fields))
 	for _, f := range fields {
 		eventType, match, _ := strings.Cut(f, " ")
-		paths = append(paths, WaitPath{eventType, match})
+		paths = append(paths, WaitPath{EventType: eventType, Match: match})
 	}
 	return paths, nil
 }

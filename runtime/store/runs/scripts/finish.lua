@@ -3,11 +3,11 @@
 -- A run whose end was asked for ends in no other way.
 -- KEYS: done, dead, versions, counters, cancels, then per run: source stream, journal,
 --       with 'p': parent journal, parent inbox; with 'o': once key, followers, inbox; with 'w': its wait sets;
---       with 'k': per child cancels, journal, timers and inbox of its function.
+--       with 'k': per child cancels, journal, timers and inbox of its function; with 'q': its queues; with 't': where it is planned.
 -- ARGV: group, done limit, dead limit, runs, then per run: flags, entry id, run id, record;
 --       with 'v': version; with 'p': parent run, parent path, result; with 'o': outcome ('': the key is free again); with 'w': n, n members;
---       with 'k': reason, n, n times path and child run.
--- flags: f failed, c cancelled, r rejected, s nothing is recorded, i the source is an inbox, v the run was parked, p, o, w, k.
+--       with 'k': reason, n, n times path and child run; with 'q': n.
+-- flags: f failed, c cancelled, r rejected, s nothing is recorded, i the source is an inbox, v the run was parked, p, o, w, k, q, t.
 -- Returns per run 1 (ended), 0 (not ours) or the request to cancel it.
 -- Most runs have no flag: that path is kept short, since it is the cost of every run.
 local call, ki, ai, out, finished, journals = redis.call, 5, 4, {}, 0, {}
@@ -43,6 +43,9 @@ local function special(flags, source, journal, entry, run, record)
       children[c] = {cancels = key(), journal = key(), timers = key(), inbox = key(), path = arg(), run = arg()}
     end
   end
+  local lines = {}
+  if has('q') then for q = 1, tonumber(arg()) do lines[q] = key() end end
+  local planned = has('t') and key()
   if asked and not (has('c') or has('r') or has('s')) then
     local request = call('HGET', KEYS[5], run)
     if request and #call('XPENDING', source, group, entry, entry, 1) > 0 then return request end
@@ -73,6 +76,8 @@ local function special(flags, source, journal, entry, run, record)
     end
   end
   for _, w in ipairs(waits) do call('SREM', w[1], w[2]) end
+  for _, line in ipairs(lines) do call('LREM', line, 0, run) end
+  if planned then call('ZREM', planned, run) end
   if reason then cancel_children(journal, reason, children) end
   journals[#journals + 1] = journal
   return 1

@@ -1,8 +1,8 @@
 -- Remove a runner once nothing is pending for it. Removing a consumer drops
 -- its pending entries, so it comes last and only when there are none.
--- KEYS: runners, streams... ARGV: group, runner. Returns 1 when it is gone.
+-- KEYS: runners, leases, streams... ARGV: group, runner. Returns 1 when it is gone.
 local groups = {}
-for i = 2, #KEYS do
+for i = 3, #KEYS do
   local pending = redis.pcall('XPENDING', KEYS[i], ARGV[1], '-', '+', 1, ARGV[2])
   if not pending.err then
     if #pending > 0 then return 0 end
@@ -13,4 +13,5 @@ for i = 2, #KEYS do
 end
 for _, stream in ipairs(groups) do redis.call('XGROUP', 'DELCONSUMER', stream, ARGV[1], ARGV[2]) end
 redis.call('ZREM', KEYS[1], ARGV[2])
+redis.call('HDEL', KEYS[2], ARGV[2])
 return 1
