@@ -12,12 +12,11 @@ import (
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // plans finds the version of the function that a run began with.
 type plans struct {
-	store   *runs.Store
+	store   versions
 	current *plan.Plan
 	mu      sync.Mutex
 	known   map[string]*plan.Plan

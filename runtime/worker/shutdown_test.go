@@ -166,7 +166,7 @@ var _ = Describe("shutdown", func() {
 		ignore := goleak.IgnoreCurrent()
 		own, err := store.Open(store.Options{URL: r.url, Namespace: r.namespace, Logger: r.log})
 		Expect(err).NotTo(HaveOccurred())
-		on := func(o *worker.Options) { o.Store = runs.New(own) }
+		on := func(o *worker.Options) { o.Store = worker.OnRedis(runs.New(own)) }
 		const cycles, batch = 50, 10
 		for i := range cycles {
 			w := r.start(p, on, grace(10*time.Millisecond), leased(300*time.Millisecond))
