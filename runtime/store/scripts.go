@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed scripts/*.lua
+//go:embed scripts/*.lua scripts/lib/*.lua
 var scriptFiles embed.FS
 
 // scripts holds the Lua scripts by name. Each declares all its keys, is one
@@ -24,13 +24,30 @@ func loadScripts() scripts {
 		panic(fmt.Sprintf("store: embedded scripts: %v", err)) // cannot happen: embedded at build time
 	}
 	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
 		src, err := scriptFiles.ReadFile(path.Join("scripts", e.Name()))
 		if err != nil {
 			panic(fmt.Sprintf("store: embedded script %s: %v", e.Name(), err))
 		}
-		all[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(string(src))
+		all[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(withLib(string(src)))
 	}
 	return all
+}
+
+// withLib puts before a script what it names in its first line, as in "-- with pace".
+func withLib(script string) string {
+	line, _, _ := strings.Cut(script, "\n")
+	name, ok := strings.CutPrefix(line, "-- with ")
+	if !ok {
+		return script
+	}
+	lib, err := scriptFiles.ReadFile(path.Join("scripts", "lib", name+".lua"))
+	if err != nil {
+		panic(fmt.Sprintf("store: embedded script %s: %v", name, err))
+	}
+	return string(lib) + script
 }
 
 // run executes a script; it is loaded when the server does not know it.
