@@ -9,13 +9,13 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 var _ = Describe("a run that begins", func() {
-	begin := func(c *store.Committer, ref *store.Ref, change ...func(*store.Begin)) store.Begun {
+	begin := func(c *runs.Committer, ref *runs.Ref, change ...func(*runs.Begin)) runs.Begun {
 		GinkgoHelper()
-		take := store.Begin{Ref: ref, Lease: lease, New: true}
+		take := runs.Begin{Ref: ref, Lease: lease, New: true}
 		for _, fn := range change {
 			fn(&take)
 		}
@@ -23,21 +23,21 @@ var _ = Describe("a run that begins", func() {
 		Expect(err).NotTo(HaveOccurred())
 		return begun
 	}
-	rated := func(burst int, period time.Duration) func(*store.Begin) {
-		return func(b *store.Begin) {
-			b.Throttle = &store.Rate{Function: "f", Value: "v", Limit: 1, Burst: burst, Period: period}
+	rated := func(burst int, period time.Duration) func(*runs.Begin) {
+		return func(b *runs.Begin) {
+			b.Throttle = &runs.Rate{Function: "f", Value: "v", Limit: 1, Burst: burst, Period: period}
 		}
 	}
-	slot := func(limit, held, most int) func(*store.Begin) {
-		return func(b *store.Begin) {
-			b.Slots = append(b.Slots, store.Slots{Limit: limit, Value: "v", Want: held, Max: most})
+	slot := func(limit, held, most int) func(*runs.Begin) {
+		return func(b *runs.Begin) {
+			b.Slots = append(b.Slots, runs.Slots{Limit: limit, Value: "v", Want: held, Max: most})
 		}
 	}
-	old := func(b *store.Begin) { b.New = false }
-	begun := store.Begun{Decision: run.Begun}
+	old := func(b *runs.Begin) { b.New = false }
+	begun := runs.Begun{Decision: run.Begun}
 	starts := func(b *bench, burst int) int {
 		GinkgoHelper()
-		n, _, err := b.Starts(ctx, store.Rate{Function: "f", Value: "v", Limit: 1, Burst: burst, Period: time.Hour})
+		n, _, err := b.runs.Starts(ctx, runs.Rate{Function: "f", Value: "v", Limit: 1, Burst: burst, Period: time.Hour})
 		Expect(err).NotTo(HaveOccurred())
 		return n
 	}
@@ -76,8 +76,8 @@ var _ = Describe("a run that begins", func() {
 		entries, err := b.claim("r1", ref.Stream, "", 7)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
-		_, err = c.Begin(ctx, &store.Begin{Ref: ref, Lease: lease})
-		Expect(err).To(MatchError(store.ErrFenced), "a zombie begins nothing")
+		_, err = c.Begin(ctx, &runs.Begin{Ref: ref, Lease: lease})
+		Expect(err).To(MatchError(runs.ErrFenced), "a zombie begins nothing")
 		ref.Runner = "r2"
 		Expect(begin(c, ref, rated(2, time.Hour), slot(1, 1, 1))).To(Equal(begun))
 		Expect(starts(b, 2)).To(Equal(1))
@@ -87,8 +87,8 @@ var _ = Describe("a run that begins", func() {
 	It("is dropped for good where the rate limit drops, and else counted once", func() {
 		b := newBench()
 		c := b.committer()
-		limit := &store.Rate{Function: "f", Value: "v", Limit: 1, Burst: 1, Period: time.Hour}
-		pass := func(ref *store.Ref) run.Decision {
+		limit := &runs.Rate{Function: "f", Value: "v", Limit: 1, Burst: 1, Period: time.Hour}
+		pass := func(ref *runs.Ref) run.Decision {
 			GinkgoHelper()
 			decision, err := c.Pass(ctx, ref, limit)
 			Expect(err).NotTo(HaveOccurred())
@@ -109,7 +109,7 @@ var _ = Describe("a run that begins", func() {
 		third := b.begin("r1")
 		third.Runner = "zombie"
 		_, err := c.Pass(ctx, third, limit)
-		Expect(err).To(MatchError(store.ErrFenced))
+		Expect(err).To(MatchError(runs.ErrFenced))
 	})
 
 	It("takes all or nothing", func() {
@@ -118,7 +118,7 @@ var _ = Describe("a run that begins", func() {
 		b.alive("r2")
 		Expect(b.rdb.HSet(ctx, b.keys.Slots("f", 2, "v"), "r2", 1).Err()).To(Succeed())
 		ref := b.begin("r1")
-		Expect(begin(c, ref, rated(1, time.Hour), slot(1, 1, 1), slot(2, 1, 1))).To(Equal(store.Begun{Full: 2}))
+		Expect(begin(c, ref, rated(1, time.Hour), slot(1, 1, 1), slot(2, 1, 1))).To(Equal(runs.Begun{Full: 2}))
 		Expect(b.rdb.Exists(ctx, b.keys.Slots("f", 1, "v"), b.keys.Throttle("f", "v"), b.keys.Run("f", ref.RunID)).Val()).To(BeZero())
 		b.dies("r2")
 		Expect(begin(c, ref, rated(1, time.Hour), slot(1, 1, 1), slot(2, 1, 1))).To(Equal(begun), "those of the dead count for nobody")
@@ -131,8 +131,8 @@ var _ = Describe("a run that begins", func() {
 		b := newBench()
 		c := b.committer()
 		queued := b.begin("r1")
-		Expect(c.Park(ctx, store.Park{Ref: queued, Meta: []byte(`{}`), Queue: 1, QueueValue: "v"})).To(Equal(store.ParkOK))
-		Expect(begin(c, b.begin("r1"), slot(1, 1, 5))).To(Equal(store.Begun{Full: 1}))
+		Expect(c.Park(ctx, runs.Park{Ref: queued, Meta: []byte(`{}`), Queue: 1, QueueValue: "v"})).To(Equal(runs.ParkOK))
+		Expect(begin(c, b.begin("r1"), slot(1, 1, 5))).To(Equal(runs.Begun{Full: 1}))
 		Expect(begin(c, b.begin("r1"), slot(1, 1, 5), old)).To(Equal(begun))
 	})
 
@@ -147,11 +147,11 @@ var _ = Describe("a run that begins", func() {
 		Expect(b.rdb.Set(ctx, b.keys.Throttle("f", "v"), time.Now().UnixMicro(), time.Hour).Err()).To(Succeed()) // an hour later
 		b.alive("r2")
 		Expect(b.rdb.HSet(ctx, b.keys.Slots("f", 1, "v"), "r2", 1).Err()).To(Succeed())
-		Expect(begin(c, first, rated(1, time.Hour), slot(1, 1, 1), old)).To(Equal(store.Begun{Full: 1}))
+		Expect(begin(c, first, rated(1, time.Hour), slot(1, 1, 1), old)).To(Equal(runs.Begun{Full: 1}))
 		Expect(begin(c, second, rated(1, time.Hour))).To(Equal(begun))
 		third := b.begin("r1")
 		Expect(begin(c, third, rated(1, time.Hour)).Wait).To(BeNumerically("<", 61*time.Minute))
-		again := func(b *store.Begin) { b.Since = since }
+		again := func(b *runs.Begin) { b.Since = since }
 		Expect(begin(c, first, rated(1, time.Hour), again).Wait).To(BeNumerically("<", 61*time.Minute))
 		Expect(begin(c, third, rated(1, time.Hour)).Wait).To(BeNumerically(">", 61*time.Minute))
 	})
@@ -175,12 +175,12 @@ var _ = Describe("a run that begins", func() {
 	It("leaves its lines when it ends before", func() {
 		b := newBench()
 		c := b.committer()
-		r := store.Rate{Function: "f", Value: "v", Limit: 1, Burst: 1, Period: time.Hour}
+		r := runs.Rate{Function: "f", Value: "v", Limit: 1, Burst: 1, Period: time.Hour}
 		Expect(begin(c, b.begin("r1"), rated(1, time.Hour))).To(Equal(begun))
 		ref := b.begin("r1")
 		Expect(begin(c, ref, rated(1, time.Hour)).Wait).To(BeNumerically(">", 0))
 		Expect(b.rdb.RPush(ctx, b.keys.Queue("f", 1, "v"), "other", ref.RunID).Err()).To(Succeed())
-		f := store.Finish{Ref: ref, Record: record(ref.RunID), Cancelled: true, Planned: &r, Queues: []store.Slots{{Limit: 1, Value: "v"}, {Limit: 2, Value: "v"}}}
+		f := runs.Finish{Ref: ref, Record: record(ref.RunID), Cancelled: true, Planned: &r, Queues: []runs.Slots{{Limit: 1, Value: "v"}, {Limit: 2, Value: "v"}}}
 		Expect(c.Finish(ctx, f)).To(BeTrue())
 		Expect(b.rdb.Exists(ctx, b.keys.Planned("f", "v")).Val()).To(BeZero())
 		Expect(b.rdb.LRange(ctx, b.keys.Queue("f", 1, "v"), 0, -1).Val()).To(Equal([]string{"other"}))
@@ -192,10 +192,10 @@ var _ = Describe("a run that begins", func() {
 		b := newBench()
 		c := b.committer()
 		const burst, interval = 3, 20 * time.Millisecond
-		rate := func(t *store.Begin) {
-			t.Throttle = &store.Rate{Function: "f", Value: "v", Limit: 50, Burst: burst, Period: time.Second}
+		rate := func(t *runs.Begin) {
+			t.Throttle = &runs.Rate{Function: "f", Value: "v", Limit: 50, Burst: burst, Period: time.Second}
 		}
-		waiting := make([]*store.Ref, 40)
+		waiting := make([]*runs.Ref, 40)
 		for i := range waiting {
 			waiting[i] = b.begin("r1")
 		}
@@ -218,9 +218,9 @@ var _ = Describe("a run that begins", func() {
 		Expect(b.rdb.Exists(ctx, b.keys.Planned("f", "v")).Val()).To(BeZero())
 	})
 
-	sliding := func(limit int, period time.Duration) func(*store.Begin) {
-		return func(b *store.Begin) {
-			b.Throttle = &store.Rate{Function: "f", Value: "v", Limit: limit, Burst: 1, Period: period, Sliding: true}
+	sliding := func(limit int, period time.Duration) func(*runs.Begin) {
+		return func(b *runs.Begin) {
+			b.Throttle = &runs.Rate{Function: "f", Value: "v", Limit: limit, Burst: 1, Period: period, Sliding: true}
 		}
 	}
 
@@ -229,7 +229,7 @@ var _ = Describe("a run that begins", func() {
 		c := b.committer()
 		free := func() int {
 			GinkgoHelper()
-			n, _, err := b.Starts(ctx, store.Rate{Function: "f", Value: "v", Limit: 3, Burst: 1, Period: time.Hour, Sliding: true})
+			n, _, err := b.runs.Starts(ctx, runs.Rate{Function: "f", Value: "v", Limit: 3, Burst: 1, Period: time.Hour, Sliding: true})
 			Expect(err).NotTo(HaveOccurred())
 			return n
 		}
@@ -273,7 +273,7 @@ var _ = Describe("a run that begins", func() {
 		b := newBench()
 		c := b.committer()
 		const limit, period = 5, 150 * time.Millisecond
-		waiting := make([]*store.Ref, 40)
+		waiting := make([]*runs.Ref, 40)
 		for i := range waiting {
 			waiting[i] = b.begin("r1")
 		}

@@ -33,11 +33,14 @@ func (k Keys) SenderRate(sender string) string { return k.prefix + "sender:" + s
 // Types is a hash: event type → retention.
 func (k Keys) Types() string { return k.prefix + "types" }
 
-// Published is the set of the event types that were published through a Store.
+// Published is the set of the event types that were published through a Conn.
 func (k Keys) Published() string { return k.prefix + "published" }
 
 // Functions is a hash: function → the version that is installed.
 func (k Keys) Functions() string { return k.prefix + "functions" }
+
+// Function is what all keys of one function begin with.
+func (k Keys) Function(function string) string { return k.fn(function, "") }
 
 func (k Keys) fn(function, rest string) string { return k.prefix + "fn:" + function + ":" + rest }
 
@@ -88,8 +91,10 @@ func (k Keys) Queue(function string, n int, value string) string {
 // Queued is the set of the values that have a queue, as limit number + value.
 func (k Keys) Queued(function string) string { return k.fn(function, "queued") }
 
-// Once holds the run that took an idempotency key, and its outcome.
-func (k Keys) Once(function, value string) string { return k.fn(function, "once:"+shorten(value)) }
+// Idempotency holds the run that took an idempotency key, and its outcome.
+func (k Keys) Idempotency(function, value string) string {
+	return k.fn(function, "once:"+shorten(value))
+}
 
 // Followers is the set of runs that want the outcome of the run that holds an
 // idempotency key.

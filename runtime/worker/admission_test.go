@@ -216,7 +216,7 @@ var _ = Describe("a throttle after an outage", func() {
 // nthRun is the id of the run that the n-th entry of a stream starts.
 func (r *rig) nthRun(function, eventType string, n int) string {
 	GinkgoHelper()
-	entries, err := r.store.Peek(context.Background(), peekAll(eventType), 10)
+	entries, err := r.inspect.Peek(context.Background(), peekAll(eventType), 10)
 	Expect(err).NotTo(HaveOccurred())
 	all := entries[0]
 	return runID(function, eventType, all[len(all)-1-n].ID)

@@ -10,12 +10,12 @@ import (
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // plans finds the version of the function that a run began with.
 type plans struct {
-	store   *store.Store
+	store   *runs.Store
 	current *plan.Plan
 	mu      sync.Mutex
 	known   map[string]*plan.Plan

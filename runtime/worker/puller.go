@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // puller reads entries of some streams: never more than there are places for.
@@ -14,7 +15,7 @@ type puller struct {
 	*self
 	processor *processor
 	recoverer *recoverer
-	reader    *store.Reader
+	reader    *runs.Reader
 	places    *gate
 	// streams are what is to be read; of starts the inbox is the first.
 	streams func() []string
@@ -25,7 +26,7 @@ type puller struct {
 
 	// throttle is an unkeyed one: a backlog of starts waits in the
 	// stream for free, and not parked.
-	throttle *store.Rate
+	throttle *runs.Rate
 	busy     bool // the last read found something
 	starts   int  // as there were before the last read of events
 	wider    int  // how often in a row those took none of them: events that start nothing
