@@ -72,6 +72,7 @@ type steps interface {
 // ends is what admission decides: that a run begins, waits, is woken, or ends.
 type ends interface {
 	TakeKey(ctx context.Context, key, runID string, ttl time.Duration, follow bool) (holder string, outcome []byte, err error)
+	Pass(ctx context.Context, ref *run.Ref, limit *runs.Rate) (run.Decision, error)
 	Begin(ctx context.Context, b *runs.Begin) (runs.Begun, error)
 	Park(ctx context.Context, p runs.Park) (runs.ParkResult, error)
 	Deliver(ctx context.Context, w run.Wait, runID string, result []byte, candidate, entry string) error
@@ -120,7 +121,7 @@ type journals interface {
 	DropCancel(ctx context.Context, function, runID string) error
 }
 
-// starts is how many runs a rate limit lets begin.
+// starts is how many runs a throttle lets begin.
 type starts interface {
 	Starts(ctx context.Context, r runs.Rate) (n int, wait time.Duration, err error)
 }

@@ -48,7 +48,7 @@ func holdsForLimits(begin func() *site) {
 		c := s.committer()
 		holder, ref := s.begin("r2"), s.begin("r1")
 		Expect(start(c, runs.Begin{Ref: holder, Slots: []runs.Slots{slot(2)}})).To(Equal(runs.Begun{Decision: run.Begun}))
-		both := runs.Begin{Ref: ref, Rate: hourly(1), Slots: []runs.Slots{slot(1), slot(2)}}
+		both := runs.Begin{Ref: ref, Throttle: hourly(1), Slots: []runs.Slots{slot(1), slot(2)}}
 		Expect(start(c, both)).To(Equal(runs.Begun{Full: 2}))
 		Expect(s.starts(*hourly(1))).To(Equal(1), "no start was taken")
 		Expect(start(c, runs.Begin{Ref: holder, Slots: []runs.Slots{slot(2), slot(1)}})).To(Equal(runs.Begun{Decision: run.Begun}), "nor a slot")
@@ -59,17 +59,50 @@ func holdsForLimits(begin func() *site) {
 		Expect(s.starts(*hourly(1))).To(BeZero(), "one start was taken, however often it was asked")
 	})
 
-	It("plans a run for which there is no start, or drops it for good", func() {
+	It("plans a run for which there is no start", func() {
 		s := begin()
 		c := s.committer()
-		first, planned, dropped := s.begin("r1"), s.begin("r1"), s.begin("r1")
-		Expect(start(c, runs.Begin{Ref: first, Rate: hourly(1)})).To(Equal(runs.Begun{Decision: run.Begun}))
+		first, planned := s.begin("r1"), s.begin("r1")
+		Expect(start(c, runs.Begin{Ref: first, Throttle: hourly(1)})).To(Equal(runs.Begun{Decision: run.Begun}))
 		for range 2 {
-			answer := start(c, runs.Begin{Ref: planned, Rate: hourly(1)})
+			answer := start(c, runs.Begin{Ref: planned, Throttle: hourly(1)})
 			Expect(answer.Decision).To(BeEmpty())
 			Expect(answer.Wait).To(BeNumerically("~", time.Hour, 5*time.Minute))
-			Expect(start(c, runs.Begin{Ref: dropped, Rate: hourly(1), Drop: true})).To(Equal(runs.Begun{Decision: run.Dropped}))
 		}
+	})
+
+	It("has no more begins in a window than its throttle says", func() {
+		s := begin()
+		c := s.committer()
+		sliding := hourly(0)
+		sliding.Limit, sliding.Sliding = 2, true
+		for range 2 {
+			Expect(start(c, runs.Begin{Ref: s.begin("r1"), Throttle: sliding})).To(Equal(runs.Begun{Decision: run.Begun}))
+		}
+		Expect(start(c, runs.Begin{Ref: s.begin("r1"), Throttle: sliding}).Wait).To(BeNumerically("~", time.Hour, 5*time.Minute))
+		Expect(s.starts(*sliding)).To(BeZero())
+	})
+
+	It("drops what is above a rate limit, for good", func() {
+		s := begin()
+		c := s.committer()
+		pass := func(ref *run.Ref) run.Decision {
+			GinkgoHelper()
+			return again(func() (run.Decision, error) { return c.Pass(ctx, ref, hourly(1)) })
+		}
+		first, second := s.begin("r1"), s.begin("r1")
+		for range 2 {
+			Expect(pass(first)).To(Equal(run.Counted))
+			Expect(pass(second)).To(Equal(run.Dropped))
+		}
+		s.dies("r1")
+		s.alive("r2")
+		s.claim("r2", "r1", first.Stream)
+		mine := *first
+		mine.Runner = "r2"
+		Expect(pass(&mine)).To(Equal(run.Counted), "it was counted before")
+		_, err := c.Pass(ctx, first, hourly(1))
+		Expect(err).To(MatchError(runs.ErrFenced))
 	})
 
 	It("begins no run of a zombie", func() {
