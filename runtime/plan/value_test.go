@@ -49,7 +49,7 @@ func TestValueJSON(t *testing.T) {
 		"step with hyphen":       {`"${steps['the-second'].error}"`, `"it broke"`},
 		"skipped step":           {`"${steps['the-second'].output}"`, `null`},
 		"attempts":               {`"${steps['the-second'].attempts + steps.first.attempts}"`, `5`},
-		"whole step":             {`"${steps.first}"`, `{"output":{"y": [1, 2], "name": "x"},"error":"","attempts":1}`},
+		"whole step":             {`"${steps.first}"`, `{"output":{"y": [1, 2], "name": "x"},"error":"","attempts":1,"timedOut":false,"failed":0,"elements":[]}`},
 		"item":                   {`"${item.z}"`, `"item z"`},
 		"run":                    {`"${run}"`, `{"id":"r1","function":"greet","attempt":2,"startedAt":"2026-01-02T03:04:06Z"}`},
 		"event":                  {`"${event.source + event.type}"`, `"siteuser/registered"`},
