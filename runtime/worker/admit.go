@@ -16,7 +16,7 @@ import (
 // rate limit, a slot for each keyed concurrency limit. False means that the
 // run was ended or parked here.
 func (s *session) admit(l *load, d delivery) (bool, error) {
-	p := l.run.Plan
+	p := l.plan
 	if p.Idempotency == nil && p.RateLimit == nil && len(p.Concurrency) == 0 {
 		return true, nil
 	}
@@ -38,7 +38,7 @@ func (s *session) admit(l *load, d delivery) (bool, error) {
 
 // admitKeyed takes a slot of each keyed concurrency limit, or queues the run.
 func (s *session) admitKeyed(l *load, scope *plan.Scope) (bool, error) {
-	for i, c := range l.run.Plan.Concurrency {
+	for i, c := range l.plan.Concurrency {
 		if c.Key == nil {
 			continue
 		}
@@ -74,7 +74,7 @@ func (s *session) admitKeyed(l *load, scope *plan.Scope) (bool, error) {
 // admitOnce takes the idempotency key. A run that meets the key of another one
 // is a duplicate; an invoked one waits for the other and takes its outcome.
 func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
-	p := l.run.Plan
+	p := l.plan
 	key, err := p.Idempotency.Key.Text(scope)
 	if err != nil {
 		return false, s.finishUnstarted(l, fmt.Errorf("spec.idempotency.key: %w", err))
@@ -118,7 +118,7 @@ func (s *session) admitOnce(l *load, scope *plan.Scope) (bool, error) {
 
 // admitRate passes the rate limit, or parks or drops the run.
 func (s *session) admitRate(l *load, d delivery, scope *plan.Scope) (bool, error) {
-	limit := l.run.Plan.RateLimit
+	limit := l.plan.RateLimit
 	if limit.Key == nil && d.rated && !limit.Drop {
 		return true, nil
 	}

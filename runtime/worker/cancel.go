@@ -76,7 +76,7 @@ func (s *session) endCancelled(l *load, d delivery) error {
 // claimOnce finds the idempotency key that an earlier delivery of the run may
 // have taken.
 func (s *session) claimOnce(l *load) {
-	if i := l.run.Plan.Idempotency; i != nil && l.meta.Once == "" {
+	if i := l.plan.Idempotency; i != nil && l.meta.Once == "" {
 		l.meta.Once, _ = i.Key.Text(&plan.Scope{Event: &l.meta.Event, Env: s.Env})
 	}
 }
@@ -87,7 +87,7 @@ func (s *session) leaveQueues(l *load) error {
 	if l.meta.Queued.IsZero() {
 		return nil
 	}
-	for i, c := range l.run.Plan.Concurrency {
+	for i, c := range l.plan.Concurrency {
 		if c.Key == nil {
 			continue
 		}

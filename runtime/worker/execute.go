@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -12,6 +13,7 @@ import (
 // load is a run, ready to be executed, with what the store needs to know of it.
 type load struct {
 	run  engine.Run
+	plan *plan.Plan // what the run follows
 	ref  store.Ref
 	meta run.Identity
 	// resumed: the run began before, and keeps its place in a queue.
@@ -24,6 +26,12 @@ type load struct {
 
 // stepped reports whether the run has taken a step: its limits were passed then.
 func (l *load) stepped() bool { return len(l.run.Results)+len(l.run.Progress) > 0 }
+
+// follow makes p what the run does.
+func (l *load) follow(p *plan.Plan) {
+	l.plan = p
+	l.run.Follow(p)
+}
 
 // begin starts a run, or starts again one whose runner died.
 func (s *session) begin(l *load, d delivery, version string) error {
@@ -41,7 +49,9 @@ func (s *session) setPlan(l *load, version string) error {
 	if err != nil {
 		return err
 	}
-	l.run.Plan, l.ref.Version, l.meta.Version = p, p.Hash, p.Hash
+	l.follow(p)
+	l.ref.Version = p.Hash
+	l.meta.Version = p.Hash
 	return nil
 }
 

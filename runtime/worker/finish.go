@@ -18,7 +18,7 @@ func (s *session) park(l *load, out engine.Outcome) (again bool, err error) {
 		return false, store.ErrFenced
 	}
 	p := store.Park{Ref: &l.ref, Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
-	if l.run.Plan.Timeout > 0 { // nothing else asks for it
+	if l.plan.Timeout > 0 { // nothing else asks for it
 		p.Active = out.Active
 	}
 	if out.Kind == engine.Interrupted {
@@ -88,5 +88,5 @@ func (s *session) finish(l *load, out engine.Outcome) error {
 // onceOutcome is what runs that meet an idempotency key later are told.
 type onceOutcome struct {
 	Output  json.RawMessage `json:"o,omitempty"`
-	Failure *run.Failure `json:"f,omitempty"`
+	Failure *run.Failure    `json:"f,omitempty"`
 }

@@ -194,7 +194,8 @@ func (s *session) triggered(e *event.Event) (bool, error) {
 
 // finishUnstarted fails a run before its first step.
 func (s *session) finishUnstarted(l *load, cause error) error {
-	l.run = engine.Run{ID: l.ref.RunID, Plan: s.Plan, Event: l.meta.Event, StartedAt: l.meta.StartedAt}
+	l.run = engine.Run{ID: l.ref.RunID, Event: l.meta.Event, StartedAt: l.meta.StartedAt}
+	l.follow(s.Plan)
 	if l.ref.Version == "" {
 		l.ref.Version = s.Plan.Hash
 	}
