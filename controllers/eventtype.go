@@ -36,6 +36,7 @@ func (r *eventTypes) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.client.Get(ctx, request.NamespacedName, &t); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.poller.ForgetType(request.NamespacedName)
+			r.poller.GiveUp(request.NamespacedName, true)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -184,15 +185,13 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 		return ctrl.Result{RequeueAfter: endAgain}, nil
 	}
 	if other == "" {
-		bounded, cancel := context.WithTimeout(ctx, cleanFor)
-		defer cancel()
-		err := r.poller.DropStream(bounded, name, r.secretName(t), string(t.Spec.Type))
-		if err != nil && !late {
-			ctrl.LoggerFrom(ctx).Info("Redis is not cleaned yet; trying again", "error", err.Error())
-			return ctrl.Result{RequeueAfter: cleanAgain}, nil
+		removal := r.poller.RemoveStream(name, r.secretName(t), string(t.Spec.Type))
+		if !removal.Done && r.options.mayYetEnd(t, removal) {
+			return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 		}
-		if err != nil {
-			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis: %v", t.Spec.Type, err)
+		if !removal.Done {
+			r.poller.GiveUp(name, true)
+			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis: %s", t.Spec.Type, why(removal))
 		}
 	}
 	r.status.forget(t.UID)

@@ -38,6 +38,7 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if err := r.client.Get(ctx, request.NamespacedName, &f); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.poller.Forget(request.NamespacedName)
+			r.poller.GiveUp(request.NamespacedName, false)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}

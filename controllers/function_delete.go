@@ -11,14 +11,14 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/observe"
+	"github.com/wildout/wildout/controllers/survey"
 )
 
-// How long a deletion waits for things to end, and how long it tries to clean
-// Redis before it tries again.
+// How long it takes to look again whether runners have ended, and whether Redis
+// is clean.
 const (
 	endAgain   = time.Second
 	cleanAgain = 2 * time.Second
-	cleanFor   = 10 * time.Second
 )
 
 // delete removes what the function has outside Kubernetes, and lets it go. It
@@ -48,23 +48,40 @@ func (r *functions) delete(ctx context.Context, f *v1alpha1.WildoutFunction) (ct
 	if (len(snapshot.Pods) > 0 || snapshot.Deployment != nil) && !late {
 		return ctrl.Result{RequeueAfter: endAgain}, nil // its runners would make anew what is removed
 	}
-	bounded, cancel := context.WithTimeout(ctx, cleanFor)
-	defer cancel()
 	// A stream that nobody declares goes with its last reader.
-	err = r.poller.Uninstall(bounded, name, r.secretName(f.Spec.Redis), snapshot.Undeclared)
-	if err != nil && !late {
-		ctrl.LoggerFrom(ctx).Info("Redis is not cleaned yet; trying again", "error", err.Error())
-		return ctrl.Result{RequeueAfter: cleanAgain}, nil
+	removal := r.poller.RemoveFunction(name, r.secretName(f.Spec.Redis), snapshot.Undeclared)
+	if !removal.Done && r.options.mayYetEnd(f, removal) {
+		return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 	}
-	if err != nil {
-		r.events.warn(f, "RedisNotCleaned", "Delete", "its keys (wo:{%s.*}:fn:%s:*) and consumer groups are still in Redis: %v", f.Namespace, f.Name, err)
+	if !removal.Done {
+		r.poller.GiveUp(name, false)
+		r.events.warn(f, "RedisNotCleaned", "Delete", "its keys (wo:{%s.*}:fn:%s:*) and consumer groups are still in Redis: %s", f.Namespace, f.Name, why(removal))
 	}
 	return ctrl.Result{}, r.letGo(ctx, f)
+}
+
+// why is why a removal is not done.
+func why(r survey.Removal) string {
+	if r.Err == nil {
+		return "it takes longer than it may"
+	}
+	return r.Err.Error()
 }
 
 // isLate reports whether an object that is being deleted has waited long enough.
 func (o *Options) isLate(object client.Object) bool {
 	return o.Now().Sub(object.GetDeletionTimestamp().Time) > o.DeletionTimeout
+}
+
+// attemptTime is how long a first attempt to remove something from Redis gets
+// beyond that: where it could not begin before, since runners were there, it is
+// not given up before it was made.
+const attemptTime = 10 * time.Second
+
+// mayYetEnd reports whether a removal is to be waited for.
+func (o *Options) mayYetEnd(object client.Object, removal survey.Removal) bool {
+	waited := o.Now().Sub(object.GetDeletionTimestamp().Time)
+	return waited <= o.DeletionTimeout || removal.Err == nil && waited <= o.DeletionTimeout+attemptTime
 }
 
 func (r *functions) letGo(ctx context.Context, f *v1alpha1.WildoutFunction) error {

@@ -18,7 +18,7 @@ import (
 // plan itself is not: only runners need it.
 type compiled struct {
 	generation int64
-	// version is the function's (plan.Plan.Hash).
+	// version is the function's (plan.Plan.Hash); "": it does not compile.
 	version string
 	// schedules are its cron triggers.
 	schedules []survey.Schedule
@@ -88,7 +88,7 @@ func settled(f *v1alpha1.WildoutFunction, snapshot *observe.Snapshot) bool {
 // spec does not compile, its spec.runner has a fault, or nobody knows the Secret
 // yet. Then they stay as they are.
 func (r *functions) desire(f *v1alpha1.WildoutFunction, spec compiled, content view.Content, snapshot *observe.Snapshot) (objects *desired.Objects, runnerFault, err error) {
-	if spec.fault != nil {
+	if spec.version == "" {
 		return nil, nil, nil
 	}
 	if content == "" && snapshot.Deployment != nil {
@@ -99,8 +99,7 @@ func (r *functions) desire(f *v1alpha1.WildoutFunction, spec compiled, content v
 	}
 	objects, err = desired.Children(desired.Input{Function: f, Version: spec.version,
 		Secret: r.secretName(f.Spec.Redis), Content: content, Image: r.options.RunnerImage})
-	var fault *desired.FieldError
-	if errors.As(err, &fault) {
+	if fault := (*desired.FieldError)(nil); errors.As(err, &fault) {
 		return nil, fault, nil
 	}
 	return objects, nil, err

@@ -3,6 +3,7 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -15,6 +16,9 @@ type Options struct {
 	// RedisSecret is the name of the Secret, in the namespace of a function,
 	// with the URL of Redis, where the function names none.
 	RedisSecret string
+	// RedisAddresses are those of Redis that the operator may connect to; none:
+	// all. Whoever may write a Secret of that name says where it connects to.
+	RedisAddresses []netip.Prefix
 	// PollInterval is the time between two looks at a Redis. Default: 5s.
 	PollInterval time.Duration
 	// WakeInterval is the time between two looks whether something has come for

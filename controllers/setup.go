@@ -31,6 +31,7 @@ import (
 	"github.com/wildout/wildout/controllers/desired"
 	"github.com/wildout/wildout/controllers/observe"
 	"github.com/wildout/wildout/controllers/survey"
+	"github.com/wildout/wildout/controllers/survey/guard"
 )
 
 // What the operator may do. It reads Secrets one by one, by name, and lists none.
@@ -97,7 +98,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 		return err
 	}
 	poller, err := survey.New(survey.Options{Secrets: secretReader{mgr.GetAPIReader()}, Interval: o.PollInterval, WakeInterval: o.WakeInterval,
-		SecretInterval: o.SecretInterval, NumbersInterval: o.StatusInterval, Now: o.Now, Logger: logger})
+		SecretInterval: o.SecretInterval, NumbersInterval: o.StatusInterval, Guard: guard.Options{Addresses: o.RedisAddresses}, Now: o.Now, Logger: logger})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ var _ = Describe("An operator that takes over", Serial, func() {
 	}
 	takeOver := func(window time.Duration, change ...func(*controllers.Options)) {
 		GinkgoHelper()
-		theOne = startManager(append(change, func(o *controllers.Options) { o.TakeoverWindow = window })...)
+		theOne = startOperator(append(change, func(o *controllers.Options) { o.TakeoverWindow = window })...)
 		DeferCleanup(restart)
 	}
 

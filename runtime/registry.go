@@ -1,13 +1,14 @@
 package wildout
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"sort"
 	"sync"
+
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // MaxOutputBytes is the largest output of a handler or of a durable sub-step,
@@ -35,8 +36,10 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 }
 
 // Add adds fn to r under name. The input of a step is decoded into In: an
-// unknown field, a missing type or a wrong one fails the step without a retry.
-// The output is encoded as JSON. A panic becomes an error with its stack.
+// unknown field, one that is there twice, a missing type or a wrong one fails
+// the step without a retry. The letter case of fields counts: a field without a
+// json tag has its name in Go. The output is encoded as JSON. A panic becomes an
+// error with its stack.
 // Add panics when the name is taken.
 func Add[In, Out any](r *Registry, name string, fn func(context.Context, In) (Out, error)) {
 	r.add(name, func(ctx context.Context, input json.RawMessage) (output json.RawMessage, err error) {
@@ -96,36 +99,14 @@ func decodeInput[In any](name string, input json.RawMessage) (in In, err error) 
 	if len(input) == 0 {
 		input = json.RawMessage("{}")
 	}
-	dec := decoders.Get().(*decoder)
-	dec.from.Reset(input)
-	if err := dec.Decode(&in); err != nil {
+	if err := strictjson.UnmarshalKnown(input, &in); err != nil {
 		return in, NonRetriable(fmt.Errorf("input of handler %s does not fit: %w", name, err))
-	}
-	if dec.InputOffset()-dec.read == int64(len(input)) {
-		dec.read = dec.InputOffset()
-		decoders.Put(dec)
 	}
 	return in, nil
 }
 
-// decoder is a strict JSON decoder that is used for one input after another:
-// its buffers cost more than the decoding of a small input. After an error, or
-// with something left behind the value, it is not used again.
-type decoder struct {
-	*json.Decoder
-	from *bytes.Reader
-	read int64
-}
-
-var decoders = sync.Pool{New: func() any {
-	from := bytes.NewReader(nil)
-	dec := json.NewDecoder(from)
-	dec.DisallowUnknownFields()
-	return &decoder{Decoder: dec, from: from}
-}}
-
 func encodeOutput(out any) (json.RawMessage, error) {
-	b, err := json.Marshal(out)
+	b, err := strictjson.Marshal(out)
 	if err != nil {
 		return nil, NonRetriable(fmt.Errorf("the output cannot be stored as JSON: %w", err))
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/wildout/wildout/cmd/wildout/internal/dev"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/site/schema"
 )
@@ -141,7 +141,7 @@ func (r *reporter) runs(ctx context.Context, client *console.Client) error {
 	}
 	for _, t := range types {
 		var notes []string
-		if t == engine.InvokeType {
+		if t == event.InvokeType {
 			notes = []string{"started by runs, with invoke"}
 		}
 		for _, e := range demoEvents {

@@ -98,6 +98,8 @@ func TestConditions(t *testing.T) {
 		}, "StreamsReady", "False/RedisUnreachable", "nothing is lost", "", reconciling},
 		"Redis refuses": {func(f *health.Function) { f.Redis.Trouble = trouble(view.Refused, "unknown command") },
 			"StreamsReady", "False/RedisRefuses", "unknown command", "", stalled},
+		"Redis is elsewhere": {func(f *health.Function) { f.Redis.Trouble = trouble(view.NotAllowed, "not there") },
+			"StreamsReady", "False/RedisNotAllowed", "not there", "", stalled},
 		"Redis takes no writes": {func(f *health.Function) { f.Redis.Trouble = trouble(view.ReadOnly, "a replica") }, "StreamsReady", "False/RedisReadOnly", "a replica", "", stalled},
 		"Redis is full":         {func(f *health.Function) { f.Redis.Trouble = trouble(view.Full, "maxmemory") }, "StreamsReady", "False/RedisFull", "maxmemory", "", stalled},
 		"old Redis":             {func(f *health.Function) { f.Redis.State.Version = "6.2.1" }, "StreamsReady", "False/RedisTooOld", "7.0", "", stalled},

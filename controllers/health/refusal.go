@@ -12,6 +12,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 // RefusalReason divides refusals by what helps.
 type RefusalReason int
 
+// The reasons of refusals.
 const (
 	// Passing: to try again helps.
 	Passing RefusalReason = iota

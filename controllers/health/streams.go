@@ -69,6 +69,8 @@ func redisAnswers(r *redis) *opinion {
 		return no(v1alpha1.ReasonRedisFull, words)
 	case view.Unreachable:
 		return notYet(v1alpha1.ReasonRedisUnreachable, words+"; nothing is lost: runners go on when it is back")
+	case view.NotAllowed:
+		return no(v1alpha1.ReasonRedisNotAllowed, words)
 	case view.Refused:
 	}
 	return no(v1alpha1.ReasonRedisRefuses, words)

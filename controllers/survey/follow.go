@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // Function is what a Poller has to know of a function.
@@ -78,6 +78,7 @@ func (p *Poller) Follow(f Function) view.Function {
 		have.fresh = true
 	}
 	have.Function = f
+	delete(p.removals, leaver{name: f.Name})
 	if have.fresh {
 		p.kick()
 	}
@@ -110,6 +111,7 @@ func (p *Poller) FollowType(t EventType) view.EventType {
 		have = &eventType{EventType: t, fresh: true}
 		p.types[t.Name] = have
 	}
+	delete(p.removals, leaver{t.Name, true})
 	if have.fresh {
 		p.kick()
 	}
@@ -141,12 +143,7 @@ func (p *Poller) followsType(name types.NamespacedName) bool {
 
 // redisOf returns what is known of the Redis of a Secret. The lock is held.
 func (p *Poller) redisOf(namespace, name string) view.Redis {
-	key := types.NamespacedName{Namespace: namespace, Name: name}
-	s := p.secrets[key]
-	if s == nil {
-		p.secrets[key] = &secret{}
-		return view.Redis{}
-	}
+	s := p.secretOf(types.NamespacedName{Namespace: namespace, Name: name})
 	known := view.Redis{Secret: s.Secret}
 	if s.server != nil {
 		known.Asked = s.server.asked
@@ -161,6 +158,6 @@ func (p *Poller) redisOf(namespace, name string) view.Redis {
 func (f *function) reads() []string { return slices.Concat(f.Types, f.older) }
 
 // sleeper is the function as it is asked about while it has no runners.
-func (f *function) sleeper() store.Sleeper {
-	return store.Sleeper{Namespace: f.Name.Namespace, Function: f.Name.Name, Read: f.read, Leaving: f.leaving}
+func (f *function) sleeper() inspect.Sleeper {
+	return inspect.Sleeper{Namespace: f.Name.Namespace, Function: f.Name.Name, Read: f.read, Leaving: f.leaving}
 }

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // lastRuns is how many of the last runs say whether a function is healthy.
@@ -21,13 +21,14 @@ type found struct {
 	reads    []string
 	// before are the numbers of the look before; nil: there was none.
 	before  *view.Numbers
-	numbers store.Numbers
+	numbers inspect.Numbers
 	runs    view.Runs
-	trouble *view.Trouble
+	// err is what went wrong with this function alone.
+	err error
 }
 
-func (l *found) subject() store.Subject {
-	return store.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
+func (l *found) subject() inspect.Subject {
+	return inspect.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
 }
 
 // ran reports whether a run has ended since the look before.
@@ -40,23 +41,38 @@ func (l *found) ran() bool {
 // what has changed.
 func (p *Poller) lookAtFunctions(ctx context.Context, s *server, all bool) error {
 	looked := p.functionsOf(s, all)
-	subjects := make([]store.Subject, len(looked))
-	for i := range looked {
-		subjects[i] = looked[i].subject()
-	}
-	numbers, err := s.redis.Survey(ctx, subjects)
-	if err != nil {
+	if err := lookAtNumbers(ctx, s, looked); err != nil {
 		return err
 	}
 	for i := range looked {
-		looked[i].numbers = numbers[i]
-		looked[i].trouble = troubleOf(p.mendGroups(ctx, s, &looked[i]))
+		l := &looked[i]
+		if l.err == nil {
+			l.err = p.mendGroups(ctx, s, l)
+		}
 	}
 	if err := lookAtRuns(ctx, s, looked); err != nil {
 		return err
 	}
 	p.keep(looked)
 	return nil
+}
+
+// lookAtNumbers reads the numbers of functions.
+func lookAtNumbers(ctx context.Context, s *server, looked []found) error {
+	subjects := make([]inspect.Subject, len(looked))
+	for i := range looked {
+		subjects[i] = looked[i].subject()
+	}
+	return inParts(len(looked), functionsAtATime, func(from, to int) error {
+		numbers, err := s.redis.Survey(ctx, subjects[from:to])
+		for i := range numbers {
+			looked[from+i].numbers = numbers[i]
+		}
+		return err
+	}, func(i int, err error) {
+		looked[i].err = err
+		looked[i].numbers.Err = err
+	})
 }
 
 // functionsOf returns the functions of a server, with what is known of them:
@@ -76,21 +92,20 @@ func (p *Poller) functionsOf(s *server, all bool) []found {
 // lookAtRuns reads the last runs of those functions of which one has ended.
 func lookAtRuns(ctx context.Context, s *server, looked []found) error {
 	var ran []*found
-	var subjects []store.Subject
+	var subjects []inspect.Subject
 	for i := range looked {
 		if looked[i].ran() {
 			ran = append(ran, &looked[i])
 			subjects = append(subjects, looked[i].subject())
 		}
 	}
-	ends, err := s.redis.LastEnds(ctx, subjects, lastRuns)
-	if err != nil {
+	return inParts(len(ran), endsAtATime, func(from, to int) error {
+		ends, err := s.redis.LastEnds(ctx, subjects[from:to], lastRuns)
+		for i := range ends {
+			ran[from+i].runs = runsOf(ends[i])
+		}
 		return err
-	}
-	for i, l := range ran {
-		l.runs = runsOf(ends[i])
-	}
-	return nil
+	}, func(i int, err error) { ran[i].err = err })
 }
 
 // mendGroups makes what is missing, and drops what only earlier versions read.
@@ -99,8 +114,6 @@ func (p *Poller) mendGroups(ctx context.Context, s *server, l *found) error {
 	if len(n.Missing) == 0 && (!f.Settled || len(n.Gone) == 0) {
 		return nil
 	}
-	p.mend.RLock()
-	defer p.mend.RUnlock()
 	if !p.follows(f.Name) {
 		return nil
 	}
@@ -128,39 +141,38 @@ func (p *Poller) mendGroups(ctx context.Context, s *server, l *found) error {
 
 // keep stores what was found and tells what has changed: words at once,
 // numbers at most every NumbersInterval.
-func (p *Poller) keep(looked []found) {
-	var tell []types.NamespacedName
-	now := p.o.Now()
+func (p *Poller) keep(looked []found) { p.tell(p.keepAll(looked), nil) }
+
+// keepAll stores what was found, and returns of whom to tell.
+func (p *Poller) keepAll(looked []found) (tell []types.NamespacedName) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.o.Now()
 	for i := range looked {
 		l := &looked[i]
 		f := p.functions[l.function.Name]
 		if f == nil || f.Secret != l.function.Secret {
 			continue // it is gone, or another one by now
 		}
-		if f.keep(l, now, p.o.NumbersInterval) {
+		trouble := p.trouble(l.err, f.view.GroupTrouble, "function", f.Name)
+		if f.keep(l, trouble, now, p.o.NumbersInterval) {
 			tell = append(tell, l.function.Name)
 		}
 		if f.fresh { // it has changed during the look
 			p.kick()
 		}
 	}
-	p.mu.Unlock()
-	p.tell(tell, nil)
+	return tell
 }
 
 // keep stores what was found, and reports whether to tell it.
-func (f *function) keep(l *found, now time.Time, interval time.Duration) (news bool) {
-	// The trouble of one function, too, keeps its first words.
-	if l.trouble.Same(f.view.GroupTrouble) {
-		l.trouble = f.view.GroupTrouble
-	}
+func (f *function) keep(l *found, trouble *view.Trouble, now time.Time, interval time.Duration) (news bool) {
 	numbers := numbersOf(&l.numbers)
-	news = f.fresh || f.view.Numbers == nil || l.trouble != f.view.GroupTrouble || f.view.Numbers.Ungrouped != numbers.Ungrouped ||
+	news = f.fresh || f.view.Numbers == nil || trouble != f.view.GroupTrouble || f.view.Numbers.Ungrouped != numbers.Ungrouped ||
 		!sameNumbers(&f.told, numbers) && now.Sub(f.toldAt) >= interval
 	f.view.Numbers = numbers
 	f.view.Runs = l.runs
-	f.view.GroupTrouble = l.trouble
+	f.view.GroupTrouble = trouble
 	f.view.Work = l.work(now)
 	f.read = l.numbers.Outlook.Read
 	f.leaving = l.numbers.Runners > 0

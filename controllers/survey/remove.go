@@ -3,12 +3,21 @@ package survey
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
 )
+
+// Removal is how far it is with what a deletion leaves to be removed from a
+// Redis.
+type Removal struct {
+	// Done: nothing is left there.
+	Done bool
+	// Err is why the last attempt failed; nil: there was none yet, or it is done.
+	Err error
+}
 
 // NoRedisError says that there is no usable Secret for a Redis.
 type NoRedisError struct {
@@ -31,65 +40,182 @@ func (e *NoRedisError) Error() string {
 	return fmt.Sprintf("the Secret %s with the URL of Redis %s", e.Name, what)
 }
 
-// Uninstall removes what a function has in Redis, and those of the given event
-// types that no other function reads. The Poller follows it no more.
-func (p *Poller) Uninstall(ctx context.Context, name types.NamespacedName, secretName string, eventTypes []string) error {
+// leaver is a function, or an event type, that goes.
+type leaver struct {
+	name        types.NamespacedName
+	isEventType bool
+}
+
+// removal is what a leaver has in a Redis.
+type removal struct {
+	leaver
+	secret types.NamespacedName
+	// streams are event types whose streams go unless a function reads them.
+	streams []string
+	tried   bool
+	done    bool
+	trouble *view.Trouble // of the last attempt
+}
+
+// RemoveFunction asks for what a function has in Redis to be removed, with the
+// streams of the given event types that no other function reads, and says how
+// far that is. It does not wait: whoever asks is told when there is an answer.
+// The Poller follows the function no more. Once it is done it is forgotten.
+func (p *Poller) RemoveFunction(name types.NamespacedName, secretName string, streams []string) Removal {
 	p.Forget(name)
-	p.mend.Lock() // a look that has just begun would make its groups anew
-	defer p.mend.Unlock()
-	redis, err := p.open(ctx, types.NamespacedName{Namespace: name.Namespace, Name: secretName})
-	if err != nil {
-		return err
+	return p.remove(leaver{name: name}, secretName, streams)
+}
+
+// RemoveStream is RemoveFunction for the stream of an event type, which goes
+// unless a function reads it.
+func (p *Poller) RemoveStream(name types.NamespacedName, secretName, eventType string) Removal {
+	p.ForgetType(name)
+	return p.remove(leaver{name: name, isEventType: true}, secretName, []string{eventType})
+}
+
+func (p *Poller) remove(who leaver, secretName string, streams []string) Removal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	secret := types.NamespacedName{Namespace: who.name.Namespace, Name: secretName}
+	r := p.removals[who]
+	if r == nil || r.secret != secret {
+		r = &removal{leaver: who, secret: secret}
+		p.removals[who] = r
+		p.kick()
 	}
-	defer redis.Close()
-	here := redis.In(name.Namespace)
-	if err := here.Uninstall(ctx, name.Name); err != nil {
-		return err
+	r.streams = streams
+	if r.done {
+		delete(p.removals, who)
+		return Removal{Done: true}
 	}
-	for _, t := range eventTypes {
-		if err := here.DropStream(ctx, t); err != nil {
-			return err
-		}
+	return Removal{Err: p.obstacle(r)}
+}
+
+// obstacle is why a removal is not done; nil: it is under way. The lock is held.
+func (p *Poller) obstacle(r *removal) error {
+	known := p.secretOf(r.secret)
+	s := p.serverOfLeaver(known)
+	switch {
+	case s == nil && known.Problem == view.NotRead:
+		return nil
+	case s == nil:
+		return &NoRedisError{r.secret, known.Secret}
+	case s.trouble != nil:
+		return s.trouble
+	case r.trouble != nil:
+		return r.trouble
 	}
 	return nil
 }
 
-// DropStream removes the stream of an event type that no function reads. The
-// Poller follows it no more.
-func (p *Poller) DropStream(ctx context.Context, name types.NamespacedName, secretName, eventType string) error {
-	p.ForgetType(name)
-	p.mend.Lock()
-	defer p.mend.Unlock()
-	redis, err := p.open(ctx, types.NamespacedName{Namespace: name.Namespace, Name: secretName})
-	if err != nil {
-		return err
-	}
-	defer redis.Close()
-	return redis.In(name.Namespace).DropStream(ctx, eventType)
-}
-
-// open opens the Redis of a Secret.
-func (p *Poller) open(ctx context.Context, name types.NamespacedName) (Redis, error) {
-	object, err := p.o.Secrets.Secret(ctx, name)
-	found, options := judgeSecret(name, object, err)
-	if found.Problem == view.NotFound {
-		if last := p.lastOptions(name); last != nil {
-			found.Problem = view.Fine
-			options = *last
-		}
-	}
-	if found.Problem != view.Fine {
-		return nil, &NoRedisError{name, found}
-	}
-	options.PoolSize, options.Logger = 2, p.o.Logger
-	return p.o.Open(options)
-}
-
-func (p *Poller) lastOptions(name types.NamespacedName) *store.Options {
+// GiveUp forgets what is still to be removed of a function, or, with
+// isEventType, of an event type.
+func (p *Poller) GiveUp(name types.NamespacedName, isEventType bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.secrets[name]; s != nil {
-		return s.last
+	delete(p.removals, leaver{name, isEventType})
+}
+
+// serverOfLeaver is the server of a Secret, also of one that has gone: its
+// functions go after it when a namespace does. The lock is held.
+func (p *Poller) serverOfLeaver(s *secret) *server {
+	if s.Problem == view.NotFound && s.last != nil {
+		last, err := p.serverFor(*s.last)
+		if err != nil {
+			return nil
+		}
+		return last
+	}
+	return s.server
+}
+
+// removeFor is how long an attempt may take, for one leaver.
+const removeFor = 10 * time.Second
+
+// sweep removes from a server until ctx ends. It has a goroutine of its own: to
+// look through all keys of a large Redis takes a while.
+func (p *Poller) sweep(ctx context.Context, s *server) {
+	tick := time.NewTicker(p.o.Interval)
+	defer tick.Stop()
+	for {
+		for _, r := range p.removalsOf(s) {
+			if !p.attempt(ctx, s, r) {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.swept:
+		}
+	}
+}
+
+// removalsOf returns what is to be removed from a server that answers.
+func (p *Poller) removalsOf(s *server) (all []removal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.asked || s.trouble != nil {
+		return nil
+	}
+	for _, r := range p.removals {
+		if !r.done && p.serverOfLeaver(p.secretOf(r.secret)) == s {
+			all = append(all, *r)
+		}
+	}
+	return all
+}
+
+// attempt removes what one leaver has, and tells when it is done. It reports
+// whether to go on with the next one: not where no answer comes.
+func (p *Poller) attempt(ctx context.Context, s *server, r removal) (goOn bool) {
+	ctx, cancel := context.WithTimeout(ctx, removeFor)
+	defer cancel()
+	err := p.safely(func() error {
+		if err := s.waitForLook(ctx); err != nil { // one that began before may make its groups anew
+			return err
+		}
+		return removeFrom(ctx, s.redis.In(r.name.Namespace), r)
+	})
+	if p.noteRemoval(r, err) {
+		functions, eventTypes := r.names()
+		p.tell(functions, eventTypes)
+	}
+	return err == nil || ctx.Err() == nil && kindOf(err) != view.Unreachable
+}
+
+func (l leaver) names() (functions, eventTypes []types.NamespacedName) {
+	if l.isEventType {
+		return nil, []types.NamespacedName{l.name}
+	}
+	return []types.NamespacedName{l.name}, nil
+}
+
+// noteRemoval keeps what an attempt has come to, and reports whether it is done.
+func (p *Poller) noteRemoval(attempted removal, err error) (done bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.removals[attempted.leaver]
+	if r == nil || r.secret != attempted.secret {
+		return false // it is wanted no more
+	}
+	r.tried = true
+	r.done = err == nil
+	r.trouble = p.trouble(err, r.trouble, "removing", r.name)
+	return r.done
+}
+
+func removeFrom(ctx context.Context, here Namespace, r removal) error {
+	if !r.isEventType {
+		if err := here.Uninstall(ctx, r.name.Name); err != nil {
+			return err
+		}
+	}
+	for _, t := range r.streams {
+		if err := here.DropStream(ctx, t); err != nil {
+			return err
+		}
 	}
 	return nil
 }

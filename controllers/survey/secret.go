@@ -81,11 +81,7 @@ func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 	used := p.usedSecrets()
 	inNoHurry := max(p.o.SecretInterval, time.Duration(len(used))*time.Second/secretsPerSecond)
 	for name := range used {
-		s := p.secrets[name]
-		if s == nil {
-			s = &secret{}
-			p.secrets[name] = s
-		}
+		s := p.secretOf(name)
 		interval := p.o.SecretInterval
 		if s.Problem == view.Fine && (s.server == nil || s.server.trouble == nil) {
 			interval = inNoHurry
@@ -103,6 +99,14 @@ func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 	return due
 }
 
+// secretOf returns what is known of a Secret. The lock is held.
+func (p *Poller) secretOf(name types.NamespacedName) *secret {
+	if p.secrets[name] == nil {
+		p.secrets[name] = &secret{}
+	}
+	return p.secrets[name]
+}
+
 func (p *Poller) usedSecrets() map[types.NamespacedName]bool {
 	used := map[types.NamespacedName]bool{}
 	for name, f := range p.functions {
@@ -110,6 +114,9 @@ func (p *Poller) usedSecrets() map[types.NamespacedName]bool {
 	}
 	for name, t := range p.types {
 		used[types.NamespacedName{Namespace: name.Namespace, Name: t.Secret}] = true
+	}
+	for _, r := range p.removals {
+		used[r.secret] = true
 	}
 	return used
 }

@@ -114,7 +114,7 @@ func TestSecretIsRead(t *testing.T) {
 	if known := r.Follow(f("f")); known.Secret.Problem != view.Fine {
 		t.Errorf("it is %+v", known.Secret)
 	}
-	same(t, "opened", r.redis.did("open"), []string{"open redis://one.example:6379/0 4"})
+	same(t, "opened", r.redis.did("open"), []string{"open redis://one.example:6379/0 2"})
 
 	r.now = r.now.Add(r.o.SecretInterval)
 	r.readSecrets(t.Context())
@@ -125,7 +125,7 @@ func TestSecretIsRead(t *testing.T) {
 	r.now = r.now.Add(r.o.SecretInterval)
 	r.readSecrets(t.Context())
 	r.expectNews("function shop/f", "type shop/t")
-	same(t, "opened", r.redis.did("open"), []string{"open redis://two.example:6379/0 4"})
+	same(t, "opened", r.redis.did("open"), []string{"open redis://two.example:6379/0 2"})
 
 	r.secrets.err = errors.New("the API server is away")
 	r.now = r.now.Add(r.o.SecretInterval)
@@ -246,6 +246,23 @@ func TestIdleSecrets(t *testing.T) {
 	r.dueSecrets()
 	if known() {
 		t.Error("it is remembered for ever")
+	}
+}
+
+// An event type uses its Secret as a function does.
+func TestSecretOfAnEventType(t *testing.T) {
+	r := newRig(t)
+	r.FollowType(declared("t"))
+	r.connected()
+	r.now = r.now.Add(2 * lastsFor)
+	r.dueSecrets()
+	r.now = r.now.Add(2 * lastsFor)
+	r.dueSecrets()
+	if r.Poller.secrets[name("wildout-redis")] == nil {
+		t.Error("it is forgotten")
+	}
+	if due := r.dueSecrets(); len(due) != 1 {
+		t.Errorf("due are %v", due)
 	}
 }
 

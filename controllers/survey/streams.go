@@ -6,7 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // trimEvery is how often a stream is shortened to its retention. Runners do it
@@ -17,19 +17,26 @@ const trimEvery = time.Minute
 // retention and reads how large they are.
 func (p *Poller) lookAtTypes(ctx context.Context, s *server, all bool) error {
 	looked := p.typesOf(s, all)
-	refs := make([]store.StreamRef, len(looked))
+	refs := make([]inspect.StreamRef, len(looked))
 	for i := range looked {
 		t := &looked[i]
-		refs[i] = store.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
+		refs[i] = inspect.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
 		p.mendStream(ctx, s, t)
 	}
-	states, err := s.redis.SurveyStreams(ctx, refs)
+	err := inParts(len(refs), streamsAtATime, func(from, to int) error {
+		states, err := s.redis.SurveyStreams(ctx, refs[from:to])
+		for i := range states {
+			t := &looked[from+i]
+			t.view.Stream = streamOf(&states[i])
+			t.made = t.made && states[i].Bytes > 0 // a Redis that was emptied: make it again
+		}
+		return err
+	}, func(i int, err error) {
+		looked[i].view.Stream = streamOf(&inspect.StreamState{})
+		looked[i].view.StreamTrouble = p.trouble(err, looked[i].view.StreamTrouble, "event type", looked[i].Name)
+	})
 	if err != nil {
 		return err
-	}
-	for i := range looked {
-		looked[i].view.Stream = streamOf(&states[i])
-		looked[i].made = looked[i].made && states[i].Bytes > 0 // a Redis that was emptied: make it again
 	}
 	p.keepTypes(looked)
 	return nil
@@ -55,18 +62,17 @@ func (p *Poller) mendStream(ctx context.Context, s *server, t *eventType) {
 	here := s.redis.In(t.Name.Namespace)
 	if !t.made {
 		err := p.makeStream(ctx, here, t)
-		t.view.StreamTrouble = troubleOf(err)
+		t.view.StreamTrouble = p.trouble(err, t.view.StreamTrouble, "event type", t.Name)
 		t.made = err == nil
 	}
 	if now := p.o.Now(); t.made && now.Sub(t.trimmed) >= trimEvery {
-		t.view.StreamTrouble = troubleOf(here.Trim(ctx, t.Type, t.Period, t.MaxBytes))
+		err := here.Trim(ctx, t.Type, t.Period, t.MaxBytes)
+		t.view.StreamTrouble = p.trouble(err, t.view.StreamTrouble, "event type", t.Name)
 		t.trimmed = now
 	}
 }
 
 func (p *Poller) makeStream(ctx context.Context, here Namespace, t *eventType) error {
-	p.mend.RLock()
-	defer p.mend.RUnlock()
 	if !p.followsType(t.Name) {
 		return nil
 	}
@@ -74,10 +80,12 @@ func (p *Poller) makeStream(ctx context.Context, here Namespace, t *eventType) e
 }
 
 // keepTypes stores what was found and tells what has changed, as keep does.
-func (p *Poller) keepTypes(looked []eventType) {
-	var tell []types.NamespacedName
-	now := p.o.Now()
+func (p *Poller) keepTypes(looked []eventType) { p.tell(nil, p.keepAllTypes(looked)) }
+
+func (p *Poller) keepAllTypes(looked []eventType) (tell []types.NamespacedName) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.o.Now()
 	for i := range looked {
 		l := &looked[i]
 		t := p.types[l.Name]
@@ -88,15 +96,11 @@ func (p *Poller) keepTypes(looked []eventType) {
 			tell = append(tell, l.Name)
 		}
 	}
-	p.mu.Unlock()
-	p.tell(nil, tell)
+	return tell
 }
 
 // keep stores what was found, and reports whether to tell it.
 func (t *eventType) keep(l *eventType, now time.Time, interval time.Duration) (news bool) {
-	if l.view.StreamTrouble.Same(t.view.StreamTrouble) {
-		l.view.StreamTrouble = t.view.StreamTrouble
-	}
 	news = t.fresh || l.view.StreamTrouble != t.view.StreamTrouble || *l.view.Stream != t.told && now.Sub(t.toldAt) >= interval
 	t.view.Stream = l.view.Stream
 	t.view.StreamTrouble = l.view.StreamTrouble

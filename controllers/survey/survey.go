@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/wildout/wildout/controllers/survey/guard"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -23,8 +24,11 @@ import (
 type Options struct {
 	// Secrets reads Secrets from the API server.
 	Secrets SecretReader
-	// Open opens a Redis. Default: with the store.
+	// Open opens a Redis. Default: with the store, and with Guard between.
 	Open func(store.Options) (Redis, error)
+	// Guard says to which addresses the operator connects, and how large an
+	// answer it reads.
+	Guard guard.Options
 	// Interval is the time between two looks at a Redis. Default: 5s.
 	Interval time.Duration
 	// WakeInterval is the time between two looks whether something has come for
@@ -61,7 +65,7 @@ func (o *Options) Validate() error {
 		}
 	}
 	if o.Open == nil {
-		o.Open = openStore
+		o.Open = openWith(guard.New(o.Guard))
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -81,12 +85,9 @@ type Poller struct {
 	types     map[types.NamespacedName]*eventType
 	secrets   map[types.NamespacedName]*secret
 	servers   map[string]*server
+	removals  map[leaver]*removal
 	onFn      func(types.NamespacedName)
 	onType    func(types.NamespacedName)
-
-	// mend is held for reading while something is made in Redis, and for
-	// writing while it is removed.
-	mend sync.RWMutex
 
 	kicked chan struct{}
 	loops  sync.WaitGroup
@@ -100,7 +101,7 @@ func New(o Options) (*Poller, error) {
 	return &Poller{
 		o: o, kicked: make(chan struct{}, 1),
 		functions: map[types.NamespacedName]*function{}, types: map[types.NamespacedName]*eventType{},
-		secrets: map[types.NamespacedName]*secret{}, servers: map[string]*server{},
+		secrets: map[types.NamespacedName]*secret{}, servers: map[string]*server{}, removals: map[leaver]*removal{},
 		onFn: func(types.NamespacedName) {}, onType: func(types.NamespacedName) {},
 	}, nil
 }
@@ -133,12 +134,7 @@ func (p *Poller) tell(functions, eventTypes []types.NamespacedName) {
 	}
 }
 
-func (p *Poller) kick() {
-	select {
-	case p.kicked <- struct{}{}:
-	default:
-	}
-}
+func (p *Poller) kick() { signal(p.kicked) }
 
 // NeedLeaderElection says that one process looks: the one that acts.
 func (p *Poller) NeedLeaderElection() bool { return true }

@@ -55,6 +55,8 @@ const (
 	ReadOnly
 	// Full means that Redis is at maxmemory, or cannot write to its disk.
 	Full
+	// NotAllowed means that the operator may not connect there.
+	NotAllowed
 )
 
 // State is what a Redis server says about itself, as far as events and runs

@@ -75,10 +75,10 @@ var places = []place{
 	at("firing a timer", "fire", "fn:order:"),
 	at("taking over a parked run", "take", "fn:order:"),
 	at("taking over a queued run", "take", "fn:account:"),
-	at("taking a slot", "slots", "fn:account:"),
+	at("taking a slot", "begin", "fn:account:"),
 	at("looking for room after parking for a slot", "release", "fn:account:"),
 	{name: "releasing a slot", command: "release", args: []string{"fn:account:"}, nth: 3}, // two runs have looked for room before
-	at("passing a rate limit", "rate", "fn:meter:"),
+	at("passing a rate limit", "begin", "fn:meter:"),
 	at("a cron tick", "tick", "fn:nightly:"),
 	at("finishing a run", "finish", "fn:order:done", "ev:order/placed"),
 	at("finishing a resumed run", "finish", "fn:order:done", "fn:order:in"),

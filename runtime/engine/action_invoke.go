@@ -12,9 +12,6 @@ import (
 	"github.com/wildout/wildout/runtime/run"
 )
 
-// InvokeType is the type of the event that an invoked run sees.
-const InvokeType = "wildout/function.invoked"
-
 // invoke starts a run of another function, in the same write as the progress
 // that names it, and waits for it: the end of that run writes the result.
 type invoke plan.Invoke
@@ -59,7 +56,7 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 		u.prog.Due = x.clock.Add(a.Timeout).UnixMilli()
 	}
 	x.sign(u)
-	child := Child{Child: *a.child(u), Event: x.sent(u.path, u.prog.Child, InvokeType, x.clock.UTC().Truncate(time.Millisecond), data)}
+	child := Child{Child: *a.child(u), Event: x.sent(u.path, u.prog.Child, event.InvokeType, x.clock.UTC().Truncate(time.Millisecond), data)}
 	prog := u.prog
 	x.spawn(u, func() completion {
 		err := x.run.Journal.Invoke(x.durable, u.path, prog.Encode(), child)
@@ -67,20 +64,6 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 	})
 	return nil
 }
-
-// ChildResult returns the journal form of what a child run gives its parent's
-// step: the output, or the failure as the step's error.
-func ChildResult(startedAt, now time.Time, out *Outcome) []byte {
-	r := run.Result{Output: out.Output, Attempts: 1, Start: startedAt.UnixMilli(), Duration: now.Sub(startedAt).Milliseconds()}
-	switch {
-	case out.Kind == Cancelled:
-		r.Output, r.Error = nil, "the invoked run was "+run.CancelText(out.Failure.Message)
-	case out.Failure != nil:
-		r.Output, r.Error = nil, "the invoked run failed: "+out.Failure.Message
-	}
-	return r.Encode()
-}
-
 func (a *invoke) operation() *run.Operation { return &run.Operation{Function: a.Function} }
 
 // Invoke implements wildout.SubSteps.

@@ -125,7 +125,7 @@ func TestCancelOfAParkedRun(t *testing.T) {
 	- {name: last, handler: echo}`, func(t *testing.T, b *bed) {
 		b.handle("broken", func(context.Context, map[string]any) (any, error) { return nil, errors.New("not yet") })
 		want(t, "kind", b.must().Kind, engine.Parked)
-		b.journal.results["calls[1]"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{})
+		b.journal.results["calls[1]"] = childResult(b.began, time.Now(), &engine.Outcome{})
 		calls := b.called()
 		time.Sleep(2 * time.Minute) // the retry is due, and not taken
 		b.run.Cancel = &engine.Cancel{}
@@ -152,7 +152,7 @@ func TestChildResultOfACancelledRun(t *testing.T) {
 		both(t, `
 	steps: [{name: call, invoke: {function: g}}]`, func(t *testing.T, b *bed) {
 			b.must()
-			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{Kind: engine.Cancelled, Failure: &run.Failure{Message: reason}})
+			b.journal.results["call"] = childResult(b.began, time.Now(), &engine.Outcome{Kind: engine.Cancelled, Failure: &run.Failure{Message: reason}})
 			out := b.must()
 			failed(t, out, "call", message)
 			want(t, "message", out.Failure.Message, message)

@@ -543,7 +543,7 @@ func TestWaitsInOnFailure(t *testing.T) {
 		out := b.finish()
 		failed(t, out, "hard", "hard, after soft, after <nil>")
 		want(t, "time", b.age(), 3*time.Hour)
-		want(t, "output of onFailure", string(named(t, out.Steps, "tell").Output), `"hard, after soft, after \u003cnil\u003e"`)
+		want(t, "output of onFailure", string(named(t, out.Steps, "tell").Output), `"hard, after soft, after <nil>"`)
 		wantAll(t, "calls", b.called(), []string{"soft#1", "soft#1", "hard#1", "hard#1", "tell#1", "tell#1"})
 		wantAll(t, "steps", timeline(b, out.Steps), []string{"soft failed 3600+0", "soft/nap ok 0+3600", "hard failed 3600+0", "hard/nap ok 3600+3600",
 			"tell ok 10800+0", "tell/nap ok 7200+3600"})

@@ -83,7 +83,7 @@ func TestTimeline(t *testing.T) {
 		time.Sleep(time.Until(parked().Due) + 30*time.Second) // nobody was there in time
 		parked()
 		deliver("call", 20*time.Second, func() []byte {
-			return engine.ChildResult(time.Now().Add(-15*time.Second), time.Now(), &engine.Outcome{})
+			return childResult(time.Now().Add(-15*time.Second), time.Now(), &engine.Outcome{})
 		})
 		time.Sleep(5 * time.Second)
 		parked()

@@ -16,6 +16,7 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // memory is a journal in memory.
@@ -283,4 +284,19 @@ func failed(t *testing.T, out engine.Outcome, step, message string) {
 	}
 	want(t, "failed step", out.Failure.Step, step)
 	wantText(t, "failure", out.Failure.Message, message)
+}
+
+// childResult is what an invoked run gives the step that waits for it, as
+// admission writes it into the parent's journal.
+func childResult(startedAt, now time.Time, out *engine.Outcome) []byte {
+	r := run.Result{Output: out.Output, Attempts: 1, Start: startedAt.UnixMilli(), Duration: now.Sub(startedAt).Milliseconds()}
+	switch {
+	case out.Kind == engine.Cancelled:
+		r.Output = nil
+		r.Error = "the invoked run was " + run.CancelText(out.Failure.Message)
+	case out.Failure != nil:
+		r.Output = nil
+		r.Error = "the invoked run failed: " + out.Failure.Message
+	}
+	return r.Encode()
 }

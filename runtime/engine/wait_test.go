@@ -193,19 +193,19 @@ func TestInvoke(t *testing.T) {
 			child := b.journal.children[0]
 			want(t, "function", child.Function, "g")
 			want(t, "data", string(child.Event.Data), `{"id":7}`)
-			want(t, "type", child.Event.Type, engine.InvokeType)
+			want(t, "type", child.Event.Type, event.InvokeType)
 			at, _ := event.IDTime(child.RunID)
 			want(t, "time in the id", at.UnixMilli(), b.began.UnixMilli())
 			b.must()
 			want(t, "children", len(b.journal.children), 1)
-			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{Output: json.RawMessage(`{"x":1}`)})
+			b.journal.results["call"] = childResult(b.began, time.Now(), &engine.Outcome{Output: json.RawMessage(`{"x":1}`)})
 			succeeded(t, b.must(), `{"x":1}`)
 		})
 	})
 	t.Run("fails", func(t *testing.T) {
 		both(t, spec, func(t *testing.T, b *bed) {
 			b.must()
-			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{Kind: engine.Failed, Failure: &run.Failure{Message: "oh"}})
+			b.journal.results["call"] = childResult(b.began, time.Now(), &engine.Outcome{Kind: engine.Failed, Failure: &run.Failure{Message: "oh"}})
 			failed(t, b.must(), "call", "the invoked run failed: oh")
 		})
 	})

@@ -7,11 +7,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-	"unicode/utf8"
+
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
-// MaxBytes is the largest data of an event, in bytes.
-const MaxBytes = 1 << 20
+const (
+	// MaxBytes is the largest data of an event, in bytes.
+	MaxBytes = 1 << 20
+	// maxDepth and maxValues bound what is in the data: a schema, an expression
+	// and a page each need far more memory for a value than its text has bytes.
+	maxDepth  = 200
+	maxValues = 100_000
+)
 
 // Event is one message: something that happened, of a type, with data.
 type Event struct {
@@ -87,13 +94,11 @@ func Parse(fields map[string]any) (Event, error) {
 // Check says why data cannot be the data of an event; the error is a
 // *MalformedError.
 func Check(data []byte) error {
-	switch {
-	case len(data) > MaxBytes:
+	if len(data) > MaxBytes {
 		return &MalformedError{fmt.Sprintf("data is %d bytes, the limit is %d; store it elsewhere and send a reference", len(data), MaxBytes)}
-	case !utf8.Valid(data):
-		return &MalformedError{"data is not valid UTF-8"}
-	case !json.Valid(data):
-		return &MalformedError{"data is not valid JSON"}
+	}
+	if err := (strictjson.Limits{Depth: maxDepth, Values: maxValues}).Check(data); err != nil {
+		return &MalformedError{"data cannot be read: " + err.Error()}
 	}
 	return nil
 }

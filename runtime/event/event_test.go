@@ -60,7 +60,11 @@ func TestParse(t *testing.T) {
 	}{
 		"plain":        {map[string]any{"data": `{"a":1}`}, ""},
 		"no data":      {map[string]any{"payload": `{}`}, `no field "data"`},
-		"not JSON":     {map[string]any{"data": `{`}, "not valid JSON"},
+		"not JSON":     {map[string]any{"data": `{`}, "ends too early"},
+		"a name twice": {map[string]any{"data": `{"a":{"b":1,"b":2}}`}, `the name "b" is there twice, in a`},
+		"too deep":     {map[string]any{"data": strings.Repeat("[", 201) + strings.Repeat("]", 201)}, "deeper than 200 levels"},
+		"too many":     {map[string]any{"data": "[" + strings.Repeat("0,", 100_000) + "0]"}, "more than 100000 values"},
+		"an exponent":  {map[string]any{"data": `{"n":1e1000000}`}, "exponent beyond 400"},
 		"not UTF-8":    {map[string]any{"data": "\"\xff\""}, "not valid UTF-8"},
 		"too large":    {map[string]any{"data": `"` + strings.Repeat("x", MaxBytes) + `"`}, "the limit is 1048576"},
 		"data no text": {map[string]any{"data": 7}, `no field "data"`},

@@ -187,7 +187,7 @@ func TestAccept(t *testing.T) {
 		text  string
 	}{
 		"another type": {event.Event{Type: "other", Data: []byte(`{}`)}, http.StatusForbidden, `github may not send events of the type "other"`},
-		"no JSON":      {event.Event{Type: "any/thing", Data: []byte(`{`)}, http.StatusBadRequest, "data is not valid JSON"},
+		"no JSON":      {event.Event{Type: "any/thing", Data: []byte(`{`)}, http.StatusBadRequest, "data cannot be read: it ends too early"},
 		"a long text":  {event.Event{Type: "any/thing", Source: strings.Repeat("x", 1025), Data: []byte(`{}`)}, http.StatusBadRequest, "source must be"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,12 +2,12 @@ package plan
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // node is a JSON value inside a text that it does not copy. An object or a
@@ -40,24 +40,16 @@ const (
 	// bytesPerMember and maxGuess say how much room is made for members before
 	// they are counted: about right for events, little for small outputs.
 	bytesPerMember, maxGuess = 28, 16
-	// maxDepth bounds the nesting of JSON, as encoding/json does: deeper text
-	// would exhaust the stack.
-	maxDepth = 10000
 )
-
-var errTooDeep = errors.New("the JSON is nested too deep")
 
 // newDocument returns the node of a whole text. Whether it is JSON is found
 // out when it is opened or verified, which is the same pass.
 func newDocument(raw []byte) (node, error) {
-	start, end := skipSpace(raw, 0), len(raw)
-	for end > start && isSpace(raw[end-1]) {
-		end--
-	}
-	if start == end {
+	raw = bytes.Trim(raw, " \t\r\n")
+	if len(raw) == 0 {
 		return node{}, errors.New("there is no JSON value")
 	}
-	n := node{raw: raw[start:end:end]}
+	n := node{raw: raw[:len(raw):len(raw)]}
 	if n.isContainer() {
 		return n, nil
 	}
@@ -82,16 +74,8 @@ func (n *node) verify() error {
 	if n.checked {
 		return nil
 	}
-	end, err := skipValue(n.raw, 0, 0)
-	if err != nil {
-		return err
-	}
-	return n.ends(end)
-}
-
-func (n *node) ends(end int) error {
-	if end != len(n.raw) {
-		return syntaxError(n.raw, end)
+	if err := strictjson.Verify(n.raw); err != nil {
+		return broken(err)
 	}
 	n.checked = true
 	return nil
@@ -102,47 +86,27 @@ func (n *node) open() (*members, error) {
 	if n.inside != nil {
 		return n.inside, nil
 	}
-	b, object := n.raw, n.raw[0] == '{'
-	in := &members{list: make([]member, 0, min(maxGuess, 1+len(b)/bytesPerMember))}
-	end, err := skipMembers(b, 0, 0, func(keyAt, at, end int) {
-		m := member{value: node{raw: b[at:end:end], checked: true}}
-		if object {
-			m.key = keyText(b, keyAt)
-		}
-		in.list = append(in.list, m)
+	in := &members{list: make([]member, 0, min(maxGuess, 1+len(n.raw)/bytesPerMember))}
+	err := strictjson.Members(n.raw, func(key, value []byte) error {
+		in.list = append(in.list, member{key: key, value: node{raw: value, checked: true}})
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, broken(err)
 	}
-	if err := n.ends(end); err != nil {
-		return nil, err
-	}
-	if object {
-		in.indexKeys()
+	n.checked = true
+	if n.raw[0] == '{' && len(in.list) >= wideObject {
+		in.byKey = make(map[string]int, len(in.list))
+		for i := range in.list {
+			in.byKey[string(in.list[i].key)] = i
+		}
 	}
 	n.inside = in
 	return in, nil
 }
 
-// indexKeys drops all but the last of the fields with the same key, as
-// encoding/json does.
-func (in *members) indexKeys() {
-	if len(in.list) >= wideObject {
-		in.byKey = make(map[string]int, len(in.list))
-	}
-	all := in.list
-	in.list = all[:0]
-	for _, m := range all {
-		if at, twice := in.place(m.key); twice {
-			in.list[at] = m
-			continue
-		}
-		if in.byKey != nil {
-			in.byKey[string(m.key)] = len(in.list)
-		}
-		in.list = append(in.list, m)
-	}
-}
+// broken says of what there is something wrong.
+func broken(err error) error { return fmt.Errorf("the JSON cannot be read: %w", err) }
 
 // place returns where the field with the key is.
 func (in *members) place(key []byte) (at int, found bool) {
@@ -183,47 +147,7 @@ func (n *node) element(index int64) (*node, error) {
 }
 
 // kind is the name of the JSON type of raw, with its article.
-func kind(raw []byte) string {
-	switch raw[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "a list"
-	case '"':
-		return "a string"
-	case 't', 'f':
-		return "true or false"
-	case 'n':
-		return "null"
-	}
-	return "a number"
-}
+func kind(raw []byte) string { return strictjson.KindOf(raw) }
 
 // text returns the string that a quoted JSON string stands for.
-func text(quoted []byte) string {
-	inner := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
-		return string(inner)
-	}
-	var s string
-	if err := json.Unmarshal(quoted, &s); err != nil {
-		return string(inner)
-	}
-	return s
-}
-
-// keyText returns the key whose quote stands at i.
-func keyText(b []byte, i int) []byte {
-	end, special, _ := skipString(b, i)
-	if special {
-		return []byte(text(b[i:end]))
-	}
-	return b[i+1 : end-1]
-}
-
-func syntaxError(b []byte, at int) error {
-	if at >= len(b) {
-		return errors.New("the JSON ends too early")
-	}
-	return fmt.Errorf("the JSON is broken at byte %d, at %q", at+1, b[at:min(at+10, len(b))])
-}
+func text(quoted []byte) string { return strictjson.Text(quoted) }

@@ -52,6 +52,7 @@ var celEnv = sync.OnceValues(func() (*cel.Env, error) {
 		ext.Strings(), ext.Math(), ext.Sets(),
 		ext.Lists(ext.ListsMaxRangeSize(maxRange)),
 		boundedText(),
+		functions(),
 		cel.ParserExpressionSizeLimit(maxSize),
 		cel.ParserRecursionLimit(maxRecursion),
 		cel.ExpressionNodeLimit(maxNodes),

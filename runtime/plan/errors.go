@@ -10,6 +10,7 @@ import (
 // Reason says of which kind a fault is, for whoever decides by it.
 type Reason int
 
+// The reasons of faults.
 const (
 	// Invalid is any fault that is none of the others.
 	Invalid Reason = iota

@@ -164,7 +164,7 @@ func TestBrokenDocuments(t *testing.T) {
 	s := testScope()
 	s.Event = &event.Event{ID: "e9", Data: json.RawMessage(`{"a": }`)}
 	for _, tree := range []string{`"${event.data.a}"`, `"${event.data.a + 1}"`, `"${event}"`} {
-		if got, err := valueOf(t, tree).JSON(s); err == nil || !strings.Contains(err.Error(), "the JSON is broken at byte 7") {
+		if got, err := valueOf(t, tree).JSON(s); err == nil || !strings.Contains(err.Error(), "the JSON cannot be read: invalid character '}' at start of value, at byte 7") {
 			t.Errorf("%s: got %s, %v", tree, got, err)
 		}
 	}

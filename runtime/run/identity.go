@@ -35,8 +35,12 @@ type Identity struct {
 	Follows string
 	// ReplayOf is the run whose event this one was started with again.
 	ReplayOf string
-	// Admitted says that the rate limit was passed.
+	// Admitted says that the rate limit was passed; in journals of releases that
+	// took the start of a planned run in advance, before it has begun.
 	Admitted bool
+	// Throttled is since when the run waits for a start of the rate limit; zero:
+	// it does not.
+	Throttled time.Time
 	// Queued is when the run was parked since a concurrency limit was full; zero:
 	// it does not wait for one.
 	Queued time.Time
@@ -62,6 +66,7 @@ type wireIdentity struct {
 	Admitted bool            `json:"a,omitempty"`
 	ReplayOf string          `json:"r,omitempty"`
 	Queued   int64           `json:"q,omitempty"`
+	Limited  int64           `json:"h,omitempty"` // Throttled
 }
 
 // MarshalJSON returns the form in the journal.
@@ -71,7 +76,7 @@ func (i Identity) MarshalJSON() ([]byte, error) {
 		ID: e.ID, Type: e.Type, Source: e.Source, Subject: e.Subject, Time: e.Time.UnixMilli(),
 		Trace: e.TraceParent, State: e.TraceState, Data: e.Data, Entries: i.wireEntries(),
 		Started: i.StartedAt.UnixMilli(), Version: i.Version, Parent: i.Parent, Once: i.Once, Follows: i.Follows,
-		Admitted: i.Admitted, ReplayOf: i.ReplayOf, Queued: timeMillis(i.Queued),
+		Admitted: i.Admitted, ReplayOf: i.ReplayOf, Queued: timeMillis(i.Queued), Limited: timeMillis(i.Throttled),
 	})
 }
 
@@ -85,7 +90,7 @@ func (i *Identity) UnmarshalJSON(b []byte) error {
 		Event: event.Event{ID: w.ID, Type: w.Type, Source: w.Source, Subject: w.Subject, Time: time.UnixMilli(w.Time).UTC(),
 			TraceParent: w.Trace, TraceState: w.State, Data: w.Data},
 		StartedAt: time.UnixMilli(w.Started).UTC(), Version: w.Version, Parent: w.Parent, Once: w.Once, Follows: w.Follows,
-		Admitted: w.Admitted, ReplayOf: w.ReplayOf, Queued: millisTime(w.Queued),
+		Admitted: w.Admitted, ReplayOf: w.ReplayOf, Queued: millisTime(w.Queued), Throttled: millisTime(w.Limited),
 	}
 	for _, text := range w.Entries {
 		i.Entries = append(i.Entries, parseEntry(text, w.Type))

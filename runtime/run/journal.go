@@ -21,6 +21,8 @@ const (
 	// CancelField is the request to cancel the run, where a journal is taken over
 	// with it.
 	CancelField = "@cancel"
+	// DecisionField is what was decided about the beginning of the run.
+	DecisionField = "@begin"
 	// FailureField fixes why a run failed, before its onFailure steps begin.
 	FailureField = "@failure"
 
@@ -68,6 +70,8 @@ type Journal struct {
 	Identity []byte
 	// Parked says that nobody has the run: it waits.
 	Parked bool
+	// Decision is what was decided about its beginning; "": nothing.
+	Decision Decision
 	// Active is how long the run was active, waiting excluded.
 	Active time.Duration
 	// Results and Progress are fields by the path of their step.
@@ -90,6 +94,8 @@ func DecodeJournal(fields map[string]string) *Journal {
 			j.Active = time.Duration(ms) * time.Millisecond
 		case name == CancelField:
 			j.Cancel = ParseCancelRequest(value)
+		case name == DecisionField:
+			j.Decision = Decision(value)
 		case name == OwnerField:
 			j.Parked = value == ""
 		case strings.HasPrefix(name, candidatePrefix):
@@ -149,7 +155,7 @@ func (j *Journal) Reason(i *Identity) Reason {
 		return first.Reason()
 	case i.Follows != "":
 		return WaitingForRun
-	case i.Admitted && len(j.Results) == 0:
+	case j.Decision != Begun && !i.Throttled.IsZero(), i.Admitted && len(j.Results) == 0:
 		return Throttled
 	}
 	return ""

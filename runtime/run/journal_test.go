@@ -216,7 +216,7 @@ func TestJournalReason(t *testing.T) {
 func TestJournalSteps(t *testing.T) {
 	const began = 1_700_000_000_000
 	now := *at(60_000)
-	text := func(format string, ms ...any) string { return fmt.Sprintf(format, ms...) }
+	text := fmt.Sprintf
 	j := journal(map[string]string{
 		"nap":     text(`{"y":"s","t":%d,"u":%d}`, began+1000, began+2000),
 		"old-nap": text(`{"t":%d,"u":%d}`, began+1500, began+60_000),

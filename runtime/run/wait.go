@@ -22,6 +22,9 @@ func (w *Wait) Member(runID string) string {
 	return runID + " " + w.Path
 }
 
+// WaitPath is an event type and a match path that some run waits on.
+type WaitPath struct{ EventType, Match string }
+
 // Waiter is a run and the path of the step in it that waits.
 type Waiter struct {
 	RunID, Path string

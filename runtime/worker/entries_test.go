@@ -44,10 +44,10 @@ var _ = Describe("an entry that is no event", func() {
 		}{
 			"no data":        {[]any{"payload", "{}"}, `no field "data"`},
 			"invalid UTF-8":  {[]any{"data", "\"\xff\xfe\""}, "not valid UTF-8"},
-			"invalid JSON":   {[]any{"data", "{"}, "not valid JSON"},
-			"empty":          {[]any{"data", ""}, "not valid JSON"},
+			"invalid JSON":   {[]any{"data", "{"}, "data cannot be read: it ends too early"},
+			"empty":          {[]any{"data", ""}, "data cannot be read"},
 			"too large":      {[]any{"data", `"` + strings.Repeat("x", 5<<20) + `"`}, "5242882 bytes, the limit is 1048576"},
-			"fields of junk": {[]any{"\x00", "\x00", "id", "\xff", "data", "nul"}, "not valid"},
+			"fields of junk": {[]any{"\x00", "\x00", "id", "\xff", "data", "nul"}, "data cannot be read"},
 		} {
 			entry := do(c, append([]any{"XADD", k.Stream("a"), "*"}, tc.fields...)...).(string)
 			record := rejected(r, entry)
@@ -118,7 +118,7 @@ var _ = Describe("an entry that kills its runners", func() {
 		c, k := dial(shared), r.store.Keys()
 		p := compile("f", spec)
 		r.take("f", "a", `{"key":"k"}`, "one", p.Hash)
-		do(c, "SET", k.Once("f", "k"), r.pendingRun("f", "a"), "PX", 60000)
+		do(c, "SET", k.Idempotency("f", "k"), r.pendingRun("f", "a"), "PX", 60000)
 		entry := do(c, "XPENDING", k.Stream("a"), "f", "-", "+", 1).([]any)[0].([]any)[0].(string)
 		do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, entry, "RETRYCOUNT", 3)
 		r.start(p, few)
@@ -129,7 +129,27 @@ var _ = Describe("an entry that kills its runners", func() {
 		Expect(string(record.Event.Data)).To(Equal(`{"key":"k"}`), "so that it can be sent again")
 		Expect(r.called("one")).To(BeZero())
 		Expect(dialKeys(r, "*:run:*")).To(BeEmpty())
-		Expect(do(c, "GET", k.Once("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
+		Expect(do(c, "GET", k.Idempotency("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
+	})
+
+	It("is tried alone before it is condemned, so that it takes nobody along", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 20*time.Millisecond)
+		p := compile("f", `
+			triggers: [{event: a}]
+			steps: [{name: one, handler: work, with: {key: "${event.data.n < 6 ? 'suspect' : 'other'}"}}]`)
+		c, k := dial(shared), r.store.Keys()
+		for i := range 12 {
+			r.take("f", "a", fmt.Sprintf(`{"n":%d}`, i), "", "")
+		}
+		pending := do(c, "XPENDING", k.Stream("a"), "f", "-", "+", 6).([]any)
+		for _, row := range pending { // their runners died with them, or with what ran beside
+			do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, row.([]any)[0], "RETRYCOUNT", 12)
+		}
+		r.start(p, leased(400*time.Millisecond))
+		r.finishes("f", 12)
+		Expect(g.peak("suspect")).To(Equal(1))
+		Expect(r.history("f")).To(HaveEach(HaveField("Status", run.Succeeded)))
 	})
 
 	It("gives it up where it is a run that was parked before, and tells its parent", func() {
@@ -168,7 +188,7 @@ var _ = Describe("recovery", func() {
 			history: {limit: 100000}
 			steps: [{name: one, handler: echo, with: {name: one}}]`)
 		const n = 3000
-		Expect(r.store.EnsureGroup(context.Background(), "f", k.Stream("a"), k.Inbox("f"))).To(Succeed())
+		Expect(r.runs.EnsureGroup(context.Background(), "f", k.Stream("a"), k.Inbox("f"))).To(Succeed())
 		r.sendMany("a", n, func(int) string { return `{}` })
 		do(c, "XREADGROUP", "GROUP", "f", "dead", "COUNT", n, "STREAMS", k.Stream("a"), ">")
 		do(c, "ZADD", k.Runners("f"), 1000, "dead")

@@ -70,7 +70,9 @@ var _ = Describe("idempotency", func() {
 	It("hands on a failure too", func() {
 		r := newRig()
 		var calls int
-		wildout.Add(r.handlers, "work", func(context.Context, struct{ Key string }) (int, error) {
+		wildout.Add(r.handlers, "work", func(context.Context, struct {
+			Key string `json:"key"`
+		}) (int, error) {
 			calls++
 			return 0, wildout.NonRetriable(errors.New("never"))
 		})
@@ -106,7 +108,7 @@ var _ = Describe("idempotency", func() {
 		p := compile("child", child)
 		r.take("child", "user/registered", `{"user":"ada"}`, "work", p.Hash)
 		c, k := dial(shared), r.store.Keys()
-		do(c, "SET", k.Once("child", "ada"), r.pendingRun("child", "user/registered"), "PX", 60000)
+		do(c, "SET", k.Idempotency("child", "ada"), r.pendingRun("child", "user/registered"), "PX", 60000)
 		r.start(p, leased(400*time.Millisecond))
 		r.start(compile("parent", parent))
 		record := r.ended("parent", r.send("a", `{"user":"ada"}`))
@@ -132,8 +134,8 @@ func (r *rig) take(function, eventType, data, step, version string) {
 	GinkgoHelper()
 	c, k := dial(shared), r.store.Keys()
 	stream := k.Stream(eventType)
-	Expect(r.store.EnsureGroup(context.Background(), function, stream, k.Inbox(function))).To(Succeed())
-	_, err := r.store.NoteReads(context.Background(), function, []string{eventType})
+	Expect(r.runs.EnsureGroup(context.Background(), function, stream, k.Inbox(function))).To(Succeed())
+	_, err := r.runs.NoteReads(context.Background(), function, []string{eventType})
 	Expect(err).NotTo(HaveOccurred())
 	r.send(eventType, data)
 	do(c, "XREADGROUP", "GROUP", function, "dead", "STREAMS", stream, ">")

@@ -115,7 +115,9 @@ var _ = Describe("concurrency", func() {
 
 	It("holds two limits at once", func() {
 		r, all, each := newRig(), newGauge(), newGauge()
-		wildout.Add(r.handlers, "work", func(_ context.Context, in struct{ User string }) (int, error) {
+		wildout.Add(r.handlers, "work", func(_ context.Context, in struct {
+			User string `json:"user"`
+		}) (int, error) {
 			all.enter("all")
 			each.enter(in.User)
 			time.Sleep(5 * time.Millisecond)

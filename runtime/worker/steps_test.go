@@ -70,7 +70,9 @@ var _ = Describe("a run", func() {
 
 	It("fails for good after the last attempt, at once for a non-retriable error, and takes its onFailure steps", func() {
 		r := newRig()
-		wildout.Add(r.handlers, "broken", func(_ context.Context, in struct{ Fatal bool }) (int, error) {
+		wildout.Add(r.handlers, "broken", func(_ context.Context, in struct {
+			Fatal bool `json:"fatal"`
+		}) (int, error) {
 			r.count(fmt.Sprint("broken", in.Fatal))
 			err := errors.New("no way")
 			if in.Fatal {
@@ -133,8 +135,9 @@ var _ = Describe("a run", func() {
 		r := newRig()
 		g := newGauge()
 		wildout.Add(r.handlers, "meet", func(_ context.Context, in struct {
-			Num, Of int
-			At      string
+			Num int    `json:"num"`
+			Of  int    `json:"of"`
+			At  string `json:"at"`
 		}) (int, error) {
 			g.enter(in.At)
 			defer g.leave(in.At)
@@ -246,7 +249,7 @@ var _ = Describe("waitForEvent", func() {
 		r := newRig()
 		r.start(compile("f", strings.ReplaceAll(spec, "2s", "100ms")))
 		Expect(string(r.ended("f", r.send("order/placed", `{"id":7}`)).Output)).To(Equal(`"nothing"`))
-		keys, err := r.store.Waiters(context.Background(), "f", "order/paid", "data.id", `7`)
+		keys, err := r.runs.Waiters(context.Background(), "f", "order/paid", "data.id", `7`)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(keys).To(BeEmpty())
 	})
@@ -292,7 +295,11 @@ var _ = Describe("bad handlers and bad input", func() {
 		wildout.Add(r.handlers, "hangs", func(context.Context, struct{}) (int, error) { select {} })
 		wildout.Add(r.handlers, "nan", func(context.Context, struct{}) (float64, error) { return math.NaN(), nil })
 		wildout.Add(r.handlers, "huge", func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 10<<20), nil })
-		wildout.Add(r.handlers, "typed", func(_ context.Context, in struct{ Num int }) (int, error) { return in.Num, nil })
+		wildout.Add(r.handlers, "typed", func(_ context.Context, in struct {
+			Num int `json:"num"`
+		}) (int, error) {
+			return in.Num, nil
+		})
 		cases := map[string]struct{ step, message string }{
 			"panics":  {`handler: panics, retryPolicy: {maxAttempts: 1}`, "panic: oh no"},
 			"hangs":   {`handler: hangs, timeout: 100ms, retryPolicy: {maxAttempts: 1}`, "did not return within"},

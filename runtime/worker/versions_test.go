@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -29,7 +31,7 @@ func version(name, more string) *plan.Plan {
 var _ = Describe("versions", func() {
 	plans := func(r *rig) map[string]string {
 		GinkgoHelper()
-		all, err := r.store.Plans(context.Background(), "f")
+		all, err := r.runs.Plans(context.Background(), "f")
 		Expect(err).NotTo(HaveOccurred())
 		return all
 	}
@@ -121,6 +123,37 @@ var _ = Describe("versions", func() {
 			steps: [{name: one, set: 1}]`), leased(400*time.Millisecond))
 		r.finishes("f", 1)
 		Expect(string(r.history("f")[0].Output)).To(Equal(`"v1"`))
+	})
+
+	It("leave nothing behind when one that was new is gone, and older runners live on", func() {
+		r := newRig()
+		v1 := compile("f", `
+			triggers: [{event: a}]
+			steps: [{name: one, set: 1}]`)
+		v2 := compile("f", `
+			triggers: [{event: a}, {event: new}]
+			steps:
+			- {name: one, handler: echo, with: {name: one}}
+			- {name: wait, if: event.type == 'new', waitForEvent: {event: answer, timeout: 20s}}
+			output: "${steps.wait.output == null ? 'nothing' : steps.wait.output.data.by}"`)
+		r.start(v1, leased(400*time.Millisecond))
+		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(1)))
+		// A runner of the new version has the function's newest plan, and dies as it
+		// begins a run with a trigger, and a wait, that the old one does not know.
+		ctx := context.Background()
+		spec, err := json.Marshal(v2.Spec)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.runs.SavePlan(ctx, "f", v2.Hash, spec)).To(Succeed())
+		_, err = r.runs.RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "answer"}})
+		Expect(err).NotTo(HaveOccurred())
+		r.take("f", "new", `{}`, "", "")
+		Eventually(func() int64 { return r.stats("f").Waiting }).Should(Equal(int64(1)))
+		Expect(r.called("one")).To(Equal(1))
+		r.send("answer", `{"by":"found"}`)
+		r.finishes("f", 1)
+		Expect(string(r.history("f")[0].Output)).To(Equal(`"found"`))
+		Eventually(func() any { return do(dial(shared), "ZSCORE", r.store.Keys().Runners("f"), "dead") }).Should(BeNil())
+		Eventually(func() int64 { return r.stats("f", "new", "answer").Pending }).Should(BeZero())
 	})
 
 	It("are dropped when no run needs them any more", func() {

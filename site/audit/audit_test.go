@@ -98,6 +98,8 @@ func TestValidate(t *testing.T) {
 		"no action":         {data: `{"userId":"u"}`, fault: "action has 0 characters"},
 		"no user":           {data: `{"action":"A"}`, fault: "userId is missing"},
 		"action too long":   {data: `{"action":"` + strings.Repeat("x", 101) + `","userId":"u"}`, fault: "101 characters"},
+		"letter case":       {data: `{"userId":"mara","USERID":"root-admin","action":"LOGIN_SUCCESS","ACTION":"FORGED"}`, details: `{}`},
+		"a field twice":     {data: `{"userId":"mara","userId":"root-admin","action":"A"}`, fault: `"userId" is there twice`},
 		"details no object": {data: `{"action":"A","userId":"u","details":[1]}`, fault: "details"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,6 +109,9 @@ func TestValidate(t *testing.T) {
 					t.Fatalf("error %v, want one without retry about %q", err, c.fault)
 				}
 				return
+			}
+			if e.Action == "FORGED" || e.UserID == "root-admin" {
+				t.Errorf("the entry is forged: %+v", e)
 			}
 			if err != nil || string(e.Details) != c.details || e.EventID != "e" || !e.Time.Equal(noon) {
 				t.Errorf("got %+v (details %s), %v, want details %s", e, e.Details, err, c.details)
@@ -118,7 +123,7 @@ func TestValidate(t *testing.T) {
 func TestWhatValidatePassesTheDatabaseTakes(t *testing.T) {
 	schematest.Each(t, func(t *testing.T, site *schematest.Site) {
 		l := newLog(t, site)
-		data := "{\"action\":\"A\\u0000\",\"userId\":\"u\\u0000\",\"details\":{\"k\\u0000\":\"\\ud800\"}}"
+		data := "{\"action\":\"A\\u0000\",\"userId\":\"u\\u0000\",\"details\":{\"k\\u0000\":\"\\u0000\"}}"
 		e, err := audit.Validate(context.Background(), audit.ValidateInput{EventID: "e", Time: noon, Data: json.RawMessage(data)})
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/strictjson"
 	"github.com/wildout/wildout/site/schema"
 )
 
@@ -73,7 +74,7 @@ func Validate(_ context.Context, in ValidateInput) (Entry, error) {
 		Entry
 		IP string `json:"ip"`
 	}
-	if err := json.Unmarshal(in.Data, &data); err != nil {
+	if err := strictjson.Unmarshal(in.Data, &data); err != nil {
 		return Entry{}, wildout.NonRetriable(fmt.Errorf("the data of the audit/log event does not fit: %w", err))
 	}
 	e := data.Entry

@@ -1,12 +1,12 @@
 package security
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/wildout/wildout/runtime/strictjson"
 	"github.com/wildout/wildout/site/audit"
 	"github.com/wildout/wildout/site/input"
 )
@@ -70,8 +70,10 @@ func (r Rule) matches(e audit.Entry) bool {
 
 // countOf returns details.count, or 0 when that is not a number.
 func countOf(e audit.Entry) float64 {
-	var details struct{ Count any }
-	if json.Unmarshal(e.Details, &details) != nil {
+	var details struct {
+		Count any `json:"count"`
+	}
+	if strictjson.Unmarshal(e.Details, &details) != nil {
 		return 0
 	}
 	count, _ := details.Count.(float64)

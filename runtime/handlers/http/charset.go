@@ -3,6 +3,7 @@ package http
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"mime"
 	"strings"
 	"unicode/utf8"
@@ -10,23 +11,37 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
+
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // setBody makes the body part of the output, which is UTF-8 whatever the
-// server sent. What cannot be read stays as it came, in base64.
-func (r *Response) setBody(contentType string, body []byte) {
+// server sent. What cannot be read stays as it came, in base64. It fails when
+// JSON goes beyond the limits.
+func (r *Response) setBody(contentType string, body []byte) error {
 	mediaType, params, err := mime.ParseMediaType(contentType)
 	isJSON := err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
 	text, ok := decode(body, params["charset"])
 	switch {
 	case len(body) == 0:
+		return nil
 	case !ok:
 		r.BodyBase64 = body
-	case isJSON && json.Valid(text):
-		r.Body = json.RawMessage(text) // as it came: numbers stay exact
-	default:
+		return nil
+	case !isJSON:
 		r.Body = string(text)
+		return nil
 	}
+	err = responseLimits.Check(text)
+	var fault *strictjson.Error
+	if errors.As(err, &fault) && fault.Kind == strictjson.Limit {
+		return err
+	}
+	r.Body = string(text)
+	if err == nil {
+		r.Body = json.RawMessage(text) // as it came: numbers stay exact
+	}
+	return nil
 }
 
 // decode returns body as UTF-8, and whether it could be read. JSON needs no

@@ -90,7 +90,12 @@ func success(res *nethttp.Response, body []byte, err error, limit int64, took ti
 	case err != nil:
 		return Response{}, fmt.Errorf("%s: status %d: %w", describe(res.Request), res.StatusCode, err)
 	}
-	return newResponse(res, body, took), nil
+	response, err := newResponse(res, body, took)
+	if err != nil {
+		return Response{}, wildout.NonRetriable(fmt.Errorf("%s: status %d: the response is JSON beyond what a step may hold: %w; ask for less, or fetch it in a handler of your own",
+			describe(res.Request), res.StatusCode, err))
+	}
+	return response, nil
 }
 
 // transportError describes a request that got no response. The error of the

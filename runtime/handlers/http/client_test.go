@@ -95,6 +95,8 @@ func TestResponseBody(t *testing.T) {
 	tests := map[string]struct{ contentType, body, want string }{
 		"JSON":         {"application/json", `[1.10]`, `"body":[1.10]`},
 		"broken JSON":  {"application/json", `[1`, `"body":"[1"`},
+		"a name twice": {"application/json", `{"a":1,"a":2}`, `"body":"{\"a\":1,\"a\":2}"`},
+		"Latin-1":      {"application/json", "{\"a\":\"\xe4\"}", `"body":null,"bodyBase64":"eyJhIjoi5CJ9"`},
 		"text":         {"text/plain", `[1]`, `"body":"[1]"`},
 		"empty":        {"application/json", ``, `"body":null`},
 		"binary":       {"application/octet-stream", "\xff\x00", `"body":null,"bodyBase64":"/wA="`},
@@ -125,6 +127,33 @@ func TestResponseBody(t *testing.T) {
 				t.Errorf("output is %s, %v; want %s", output, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestResponseBeyondTheLimits(t *testing.T) {
+	for name, body := range map[string]string{
+		"values":   "[" + strings.Repeat("0,", 100_000) + "0]",
+		"depth":    strings.Repeat("[", 201) + strings.Repeat("]", 201),
+		"exponent": `{"n":1e1000000}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, body)
+			})
+			_, err := inside(t).Do(attempt(), Request{URL: server.URL})
+			if err == nil || !wildout.IsNonRetriable(err) || !strings.Contains(err.Error(), "beyond") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestHeaderInTwoLetterCases(t *testing.T) {
+	server := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) { t.Error("a request was sent") })
+	_, err := inside(t).Do(attempt(), Request{URL: server.URL, Headers: map[string]string{"X-User": "mara", "x-user": "root-admin"}})
+	if err == nil || !wildout.IsNonRetriable(err) || !strings.Contains(err.Error(), "headers: x-user is there twice") {
+		t.Errorf("error %v", err)
 	}
 }
 

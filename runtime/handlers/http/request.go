@@ -207,7 +207,14 @@ func (r Request) setHeaders(req *nethttp.Request) error {
 		req.Header.Set("Idempotency-Key", info.IdempotencyKey)
 	}
 	setTrace(req, info)
+	seen := make(map[string]bool, len(r.Headers))
 	for name, value := range r.Headers {
+		// One of the two would win, and nobody could say which.
+		same := strings.ToLower(name)
+		if seen[same] {
+			return fmt.Errorf("headers: %s is there twice, in different letter case", same)
+		}
+		seen[same] = true
 		if !httpguts.ValidHeaderFieldName(name) {
 			return fmt.Errorf("headers: %q is not the name of a header", name)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 const (
@@ -29,7 +30,8 @@ type Response struct {
 	Headers map[string]string `json:"headers"`
 	// Body is the decoded JSON when the content type says so, a string when
 	// the body is text, null when it is empty. A charset that the content type
-	// names is decoded.
+	// names is decoded. JSON that could be read in two ways, as with a name twice
+	// in an object, is text.
 	Body any `json:"body"`
 	// BodyBase64 stands in for Body when the body is not UTF-8, nor what its
 	// content type names.
@@ -40,15 +42,20 @@ type Response struct {
 
 var keptHeaders = []string{"Content-Type", "ETag", "Last-Modified", "Link", "Location", "Retry-After", "X-Request-Id"}
 
-func newResponse(res *nethttp.Response, body []byte, took time.Duration) Response {
+// Bounds of the JSON of a response: expressions that look into it need far more
+// memory for a value than its text has bytes.
+var responseLimits = strictjson.Limits{Depth: 200, Values: 100_000}
+
+// newResponse fails when the body goes beyond the limits.
+func newResponse(res *nethttp.Response, body []byte, took time.Duration) (Response, error) {
 	out := Response{Status: res.StatusCode, Headers: map[string]string{}, DurationMs: took.Milliseconds()}
 	for _, name := range keptHeaders {
 		if value := res.Header.Get(name); value != "" {
 			out.Headers[strings.ToLower(name)] = value
 		}
 	}
-	out.setBody(res.Header.Get("Content-Type"), body)
-	return out
+	err := out.setBody(res.Header.Get("Content-Type"), body)
+	return out, err
 }
 
 var errTooLarge = errors.New("too large")

@@ -142,7 +142,7 @@ func TestPoolerFindsNoPreparedStatements(t *testing.T) {
 
 func compacted(t *testing.T, raw json.RawMessage) string {
 	t.Helper()
-	b, err := compact(raw)
+	b, err := documentJSON(raw)
 	if err != nil {
 		t.Fatal(err)
 	}

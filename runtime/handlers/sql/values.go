@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // argument is a JSON value as the driver takes it.
@@ -108,15 +110,15 @@ func toJSON(value any, typeName string) (json.RawMessage, error) {
 	case []byte:
 		switch typeName {
 		case "JSON", "JSONB":
-			return compact(value)
+			return documentJSON(value)
 		case "XML":
 			return json.Marshal(string(value))
 		}
 		return json.Marshal(value)
 	case string:
 		switch {
-		case (typeName == "JSON" || typeName == "JSONB") && json.Valid([]byte(value)):
-			return compact([]byte(value)) // SQLite, by the declared type
+		case typeName == "JSON", typeName == "JSONB": // SQLite, by the declared type
+			return documentJSON([]byte(value))
 		case strings.HasPrefix(typeName, "_"):
 			return arrayJSON(value, strings.ToLower(typeName))
 		}
@@ -125,7 +127,12 @@ func toJSON(value any, typeName string) (json.RawMessage, error) {
 	return json.Marshal(value)
 }
 
-func compact(raw []byte) (json.RawMessage, error) {
+// documentJSON is a JSON document. What is none stays text: SQLite does not
+// look, and PostgreSQL's json keeps an object that has a name twice.
+func documentJSON(raw []byte) (json.RawMessage, error) {
+	if strictjson.Check(raw) != nil {
+		return json.Marshal(string(raw))
+	}
 	var buf bytes.Buffer
 	err := json.Compact(&buf, raw)
 	return buf.Bytes(), err
@@ -178,7 +185,7 @@ func elementJSON(element *string, typeName string) (json.RawMessage, error) {
 	case "_bool":
 		return json.Marshal(*element == "t")
 	case "_int2", "_int4", "_int8", "_float4", "_float8", "_json", "_jsonb":
-		if json.Valid([]byte(*element)) { // NaN is not
+		if strictjson.Check([]byte(*element)) == nil { // NaN is not
 			return json.RawMessage(*element), nil
 		}
 	}

@@ -8,7 +8,6 @@ package dev
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +54,9 @@ type Options struct {
 	GatewayConfig string
 	// Listen is the address of HTTP: 127.0.0.1:8288 by default.
 	Listen string
+	// Hosts are names that the server may be asked for, and whose pages may ask,
+	// besides addresses and names without a dot: that of a tunnel, perhaps.
+	Hosts []string
 	// Namespace of the functions: default.
 	Namespace string
 	// Env is what expressions see as `env`, over DefaultEnv.
@@ -93,7 +95,7 @@ type Server struct {
 	once  sync.Once
 
 	redis     *redisServer
-	store     *store.Store
+	store     *store.Conn
 	sink      *mailsink.Sink // nil with SMTPURL
 	handlers  *standard.Set
 	types     gateway.Types
@@ -223,7 +225,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 			return err
 		}
 		smtp = "smtp://" + s.sink.Addr() + "?starttls=off"
-		s.about.Mail = s.about.URL + "/mail (kept here, sent to nobody)"
+		s.about.Mail = s.about.URL + "/mails (kept here, sent to nobody)"
 	}
 	database := s.opts.DatabaseURL
 	s.about.Database = "the one of --database"
@@ -305,25 +307,5 @@ func (s *Server) routes() (_ http.Handler, err error) {
 		return nil, err
 	}
 	runner.RegisterProbes(mux, s.functions.health, s.metrics)
-	mux.HandleFunc("GET /mail", s.getMail)
-	return mux, nil
-}
-
-// mail is a mail as /mail shows it.
-type mail struct {
-	From     string    `json:"from"`
-	To       []string  `json:"to"`
-	Subject  string    `json:"subject"`
-	Received time.Time `json:"received"`
-	Text     string    `json:"text"`
-	HTML     string    `json:"html,omitempty"`
-}
-
-func (s *Server) getMail(w http.ResponseWriter, _ *http.Request) {
-	mails := []mail{}
-	for _, m := range s.Mails() {
-		mails = append(mails, mail{m.From, m.To, m.Subject, m.Received, m.Text, m.HTML})
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(mails) // the client may be gone
+	return s.guard(mux), nil
 }

@@ -101,13 +101,13 @@ func (h *LogHandler) run(status run.Status, attrs []slog.Attr) string {
 	if d, ok := values["duration"].Any().(time.Duration); ok {
 		took = Duration(d)
 	}
-	line := fmt.Sprintf("%s %-28s %s %6s  %s", paint(sign), values["function"], paint(fmt.Sprintf("%-9s", status)), took, h.style.Dim(values["run"].String()))
+	line := fmt.Sprintf("%s %-28s %s %6s  %s", paint(sign), oneLine(values["function"].String()), paint(fmt.Sprintf("%-9s", status)), took, h.style.Dim(oneLine(values["run"].String())))
 	if failure := values["error"]; failure.Any() != nil {
 		message := failure.String()
 		if step := values["step"].String(); step != "" && !strings.HasPrefix(message, step) {
 			message = step + ": " + message
 		}
-		line += "\n" + strings.Repeat(" ", margin) + h.style.Bad(indent(margin, message))
+		line += "\n" + strings.Repeat(" ", margin) + h.style.Bad(indent(margin, Safe(message)))
 	}
 	return line
 }
@@ -124,17 +124,17 @@ func (h *LogHandler) other(r *slog.Record, attrs []slog.Attr) string {
 		sign, paint = "!", h.style.Busy
 	}
 	var b strings.Builder
-	b.WriteString(paint(sign) + " " + indent(margin, r.Message))
+	b.WriteString(paint(sign) + " " + indent(margin, Safe(r.Message)))
 	for _, a := range attrs {
 		value := a.Value.Resolve()
 		if slices.Contains(quiet, a.Key) || value.Equal(slog.Value{}) {
 			continue
 		}
 		if a.Key == "error" {
-			b.WriteString(": " + h.style.Bad(indent(margin, value.String())))
+			b.WriteString(": " + h.style.Bad(indent(margin, Safe(value.String()))))
 			continue
 		}
-		b.WriteString(h.style.Dim(" " + a.Key + "=" + quoted(value.String())))
+		b.WriteString(h.style.Dim(" " + oneLine(a.Key) + "=" + Safe(quoted(value.String()))))
 	}
 	return b.String()
 }

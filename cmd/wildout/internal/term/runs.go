@@ -58,12 +58,12 @@ const lineWidth = 100
 // how long each took.
 func (s Style) RunBrief(w io.Writer, r *run.Record, now time.Time) {
 	sign, paint := s.status(r.Status)
-	fmt.Fprintf(w, "  %s %-26s  %s\n", paint(sign), r.Function, paint(summary(r, now)))
+	fmt.Fprintf(w, "  %s %s  %s\n", paint(sign), pad(oneLine(r.Function), 26), paint(oneLine(summary(r, now))))
 	const margin = "      "
 	line, width := margin, len(margin)
 	for i := range r.Steps {
 		step := &r.Steps[i]
-		text := strings.TrimSpace(step.Name + " " + took(step))
+		text := strings.TrimSpace(oneLine(step.Name) + " " + took(step))
 		if step.Status == run.StepWaiting || step.Status == run.StepSkipped {
 			text += " " + string(step.Status)
 		}
@@ -244,7 +244,7 @@ func Until(t, now time.Time) string {
 
 // clip makes a text one line of at most n characters.
 func clip(text string, n int) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = Safe(strings.Join(strings.Fields(text), " "))
 	if runes := []rune(text); len(runes) > n {
 		return string(runes[:n-1]) + "…"
 	}
@@ -296,7 +296,7 @@ func Count(n int) string {
 
 // Event writes an event with its data and the runs that it started.
 func (s Style) Event(w io.Writer, e *console.EventDetail, now time.Time) error {
-	fmt.Fprintf(w, "%s  %s\n", s.Bold(e.Event.Type), s.Dim(e.Event.ID))
+	fmt.Fprintf(w, "%s  %s\n", s.Bold(oneLine(e.Event.Type)), s.Dim(oneLine(e.Event.ID)))
 	s.para(w, 2, s.Dim, "published "+Moment(e.Event.Time, now))
 	for _, line := range []struct{ name, text string }{{"source ", e.Event.Source}, {"subject ", e.Event.Subject}, {"traceparent ", e.Event.TraceParent}} {
 		if line.text != "" {

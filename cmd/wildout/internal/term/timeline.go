@@ -24,11 +24,12 @@ const (
 // Run writes a run with its steps.
 func (s Style) Run(w io.Writer, r *console.RunDetail, now time.Time, detail Detail) error {
 	sign, paint := s.status(r.Status)
-	head := fmt.Sprintf("%s %s  %s", paint(sign), s.Bold(r.Function), paint(summary(&r.Record, now)))
-	if s.Width > 0 && utf8.RuneCountInString(sign+r.Function+summary(&r.Record, now)+r.ID)+6 > s.Width {
-		fmt.Fprintf(w, "%s\n  %s\n", head, s.Dim(r.ID))
+	function, id, state := oneLine(r.Function), oneLine(r.ID), oneLine(summary(&r.Record, now))
+	head := fmt.Sprintf("%s %s  %s", paint(sign), s.Bold(function), paint(state))
+	if s.Width > 0 && utf8.RuneCountInString(sign+function+state+id)+6 > s.Width {
+		fmt.Fprintf(w, "%s\n  %s\n", head, s.Dim(id))
 	} else {
-		fmt.Fprintf(w, "%s  %s\n", head, s.Dim(r.ID))
+		fmt.Fprintf(w, "%s  %s\n", head, s.Dim(id))
 	}
 	for _, line := range origins(r, now) {
 		s.para(w, 2, s.Dim, line)
@@ -185,7 +186,7 @@ func (s Style) para(w io.Writer, margin int, paint func(string) string, text str
 	if s.Width > 0 {
 		room = max(20, s.Width-margin)
 	}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(Safe(text)) {
 		for _, part := range broken(strings.TrimRight(line, "\n"), room) {
 			if paint != nil {
 				part = paint(part)

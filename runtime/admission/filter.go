@@ -1,0 +1,30 @@
+package admission
+
+import (
+	"fmt"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/plan"
+)
+
+// Starts reports whether an event starts a run of a function. The error is one
+// of a trigger's `if`, where no other trigger fits.
+func (a *Admission) Starts(p *plan.Plan, e *event.Event) (bool, error) {
+	var failed error
+	for i, t := range p.Triggers {
+		if t.Event != e.Type {
+			continue
+		}
+		if t.If == nil {
+			return true, nil
+		}
+		yes, err := t.If.Bool(&plan.Scope{Event: e, Env: a.Env})
+		if yes {
+			return true, nil
+		}
+		if err != nil {
+			failed = fmt.Errorf("spec.triggers[%d].if: %w", i, err)
+		}
+	}
+	return false, failed
+}
