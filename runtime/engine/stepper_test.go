@@ -161,9 +161,12 @@ func TestADecidedRunSurvivesEveryDeath(t *testing.T) {
 				done[name]++
 				return name, nil
 			})
-			// The commit of one step fails, in each execution that of another one.
+			// The commit of one step fails, in each execution that of another one: it
+			// may take with it what goes on beside that step.
+			most := map[string]int{"1": 1, "2": 1, "3": 1} // how often a step of each round may be done
 			for _, bad := range []string{"ask-1", "a1", "b1", "ask-2", "a2", "ask-3", "b3"}[:min(deaths, 7)] {
 				b.journal.bad = bad
+				most[bad[len(bad)-1:]]++
 				for range 20 {
 					out, err := b.execute(context.Background())
 					if err != nil {
@@ -179,8 +182,8 @@ func TestADecidedRunSurvivesEveryDeath(t *testing.T) {
 			slices.Sort(commits)
 			wantAll(t, "commits, each once", commits, []string{"a1", "a2", "a3", "ask-1", "ask-2", "ask-3", "ask-4", "b1", "b2", "b3"})
 			for name, n := range done {
-				if n > 2 {
-					t.Errorf("%s was done %d times, though it failed to commit once", name, n)
+				if bound := most[name[1:]]; n > bound {
+					t.Errorf("%s was done %d times, want at most %d", name, n, bound)
 				}
 			}
 			want(t, "steps", len(done), 6)
