@@ -48,11 +48,11 @@ type scene struct {
 	doze      time.Duration
 	linger    time.Duration
 	grace     time.Duration
-	want      map[string]int    // runs in the history, by function
-	twins     int               // events that are duplicates of others
-	unpaid    map[string]debt   // by the id of an order
-	payLater  bool              // they are left to wait
-	regretted map[string]bool   // runs that were cancelled
+	want      map[string]int  // runs in the history, by function
+	twins     int             // events that are duplicates of others
+	unpaid    map[string]debt // by the id of an order
+	payLater  bool            // they are left to wait
+	regretted map[string]bool // runs that were cancelled
 	processes []*crashtest.Process
 	proxies   []*crashtest.Proxy
 	crashes   int

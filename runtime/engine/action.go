@@ -69,6 +69,9 @@ type operation interface {
 	action
 	// operation is what the progress does not say besides.
 	operation() *run.Operation
+	// does says what it does, after "an operation that": another one under its
+	// name does something else.
+	does() string
 }
 
 // actionFrom returns the action of an operation that is only in the journal.

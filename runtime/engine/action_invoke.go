@@ -65,6 +65,7 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 	return nil
 }
 func (a *invoke) operation() *run.Operation { return &run.Operation{Function: a.Function} }
+func (a *invoke) does() string              { return plan.KindInvoke.Verb() + " " + a.Function }
 
 // Invoke implements wildout.SubSteps.
 func (s *subSteps) Invoke(_ context.Context, name string, call wildout.InvokeCall) (json.RawMessage, error) {

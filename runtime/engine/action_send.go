@@ -98,7 +98,7 @@ func (s *subSteps) SendEvent(_ context.Context, name string, events []wildout.Ou
 	if err := s.a.asked.once(path); err != nil {
 		return nil, err
 	}
-	r, known, err := s.known(path)
+	r, known, err := s.recall(path, doesSend)
 	if !known && err == nil {
 		r, err = s.send(path, events)
 	}
@@ -125,7 +125,9 @@ func (s *subSteps) send(path string, events []wildout.OutEvent) (run.Result, err
 		}
 		out.add(e.Type, e.ID, e.Data)
 	}
-	r, err := s.fix(path, out.result(out.at.UnixMilli()), out.send)
+	sent := out.result(out.at.UnixMilli())
+	sent.Kind = run.KindSend
+	r, err := s.fix(path, sent, out.send)
 	if err == nil && x.run.Observer != nil {
 		x.run.Observer.Passed(path, plan.KindSendEvent, millis(r.Start), millis(r.Start+r.Duration), "")
 	}

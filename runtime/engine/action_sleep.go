@@ -45,6 +45,7 @@ func (*sleep) mark() run.Kind { return run.KindSleep }
 func (*sleep) told() bool     { return true }
 
 func (*sleep) operation() *run.Operation { return &run.Operation{} }
+func (*sleep) does() string              { return plan.KindSleep.Verb() }
 
 // Sleep implements wildout.SubSteps.
 func (s *subSteps) Sleep(_ context.Context, name string, d time.Duration) error {

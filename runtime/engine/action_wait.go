@@ -129,6 +129,14 @@ func (a *waitForEvent) operation() *run.Operation {
 	return o
 }
 
+func (a *waitForEvent) does() string {
+	text := plan.KindWaitForEvent.Verb() + " " + a.Event
+	if a.Match != nil {
+		text += " by " + a.Match.String()
+	}
+	return text
+}
+
 // waitFrom makes the action from what operation returned.
 func waitFrom(o *run.Operation) (*plan.WaitForEvent, error) {
 	a := &plan.WaitForEvent{Event: o.Event, Value: o.Value}

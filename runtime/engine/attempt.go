@@ -57,7 +57,8 @@ type attempt struct {
 	handler *plan.Handler
 	input   json.RawMessage
 	asked   asked
-	prog    run.Progress // with this attempt counted
+	before  map[string]string // what earlier calls have asked for, by path
+	prog    run.Progress      // with this attempt counted
 	start   time.Time
 	ctx     context.Context
 	final   bool
@@ -73,7 +74,7 @@ type attempt struct {
 func (x *execution) prepare(u *unit, handler *plan.Handler, input json.RawMessage) {
 	u.state = running
 	x.running++
-	a := &attempt{x: x, leg: x.leg, unit: u, handler: handler, input: input, prog: u.prog, final: x.final(u)}
+	a := &attempt{x: x, leg: x.leg, unit: u, handler: handler, input: input, prog: u.prog, final: x.final(u), before: u.deeds()}
 	a.prog.Attempts++
 	x.ready = append(x.ready, a)
 }

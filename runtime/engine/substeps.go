@@ -116,18 +116,18 @@ func (s *subSteps) known(path string) (run.Result, bool, error) {
 }
 
 // await returns what the operation of that name has come to. Until then the
-// handler waits for the action that make returns.
-func (s *subSteps) await(name string, make func() (plan.Action, error)) (run.Result, error) {
+// handler waits for the action that is made.
+func (s *subSteps) await(name string, made func() (plan.Action, error)) (run.Result, error) {
 	path := s.path + "/" + name
 	if err := s.a.asked.once(path); err != nil {
 		return run.Result{}, err
 	}
-	r, known, err := s.known(path)
-	if known || err != nil {
-		return r, err
-	}
-	action, err := make()
+	action, err := made()
 	if err != nil {
+		return run.Result{}, err
+	}
+	r, known, err := s.recall(path, actionOf(action).(operation).does())
+	if known || err != nil {
 		return r, err
 	}
 	s.a.asked.want(path, action)
@@ -153,7 +153,7 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 		return nil, wildout.NonRetriable(fmt.Errorf("a durable sub-step of %s has no name", s.path))
 	}
 	path := s.path + "/" + name
-	if r, known, err := s.known(path); known || err != nil {
+	if r, known, err := s.recall(path, doesStep); known || err != nil {
 		return r.Output, err
 	}
 	s.a.asked.again(path)

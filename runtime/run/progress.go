@@ -9,12 +9,13 @@ import (
 // read a journal without the plan. Journals of v1 and v2 do not say it.
 type Kind string
 
-// The kinds of steps that leave a progress in the journal.
+// The kinds of steps that leave a progress in the journal, and KindSend.
 const (
 	KindHandler Kind = "h"
 	KindSleep   Kind = "s"
 	KindWait    Kind = "w"
 	KindInvoke  Kind = "i"
+	KindSend    Kind = "e" // in a result
 )
 
 // Progress is the state of a step that has not ended: one field of the journal.
