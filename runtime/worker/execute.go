@@ -43,7 +43,7 @@ func (p *processor) setPlan(o *ownedRun, version string) error {
 		return err
 	}
 	o.Plan = plan
-	o.exec.Plan = plan
+	o.exec.Follow(plan)
 	o.Ref.Version = plan.Hash
 	o.Identity.Version = plan.Hash
 	return nil
