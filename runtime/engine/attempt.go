@@ -50,6 +50,7 @@ type attempt struct {
 	leg   *leg
 	unit  *unit
 	name  string // of the handler
+	call  wildout.Handler
 	input json.RawMessage
 	prog  run.Progress // with this attempt counted
 	start time.Time
@@ -64,10 +65,10 @@ type attempt struct {
 }
 
 // prepare makes a unit ready for an attempt; launch begins it.
-func (x *execution) prepare(u *unit, handler string, input json.RawMessage) {
+func (x *execution) prepare(u *unit, handler string, call wildout.Handler, input json.RawMessage) {
 	u.state = running
 	x.running++
-	a := &attempt{x: x, leg: x.leg, unit: u, name: handler, input: input, prog: u.prog, final: x.final(u)}
+	a := &attempt{x: x, leg: x.leg, unit: u, name: handler, call: call, input: input, prog: u.prog, final: x.final(u)}
 	a.prog.Attempts++
 	x.ready = append(x.ready, a)
 }
@@ -114,7 +115,7 @@ func (a *attempt) do() (done completion, mine bool) {
 	defer cancel()
 	a.ctx = ctx
 	x.watch.add(a)
-	output, err := a.call()
+	output, err := a.call(ctx, a.input)
 	if !x.watch.remove(a) {
 		return completion{}, false
 	}
@@ -122,14 +123,6 @@ func (a *attempt) do() (done completion, mine bool) {
 		err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", u.node.step.Timeout, err)
 	}
 	return a.judge(output, err), true
-}
-
-func (a *attempt) call() (json.RawMessage, error) {
-	handler, ok := a.x.Handlers.Lookup(a.name)
-	if !ok {
-		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.name, a.x.Handlers.Names()))
-	}
-	return handler(a.ctx, a.input)
 }
 
 // giveUp goes on without the handler: its step has failed, and only its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
@@ -52,6 +53,7 @@ func (x *execution) settle() (Outcome, error) {
 		due = end
 	}
 	out.Kind, out.Due, out.Progress, out.Awaits = Parked, due, x.openProgress(), x.awaited()
+	out.Lacks = x.lacking()
 	return out, nil
 }
 
@@ -74,6 +76,19 @@ func (x *execution) openProgress() map[string][]byte {
 		}
 	}
 	return open
+}
+
+// lacking lists the handlers that steps wait for.
+func (x *execution) lacking() []string {
+	var names []string
+	for _, n := range x.machine.nodes {
+		for _, u := range n.units {
+			if u.state == waiting && u.lacks != "" && !slices.Contains(names, u.lacks) {
+				names = append(names, u.lacks)
+			}
+		}
+	}
+	return names
 }
 
 // awaited lists the fields of the journal that something from outside writes.

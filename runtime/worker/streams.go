@@ -62,6 +62,7 @@ func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 		return err
 	}
 	r.ever = len(ever)
+	r.claims = append(r.claims, s.Store.Keys().Adopted(f))
 	for _, t := range ever {
 		r.claims = appendNew(r.claims, s.Store.Keys().Stream(t))
 	}
