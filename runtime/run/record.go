@@ -24,7 +24,9 @@ type Record struct {
 	Reason    Reason          `json:"reason,omitempty"`
 	Steps     []StepRecord    `json:"steps,omitempty"`
 	Output    json.RawMessage `json:"output,omitempty"`
-	Error     string          `json:"error,omitempty"`
+	// Error is why a run did not succeed; of one that has not ended, the code that
+	// it lacks.
+	Error     string `json:"error,omitempty"`
 	ErrorStep string          `json:"errorStep,omitempty"`
 	Follows   string          `json:"follows,omitempty"`
 	// ReplayOf is the run whose event this one was started with again.

@@ -78,6 +78,7 @@ var _ = Describe("runs whose code a runner does not have", func() {
 		first.stop()
 		second := r.start(v2, r.image("two", "new.send"))
 		Eventually(func() []run.Reason { return r.reasons("f") }).Should(ConsistOf(run.RunnerLacksHandler))
+		Expect(r.open("f")[0].Error).To(Equal("RunnerLacksHandler: it waits for a runner with the handler old.send"))
 		// What comes after it is not held up.
 		young := r.send("a", `{}`)
 		Expect(string(r.ended("f", young).Output)).To(Equal(`"two"`))
