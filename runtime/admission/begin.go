@@ -8,13 +8,13 @@ import (
 	"github.com/wildout/wildout/runtime/run"
 )
 
-// begin takes a start of the rate limit and all slots, or parks or drops the run.
+// begin takes a start of the throttle and all slots, or parks the run.
 func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdict, error) {
 	take, err := a.take(r, scope)
 	if err != nil {
 		return a.fail(ctx, r, "%w", err)
 	}
-	if take.Rate == nil && len(take.Slots) == 0 {
+	if take.Throttle == nil && len(take.Slots) == 0 {
 		return Begins, nil
 	}
 	held := a.slots.lock(take.Slots)
@@ -32,8 +32,6 @@ func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdi
 	case answer.Decision == run.Begun:
 		r.Identity.Admitted = true
 		return Begins, nil
-	case answer.Decision == run.Dropped:
-		return Ended, a.End(ctx, r, Outcome{Status: run.Skipped, Skip: Dropped})
 	case answer.Full > 0:
 		return Parked, a.queue(ctx, r, take.Slots[answer.Full-1])
 	}
@@ -43,14 +41,13 @@ func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdi
 // take is what the run needs. What was decided before is not asked for again.
 func (a *Admission) take(r *Run, scope *plan.Scope) (*Take, error) {
 	t := &Take{New: r.Identity.Queued.IsZero() && !r.Stepped && r.Decision != run.Begun}
-	if limit := r.Plan.RateLimit; limit != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
-		rate, err := rateOf(limit, scope)
+	if throttle := r.Plan.Throttle; throttle != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+		rate, err := throttleOf(throttle, scope)
 		if err != nil {
 			return nil, err
 		}
-		rate.Drop = limit.Drop && r.Identity.ReplayOf == "" // a replay is never dropped: it waits
-		rate.Since = r.Identity.Throttled
-		t.Rate = rate
+		t.Throttle = rate
+		t.Since = r.Identity.Throttled
 	}
 	for i, c := range r.Plan.Concurrency {
 		if c.Key == nil {
@@ -65,17 +62,23 @@ func (a *Admission) take(r *Run, scope *plan.Scope) (*Take, error) {
 	return t, nil
 }
 
-func rateOf(limit *plan.RateLimit, scope *plan.Scope) (*Rate, error) {
-	r := &Rate{Limit: limit.Limit, Burst: limit.Burst, Period: limit.Period}
-	if limit.Key == nil {
-		return r, nil
-	}
-	value, err := limit.Key.Text(scope)
+func throttleOf(t *plan.Throttle, scope *plan.Scope) (*Rate, error) {
+	value, err := rateKey("spec.throttle.key", t.Key, scope)
 	if err != nil {
-		return nil, fmt.Errorf("spec.rateLimit.key: %w", err)
+		return nil, err
 	}
-	r.Value = value
-	return r, nil
+	return &Rate{Value: value, Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}, nil
+}
+
+func rateKey(path string, key *plan.Expr, scope *plan.Scope) (string, error) {
+	if key == nil {
+		return "", nil
+	}
+	value, err := key.Text(scope)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return value, nil
 }
 
 // plan parks a run until there is a start for it. It holds none meanwhile: it

@@ -69,3 +69,26 @@ func (a *Admission) follow(ctx context.Context, r *Run) error {
 	r.Restate = true
 	return a.Port.Park(ctx, r, Park{Due: a.Now().Add(min(maxFollow, max(minFollow, age/2)))})
 }
+
+// pass asks the rate limit, which drops what is above it. What a person asked
+// for is never dropped.
+func (a *Admission) pass(ctx context.Context, r *Run, scope *plan.Scope) (Verdict, error) {
+	limit := r.Plan.RateLimit
+	if limit == nil || r.Identity.ReplayOf != "" || r.Stepped || r.Identity.Admitted || r.Decision == run.Begun || r.Decision == run.Counted {
+		return Begins, nil
+	}
+	if r.Decision != run.Dropped {
+		value, err := rateKey("spec.rateLimit.key", limit.Key, scope)
+		if err != nil {
+			return a.fail(ctx, r, "%w", err)
+		}
+		rate := &Rate{Value: value, Limit: limit.Limit, Burst: limit.Burst, Period: limit.Period}
+		if r.Decision, err = a.Port.Pass(ctx, &r.Ref, rate); err != nil {
+			return Parked, err
+		}
+	}
+	if r.Decision != run.Dropped {
+		return Begins, nil
+	}
+	return Ended, a.End(ctx, r, Outcome{Status: run.Skipped, Skip: Dropped})
+}

@@ -72,12 +72,15 @@ const (
 // that has to wait is parked, one that is not to begin is ended.
 func (a *Admission) Admit(ctx context.Context, r *Run) (Verdict, error) {
 	p := r.Plan
-	if p.Idempotency == nil && p.RateLimit == nil && len(p.Concurrency) == 0 {
+	if p.Idempotency == nil && p.RateLimit == nil && p.Throttle == nil && len(p.Concurrency) == 0 {
 		r.begins = true
 		return Begins, nil
 	}
 	scope := &plan.Scope{Event: &r.Identity.Event, Env: a.Env}
 	if v, err := a.once(ctx, r, scope); err != nil || v != Begins {
+		return v, err
+	}
+	if v, err := a.pass(ctx, r, scope); err != nil || v != Begins {
 		return v, err
 	}
 	v, err := a.begin(ctx, r, scope)

@@ -67,13 +67,9 @@ func (p *plans) decode(version, text string) (*plan.Plan, error) {
 	if known := p.known[version]; known != nil {
 		return known, nil
 	}
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		return nil, &unreadable{version: version, err: fmt.Errorf("stored version %s of %s: %w", version, p.current.Function, err)}
-	}
-	old, err := plan.Compile(p.current.Function, &spec, plan.Options{Stored: true})
+	old, err := plan.CompileStored(p.current.Function, text)
 	if err != nil {
-		return nil, &unreadable{version: version, err: fmt.Errorf("stored version %s of %s: %w", version, p.current.Function, err)}
+		return nil, &unreadable{version: version, err: fmt.Errorf("version %s: %w", version, err)}
 	}
 	p.known[version] = old
 	return old, nil
