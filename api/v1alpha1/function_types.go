@@ -310,7 +310,24 @@ type Idempotency struct {
 	// +optional
 	// +kubebuilder:default="24h"
 	TTL Duration `json:"ttl,omitempty"`
+
+	// What becomes of the key when its run has failed for good. Left out, it is
+	// kept as after a success: the work may have been done in part.
+	// +optional
+	OnFailure KeyPolicy `json:"onFailure,omitempty"`
 }
+
+// KeyPolicy says what becomes of an idempotency key whose run failed.
+//
+// +kubebuilder:validation:Enum=Keep;Release
+type KeyPolicy string
+
+const (
+	// KeyKeep remembers the key for its ttl: what comes with it is a duplicate.
+	KeyKeep KeyPolicy = "Keep"
+	// KeyRelease frees the key: the next event with it starts a run.
+	KeyRelease KeyPolicy = "Release"
+)
 
 // RetryPolicy says when a failed step is tried again. Attempt n+1 begins
 // min(maxInterval, initialInterval * multiplier^(n-1)) after attempt n, give

@@ -200,19 +200,116 @@ func TestKeyThatIsHeld(t *testing.T) {
 	})
 }
 
+// An event of which a key cannot be evaluated is rejected before anything of it begins.
 func TestKeysThatCannotBeEvaluated(t *testing.T) {
 	for field, spec := range map[string]string{
-		"spec.idempotency.key":    "idempotency: {key: event.data.none, ttl: 1h}",
-		"spec.rateLimit.key":      "rateLimit: {limit: 1, period: 1s, key: event.data.none}",
-		"spec.throttle.key":       "throttle: {limit: 1, period: 1s, key: event.data.none}",
-		"spec.concurrency[1].key": "concurrency: [{limit: 1}, {limit: 1, key: event.data.none}]",
+		"spec.idempotency.key":    "idempotency: {key: event.data.none, ttl: 1h}\nonFailure: [{name: two, set: 2}]",
+		"spec.rateLimit.key":      "idempotency: {key: event.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.none}",
+		"spec.throttle.key":       "idempotency: {key: event.id, ttl: 1h}\nthrottle: {limit: 1, period: 1s, key: event.data.none}",
+		"spec.concurrency[1].key": "idempotency: {key: event.id, ttl: 1h}\nconcurrency: [{limit: 1}, {limit: 1, key: event.data.none}]",
 	} {
 		b := function(t, spec)
-		want(t, field, b.admit(b.run(`{}`, invoked)), admission.Ended)
-		want(t, field, b.last().Status(), run.Failed)
-		if text := b.last().Record().Error; !strings.HasPrefix(text, field) {
+		want(t, field, b.admit(b.run(`{"n":1}`, invoked)), admission.Ended)
+		want(t, field, b.last().Status(), run.Rejected)
+		rec := b.last().Record()
+		if !strings.HasPrefix(rec.Error, field) {
+			t.Errorf("error %q does not name %s", rec.Error, field)
+		}
+		want(t, field+": event", rec.Event != nil && string(rec.Event.Data) == `{"n":1}`, true)
+		want(t, field+": keys taken", len(b.port.keys), 0)
+		want(t, field+": questions", len(b.port.takes), 0)
+		if !strings.Contains(string(b.last().Result()), "the invoked run could not be started: "+field) {
+			t.Errorf("the parent is told %s", b.last().Result())
+		}
+		_, outcome := b.last().Key()
+		want(t, field+": key is kept", outcome != nil, false)
+	}
+}
+
+func TestAllKeysThatCannotBeEvaluatedAreTold(t *testing.T) {
+	b := function(t, "idempotency: {key: event.data.a, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.b}\nconcurrency: [{limit: 1, key: event.data.c}]")
+	b.admit(b.run(`{}`))
+	for _, field := range []string{"spec.idempotency.key", "spec.rateLimit.key", "spec.concurrency[0].key"} {
+		if text := b.last().Record().Error; !strings.Contains(text, field) {
 			t.Errorf("error %q does not name %s", text, field)
 		}
+	}
+}
+
+// A limit that a newer version brings does not end a run that has begun without it.
+func TestRunThatHasBegunIsNotRejected(t *testing.T) {
+	b := function(t, "idempotency: {key: event.data.a, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.b}\nconcurrency: [{limit: 1, key: event.data.c}]")
+	for name, change := range map[string]func(*admission.Run){
+		"stepped": stepped,
+		"begun":   func(r *admission.Run) { r.Decision = run.Begun },
+	} {
+		want(t, name, b.admit(b.run(`{}`, change)), admission.Begins)
+	}
+	want(t, "keys taken", len(b.port.keys), 0)
+	// Where what is left of the limits can be told, it holds.
+	b.port.free["1 x"] = 1
+	want(t, "verdict", b.admit(b.run(`{"c":"x"}`, stepped)), admission.Begins)
+	want(t, "held", b.port.held["1 x"], 1)
+}
+
+// Null is a key like any other, and no other value is the same.
+func TestNullIsAKey(t *testing.T) {
+	b := function(t, "idempotency: {key: event.data.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.id}\nthrottle: {limit: 1, period: 1s, key: event.data.id}\nconcurrency: [{limit: 1, key: event.data.id}]")
+	b.port.starts = 6
+	for _, data := range []string{`{"id":null}`, `{"id":"null"}`, `{"id":""}`} {
+		r := b.run(data)
+		b.admit(r)
+		want(t, data+": decided", len(b.port.ended), 0)
+	}
+	want(t, "keys", len(b.port.keys), 3)
+	values := map[string]bool{}
+	for i, take := range b.port.takes {
+		want(t, "one key everywhere", take.Throttle.Value, take.Slots[0].Value)
+		want(t, "one key everywhere", b.port.passes[i].Value, take.Slots[0].Value)
+		values[take.Throttle.Value] = true
+	}
+	want(t, "values", len(values), 3)
+	want(t, "a second null", b.admit(b.run(`{"id":null}`)), admission.Ended)
+	want(t, "counted as", b.last().Skip(), admission.Duplicate)
+}
+
+func TestFalseIsNoLimit(t *testing.T) {
+	const limit = ": {limit: 1, period: 1s, key: 'event.data.free ? false : event.data.user'}"
+	b := function(t, "rateLimit"+limit+"\nthrottle"+limit)
+	want(t, "free", b.admit(b.run(`{"free":true}`)), admission.Begins)
+	want(t, "questions", len(b.port.takes)+len(b.port.passes), 0)
+	b.port.starts = 1
+	want(t, "the text", b.admit(b.run(`{"free":false,"user":"false"}`)), admission.Parked)
+	want(t, "limited", b.port.passes[0].Value, "false")
+	want(t, "throttled", b.port.takes[0].Throttle.Value, "false")
+	// For the other keys false is a value.
+	b = function(t, "concurrency: [{limit: 1, key: event.data.free}]")
+	b.admit(b.run(`{"free":false}`))
+	want(t, "slot", b.port.takes[0].Slots[0].Value, "false")
+}
+
+func TestFailureReleasesKey(t *testing.T) {
+	for name, tc := range map[string]struct {
+		policy string
+		status run.Status
+		kept   bool
+	}{
+		"failed, by default": {"", run.Failed, true},
+		"failed, keep":       {", onFailure: Keep", run.Failed, true},
+		"failed, release":    {", onFailure: Release", run.Failed, false},
+		"succeeded, release": {", onFailure: Release", run.Succeeded, true},
+		"cancelled, keep":    {", onFailure: Keep", run.Cancelled, false},
+		"cancelled, release": {", onFailure: Release", run.Cancelled, false},
+	} {
+		b := function(t, "idempotency: {key: event.data.id, ttl: 1h"+tc.policy+"}")
+		r := b.run(`{"id":"x"}`)
+		want(t, name, b.admit(r), admission.Begins)
+		if err := b.End(context.Background(), r, admission.Outcome{Status: tc.status, Failure: &run.Failure{Message: "no"}}); err != nil {
+			t.Fatal(err)
+		}
+		key, outcome := b.last().Key()
+		want(t, name+": key", key, "x")
+		want(t, name+": kept", outcome != nil, tc.kept)
 	}
 }
 

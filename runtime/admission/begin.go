@@ -2,18 +2,13 @@ package admission
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
 // begin takes a start of the throttle and all slots, or parks the run.
-func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdict, error) {
-	take, err := a.take(r, scope)
-	if err != nil {
-		return a.fail(ctx, r, "%w", err)
-	}
+func (a *Admission) begin(ctx context.Context, r *Run, k *keys) (Verdict, error) {
+	take := a.take(r, k)
 	if take.Throttle == nil && len(take.Slots) == 0 {
 		return Begins, nil
 	}
@@ -39,46 +34,13 @@ func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdi
 }
 
 // take is what the run needs. What was decided before is not asked for again.
-func (a *Admission) take(r *Run, scope *plan.Scope) (*Take, error) {
-	t := &Take{New: r.Identity.Queued.IsZero() && !r.Stepped && r.Decision != run.Begun}
-	if throttle := r.Plan.Throttle; throttle != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
-		rate, err := throttleOf(throttle, scope)
-		if err != nil {
-			return nil, err
-		}
-		t.Throttle = rate
+func (a *Admission) take(r *Run, k *keys) *Take {
+	t := &Take{Slots: k.slots, New: r.Identity.Queued.IsZero() && !r.Stepped && r.Decision != run.Begun}
+	if !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+		t.Throttle = k.throttle
 		t.Since = r.Identity.Throttled
 	}
-	for i, c := range r.Plan.Concurrency {
-		if c.Key == nil {
-			continue
-		}
-		value, err := c.Key.Text(scope)
-		if err != nil {
-			return nil, fmt.Errorf("spec.concurrency[%d].key: %w", i, err)
-		}
-		t.Slots = append(t.Slots, Slot{Limit: i + 1, Value: value, Max: c.Limit})
-	}
-	return t, nil
-}
-
-func throttleOf(t *plan.Throttle, scope *plan.Scope) (*Rate, error) {
-	value, err := rateKey("spec.throttle.key", t.Key, scope)
-	if err != nil {
-		return nil, err
-	}
-	return &Rate{Value: value, Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}, nil
-}
-
-func rateKey(path string, key *plan.Expr, scope *plan.Scope) (string, error) {
-	if key == nil {
-		return "", nil
-	}
-	value, err := key.Text(scope)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
-	}
-	return value, nil
+	return t
 }
 
 // plan parks a run until there is a start for it. It holds none meanwhile: it

@@ -91,8 +91,15 @@ func TestKeyIsSettledOrFreed(t *testing.T) {
 		key, _ := b.end(b.run(`{"id":"x"}`, stepped, change), ends[run.Succeeded]).Key()
 		want(t, name, key, "")
 	}
-	key, _ := b.end(b.run(`{"id":"x"}`), ends[run.Rejected]).Key()
-	want(t, "rejected", key, "")
+	key, outcome := b.end(b.run(`{"id":"x"}`), ends[run.Rejected]).Key()
+	want(t, "rejected", key, "x")
+	want(t, "rejected, kept", outcome != nil, false)
+	if err := b.Reject(context.Background(), b.run(`{"id":"x"}`), "no event"); err != nil {
+		t.Fatal(err)
+	}
+	key, _ = b.last().Key()
+	want(t, "no event", key, "")
+	want(t, "no event: has one", b.last().Record().Event != nil, false)
 }
 
 func TestEndLeavesTheLines(t *testing.T) {
@@ -127,7 +134,7 @@ func TestRecord(t *testing.T) {
 		"succeeded, of much":     {status: run.Succeeded, change: func(r *admission.Run) { replayed(r); r.Identity.Event.Data = json.RawMessage(big) }},
 		"failed":                 {status: run.Failed, event: true, text: "broke; and onFailure failed: this too"},
 		"cancelled":              {status: run.Cancelled, event: true, text: "enough"},
-		"rejected":               {status: run.Rejected, text: "no event"},
+		"rejected":               {status: run.Rejected, event: true, text: "no event"},
 		"failed, follows others": {status: run.Failed, change: func(r *admission.Run) { r.Identity.Follows = "other" }, event: true, text: "broke; and onFailure failed: this too"},
 	} {
 		r := b.run(`{}`)

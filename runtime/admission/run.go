@@ -76,14 +76,19 @@ func (a *Admission) Admit(ctx context.Context, r *Run) (Verdict, error) {
 		r.begins = true
 		return Begins, nil
 	}
-	scope := &plan.Scope{Event: &r.Identity.Event, Env: a.Env}
-	if v, err := a.once(ctx, r, scope); err != nil || v != Begins {
+	k, err := a.keysOf(r)
+	if err != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+		return Ended, a.Refuse(ctx, r, err)
+	}
+	// One that has begun goes on: a limit that is new to it, or asks for a setting that
+	// is gone, does not concern it.
+	if v, err := a.once(ctx, r, k); err != nil || v != Begins {
 		return v, err
 	}
-	if v, err := a.pass(ctx, r, scope); err != nil || v != Begins {
+	if v, err := a.pass(ctx, r, k); err != nil || v != Begins {
 		return v, err
 	}
-	v, err := a.begin(ctx, r, scope)
+	v, err := a.begin(ctx, r, k)
 	r.begins = r.begins || err == nil && v == Begins
 	return v, err
 }

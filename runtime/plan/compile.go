@@ -182,7 +182,10 @@ func (c *compiler) idempotency(i *v1alpha1.Idempotency) *Idempotency {
 	if i.Key == "" {
 		c.errorf(path+".key", "is missing: write an expression such as event.data.userId")
 	}
-	return &Idempotency{Key: c.key(path+".key", i.Key), TTL: c.requiredDuration(path+".ttl", i.TTL)}
+	if i.OnFailure != "" {
+		c.oneOf(path+".onFailure", string(i.OnFailure), string(v1alpha1.KeyKeep), string(v1alpha1.KeyRelease))
+	}
+	return &Idempotency{Key: c.key(path+".key", i.Key), TTL: c.requiredDuration(path+".ttl", i.TTL), Release: i.OnFailure == v1alpha1.KeyRelease}
 }
 
 func (c *compiler) key(path string, key v1alpha1.Expression) *Expr {

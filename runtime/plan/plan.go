@@ -81,6 +81,8 @@ type Throttle struct {
 type Idempotency struct {
 	Key *Expr
 	TTL time.Duration
+	// Release says that the key of a run that failed is free again.
+	Release bool
 }
 
 // Retry is a compiled retry policy.

@@ -150,11 +150,53 @@ var _ = Describe("an idempotency key", func() {
 				`+limit+`
 				steps: [{name: one, set: 1}]`))
 			record := r.ended("f", r.send("a", `{"id":"first"}`))
-			Expect(record.Status).To(Equal(run.Failed))
+			Expect(record.Status).To(Equal(run.Rejected))
 			Expect(record.Error).To(ContainSubstring("none"))
 			Expect(keys(r)).To(BeEmpty(), limit)
 		}
 	})
+
+	It("is kept when its run failed, and with Release it is free for the next event", func() {
+		for policy, runs := range map[string]int{"": 1, ", onFailure: Release": 2} {
+			r := newRig()
+			r.start(compile("f", `
+				triggers: [{event: a}]
+				idempotency: {key: event.data.id, ttl: 1h`+policy+`}
+				steps: [{name: one, assert: [{that: event.data.good, message: not good}]}]`))
+			Expect(r.ended("f", r.send("a", `{"id":null,"good":false}`)).Status).To(Equal(run.Failed))
+			r.send("a", `{"id":null,"good":true}`)
+			if runs == 1 {
+				Eventually(func() int64 { return r.stats("f").Duplicate }).Should(Equal(int64(1)))
+			}
+			Eventually(func() int { return len(r.history("f")) }).Should(Equal(runs))
+		}
+	})
+})
+
+var _ = Describe("an event of which a key or a trigger's if cannot be evaluated", func() {
+	for what, spec := range map[string]string{
+		"spec.triggers[0].if":     "triggers: [{event: a, if: event.data.none == 1}]",
+		"spec.idempotency.key":    "triggers: [{event: a}]\n\t\t\t\tidempotency: {key: event.data.none, ttl: 1h}",
+		"spec.concurrency[0].key": "triggers: [{event: a}]\n\t\t\t\tconcurrency: [{limit: 1, key: event.data.none}]",
+	} {
+		It("is rejected once, with the path, and may be sent again: "+what, func() {
+			r, g := newRig(), newGauge()
+			r.busy("work", g, 0)
+			p := compile("f", `
+				`+spec+`
+				steps: [{name: one, handler: work, with: {key: step}}]
+				onFailure: [{name: two, handler: work, with: {key: failed}}]`)
+			r.start(p)
+			record := r.ended("f", r.send("a", `{"other":1}`))
+			Expect(record.Status).To(Equal(run.Rejected))
+			Expect(record.Error).To(HavePrefix(what))
+			Expect(record.Event.Data).To(MatchJSON(`{"other":1}`))
+			Expect(r.history("f")).To(HaveLen(1))
+			Expect(g.started("step")).To(BeEmpty())
+			Expect(g.started("failed")).To(BeEmpty(), "nothing has failed")
+			Expect(r.stats("f", "a").Pending).To(BeZero())
+		})
+	}
 })
 
 var _ = Describe("a throttle after an outage", func() {
