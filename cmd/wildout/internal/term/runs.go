@@ -111,6 +111,9 @@ func summary(r *run.Record, now time.Time) string {
 		}
 		return fmt.Sprintf("%s in %s", r.Status, Duration(r.EndedAt.Sub(r.StartedAt)))
 	case run.Waiting:
+		if r.Error != "" {
+			return "waiting, " + r.Error
+		}
 		if r.WaitsFor != nil {
 			return "waiting until " + Until(*r.WaitsFor, now)
 		}
@@ -133,7 +136,7 @@ func (s Style) Runs(w io.Writer, runs []run.Record, now time.Time) error {
 		if r.EndedAt != nil {
 			took = Duration(r.EndedAt.Sub(r.StartedAt))
 		}
-		if r.WaitsFor != nil {
+		if r.WaitsFor != nil && r.Error == "" {
 			note = "until " + Until(*r.WaitsFor, now)
 		}
 		t.Row(Cell{r.ID, nil}, Cell{r.Function, nil}, Cell{string(r.Status), paint}, Cell{r.EventType, nil},
