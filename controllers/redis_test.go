@@ -12,6 +12,8 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 var _ = Describe("The condition StreamsReady", func() {
@@ -88,7 +90,7 @@ var _ = Describe("The condition StreamsReady", func() {
 		create(space, "f", simple("a/b"))
 		redis := open(shared.URL(), space)
 		groups := func() int {
-			all, err := redis.Groups(ctx, "a/b")
+			all, err := inspect.New(redis).Groups(ctx, "a/b")
 			Expect(err).NotTo(HaveOccurred())
 			return len(all)
 		}
@@ -102,13 +104,13 @@ var _ = Describe("The condition StreamsReady", func() {
 		ready(space, "f", "triggers: [{event: a/b}, {event: c/d}]\nsteps: [{name: a, handler: log.write}]\n")
 		redis := open(shared.URL(), space)
 		Expect(redis.Publish(ctx, &event.Event{Type: "c/d", Data: []byte(`{}`)})).To(Succeed())
-		reader := redis.NewReader("f", "runner-1")
+		reader := runs.New(redis).NewReader("f", "runner-1")
 		DeferCleanup(reader.Close)
 		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("c/d")}, 1, 0)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
 		groups := func() int {
-			all, err := redis.Groups(ctx, "c/d")
+			all, err := inspect.New(redis).Groups(ctx, "c/d")
 			Expect(err).NotTo(HaveOccurred())
 			return len(all)
 		}
@@ -153,16 +155,16 @@ var _ = Describe("The numbers of a status", func() {
 })
 
 // end ends runs of a function as a runner would.
-func end(redis *store.Store, function string, runs int, status run.Status) {
+func end(redis *store.Conn, function string, n int, status run.Status) {
 	GinkgoHelper()
 	const runner = "runner-1"
-	_, err := redis.Beat(ctx, function, runner, time.Minute, true)
+	_, err := runs.New(redis).Beat(ctx, function, runner, time.Minute, true)
 	Expect(err).NotTo(HaveOccurred())
-	committer := redis.NewCommitter(function, store.HistoryLimits{Done: 100, Dead: 100}, nil)
+	committer := runs.New(redis).NewCommitter(function, runs.HistoryLimits{Done: 100, Dead: 100}, nil)
 	defer committer.Close()
-	reader := redis.NewReader(function, runner)
+	reader := runs.New(redis).NewReader(function, runner)
 	defer reader.Close()
-	for range runs {
+	for range n {
 		Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
 		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("a/b")}, 1, 0)
 		Expect(err).NotTo(HaveOccurred())
@@ -173,8 +175,8 @@ func end(redis *store.Store, function string, runs int, status run.Status) {
 		if status == run.Failed {
 			record.Error, record.ErrorStep = "the database is gone", "a"
 		}
-		counted, err := committer.Finish(ctx, store.Finish{Failed: status == run.Failed, Record: run.AppendRecord(nil, record),
-			Ref: &store.Ref{Function: function, RunID: id, Stream: entries[0].Stream, Entry: entries[0].ID, Runner: runner, Version: "v1"}})
+		counted, err := committer.Finish(ctx, runs.Finish{Failed: status == run.Failed, Record: run.AppendRecord(nil, record),
+			Ref: &runs.Ref{Function: function, RunID: id, Stream: entries[0].Stream, Entry: entries[0].ID, Runner: runner, Version: "v1"}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(counted).To(BeTrue())
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // elastic is a function that reads a/b, with these settings of its scaling.
@@ -47,7 +48,7 @@ func asleep(space, name, spec string) {
 	Eventually(cond(space, name, "RunnersAvailable")).Should(is("True", "ScaledToZero"))
 }
 
-func publish(redis *store.Store, eventType string, n int) {
+func publish(redis *store.Conn, eventType string, n int) {
 	GinkgoHelper()
 	events := make([]*event.Event, n)
 	for i := range events {
@@ -60,7 +61,7 @@ func publish(redis *store.Store, eventType string, n int) {
 func consume(space, name string) {
 	GinkgoHelper()
 	redis := open(shared.URL(), space)
-	reader := redis.NewReader(name, "runner-1")
+	reader := runs.New(redis).NewReader(name, "runner-1")
 	defer reader.Close()
 	for _, stream := range []string{redis.Keys().Stream("a/b"), redis.Keys().Inbox(name)} {
 		entries, err := reader.Read(ctx, []string{stream}, 10_000, 0)
@@ -166,9 +167,9 @@ var _ = Describe("Scaling", func() {
 	It("wakes for what runs of an earlier version wait for", func() {
 		asleep(space, "f", elastic("stabilizationWindow: 1s"))
 		redis := open(shared.URL(), space)
-		_, err := redis.RegisterWaits(ctx, "f", []store.WaitPath{{EventType: "c/d", Match: "data.id"}})
+		_, err := runs.New(redis).RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "c/d", Match: "data.id"}})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(redis.EnsureGroup(ctx, "f", redis.Keys().Stream("c/d"))).To(Succeed())
+		Expect(runs.New(redis).EnsureGroup(ctx, "f", redis.Keys().Stream("c/d"))).To(Succeed())
 		publish(redis, "c/d", 1)
 		Eventually(runners(space, "f")).Should(BeEquivalentTo(1))
 	})

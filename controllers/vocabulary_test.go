@@ -152,7 +152,7 @@ func ready(space, name, spec string) {
 }
 
 // open opens Redis for a namespace.
-func open(url, space string) *store.Store {
+func open(url, space string) *store.Conn {
 	GinkgoHelper()
 	s, err := store.Open(store.Options{URL: url, Namespace: space})
 	Expect(err).NotTo(HaveOccurred())

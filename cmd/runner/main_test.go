@@ -22,6 +22,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // program is the runner, and example the one of the documentation; built once
@@ -187,7 +188,7 @@ func TestRedisComesLate(t *testing.T) {
 	if status := p.wait(t); status != 0 {
 		t.Errorf("after SIGTERM the exit status is %d", status)
 	}
-	stats, err := s.Stats(t.Context(), "greet", []string{"hello"})
+	stats, err := inspect.New(s).Stats(t.Context(), "greet", []string{"hello"})
 	if err != nil || stats.Runners != 0 {
 		t.Errorf("the runner did not take leave: %+v (%v)", stats, err)
 	}
@@ -267,7 +268,7 @@ func TestExample(t *testing.T) {
 	eventually(t, "the run ends", func() bool { return ended(s, `"Hello, Mara!"`) })
 }
 
-func open(t *testing.T, url string) *store.Store {
+func open(t *testing.T, url string) *store.Conn {
 	t.Helper()
 	s, err := store.Open(store.Options{URL: url, Namespace: "shop"})
 	if err != nil {
@@ -277,7 +278,7 @@ func open(t *testing.T, url string) *store.Store {
 	return s
 }
 
-func publish(t *testing.T, s *store.Store, eventType string) {
+func publish(t *testing.T, s *store.Conn, eventType string) {
 	t.Helper()
 	if err := s.Publish(t.Context(), &event.Event{Type: eventType, Data: json.RawMessage(`{"name":"Mara"}`)}); err != nil {
 		t.Fatal(err)
@@ -285,9 +286,9 @@ func publish(t *testing.T, s *store.Store, eventType string) {
 }
 
 // ended reports whether the one run of greet ended with that output.
-func ended(s *store.Store, output string) bool {
-	runs, err := s.History(context.Background(), "greet", 10)
-	return err == nil && len(runs) == 1 && runs[0].Status == run.Succeeded && string(runs[0].Output) == output
+func ended(s *store.Conn, output string) bool {
+	all, err := inspect.New(s).History(context.Background(), "greet", 10)
+	return err == nil && len(all) == 1 && all[0].Status == run.Succeeded && string(all[0].Output) == output
 }
 
 func TestHelp(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // log collects what a server writes.
@@ -380,7 +380,7 @@ func TestRuns(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Fatalf("functions: %v (%v)", all, err)
 	}
-	want := store.Stats{Succeeded: 1, Failed: 1, Runners: 1}
+	want := inspect.Stats{Succeeded: 1, Failed: 1, Runners: 1}
 	if f := all[0]; f.Stats != want || !slices.Equal(f.Triggers, []string{"hello"}) {
 		t.Errorf("function %+v, want %+v", f, want)
 	}

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // Function is what a Poller has to know of a function.
@@ -158,6 +158,6 @@ func (p *Poller) redisOf(namespace, name string) view.Redis {
 func (f *function) reads() []string { return slices.Concat(f.Types, f.older) }
 
 // sleeper is the function as it is asked about while it has no runners.
-func (f *function) sleeper() store.Sleeper {
-	return store.Sleeper{Namespace: f.Name.Namespace, Function: f.Name.Name, Read: f.read, Leaving: f.leaving}
+func (f *function) sleeper() inspect.Sleeper {
+	return inspect.Sleeper{Namespace: f.Name.Namespace, Function: f.Name.Name, Read: f.read, Leaving: f.leaving}
 }

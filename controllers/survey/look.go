@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // lastRuns is how many of the last runs say whether a function is healthy.
@@ -21,14 +21,14 @@ type found struct {
 	reads    []string
 	// before are the numbers of the look before; nil: there was none.
 	before  *view.Numbers
-	numbers store.Numbers
+	numbers inspect.Numbers
 	runs    view.Runs
 	// err is what went wrong with this function alone.
 	err error
 }
 
-func (l *found) subject() store.Subject {
-	return store.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
+func (l *found) subject() inspect.Subject {
+	return inspect.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
 }
 
 // ran reports whether a run has ended since the look before.
@@ -59,7 +59,7 @@ func (p *Poller) lookAtFunctions(ctx context.Context, s *server, all bool) error
 
 // lookAtNumbers reads the numbers of functions.
 func lookAtNumbers(ctx context.Context, s *server, looked []found) error {
-	subjects := make([]store.Subject, len(looked))
+	subjects := make([]inspect.Subject, len(looked))
 	for i := range looked {
 		subjects[i] = looked[i].subject()
 	}
@@ -92,7 +92,7 @@ func (p *Poller) functionsOf(s *server, all bool) []found {
 // lookAtRuns reads the last runs of those functions of which one has ended.
 func lookAtRuns(ctx context.Context, s *server, looked []found) error {
 	var ran []*found
-	var subjects []store.Subject
+	var subjects []inspect.Subject
 	for i := range looked {
 		if looked[i].ran() {
 			ran = append(ran, &looked[i])

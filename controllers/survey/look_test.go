@@ -9,6 +9,7 @@ import (
 	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 var errAway = store.Explain(&net.OpError{Op: "dial", Err: errors.New("connection refused")})
@@ -18,7 +19,7 @@ func TestNumbersAreSeen(t *testing.T) {
 	r.Follow(f("f", "a/b"))
 	s := r.connected()
 	n := r.redis.of("shop/f")
-	n.Stats = store.Stats{Unread: 1, Due: 2, Pending: 3, Waiting: 4, Succeeded: 5, Failed: 6}
+	n.Stats = inspect.Stats{Unread: 1, Due: 2, Pending: 3, Waiting: 4, Succeeded: 5, Failed: 6}
 	n.ByVersion = map[string]int64{"v": 7}
 	at := begin.Add(-time.Minute)
 	failed := run.Record{ID: "r2", Status: run.Failed, ErrorStep: "s", Error: "no route", EndedAt: &at}
@@ -26,7 +27,7 @@ func TestNumbersAreSeen(t *testing.T) {
 	last := begin.Add(-time.Second)
 	fine := run.Record{ID: "r1", Status: run.Succeeded, EndedAt: &last}
 	cancelled := run.Record{ID: "r4", Status: run.Cancelled, EndedAt: &at}
-	r.redis.ends["shop/f"] = store.Ends{Runs: []run.Record{fine, failed, rejected, cancelled}, LastFailure: &failed}
+	r.redis.ends["shop/f"] = inspect.Ends{Runs: []run.Record{fine, failed, rejected, cancelled}, LastFailure: &failed}
 	r.news()
 	if known := r.Follow(f("f", "a/b")); known.Numbers != nil || known.Asked {
 		t.Errorf("before a look there is %+v", known)
@@ -66,7 +67,7 @@ func TestEndsAreReadWhenOneEnded(t *testing.T) {
 	r.lookAt(s)
 	same(t, "nothing has ended", r.redis.did("ends"), nil)
 	at := begin
-	r.redis.ends["shop/g"] = store.Ends{Runs: []run.Record{{Status: run.Failed, EndedAt: &at}}}
+	r.redis.ends["shop/g"] = inspect.Ends{Runs: []run.Record{{Status: run.Failed, EndedAt: &at}}}
 	r.redis.of("shop/g").Succeeded++
 	r.lookAt(s)
 	same(t, "one has succeeded", r.redis.did("ends"), []string{"ends shop/g 20"})
@@ -248,14 +249,14 @@ func TestFresh(t *testing.T) {
 
 // Numbers alone are told now and then.
 func TestNumbersWait(t *testing.T) {
-	for what, change := range map[string]func(*store.Numbers){
-		"unread":    func(n *store.Numbers) { n.Unread++ },
-		"due":       func(n *store.Numbers) { n.Due++ },
-		"pending":   func(n *store.Numbers) { n.Pending++ },
-		"waiting":   func(n *store.Numbers) { n.Waiting++ },
-		"succeeded": func(n *store.Numbers) { n.Succeeded++ },
-		"failed":    func(n *store.Numbers) { n.Failed++ },
-		"versions":  func(n *store.Numbers) { n.ByVersion = map[string]int64{"v": 1} },
+	for what, change := range map[string]func(*inspect.Numbers){
+		"unread":    func(n *inspect.Numbers) { n.Unread++ },
+		"due":       func(n *inspect.Numbers) { n.Due++ },
+		"pending":   func(n *inspect.Numbers) { n.Pending++ },
+		"waiting":   func(n *inspect.Numbers) { n.Waiting++ },
+		"succeeded": func(n *inspect.Numbers) { n.Succeeded++ },
+		"failed":    func(n *inspect.Numbers) { n.Failed++ },
+		"versions":  func(n *inspect.Numbers) { n.ByVersion = map[string]int64{"v": 1} },
 	} {
 		t.Run(what, func(t *testing.T) {
 			r := newRig(t)

@@ -10,6 +10,8 @@ import (
 	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/upkeep"
 )
 
 // Redis is what a Poller does with one server, for all namespaces in it.
@@ -17,14 +19,14 @@ type Redis interface {
 	// AskServer asks the server about itself.
 	AskServer(ctx context.Context) (store.Server, error)
 	// Survey reads the numbers of functions, LastEnds the last runs of each.
-	Survey(ctx context.Context, subjects []store.Subject) ([]store.Numbers, error)
-	LastEnds(ctx context.Context, subjects []store.Subject, most int64) ([]store.Ends, error)
+	Survey(ctx context.Context, subjects []inspect.Subject) ([]inspect.Numbers, error)
+	LastEnds(ctx context.Context, subjects []inspect.Subject, most int64) ([]inspect.Ends, error)
 	// HaveNews says which functions without runners have something to read.
-	HaveNews(ctx context.Context, sleepers []store.Sleeper) ([]bool, error)
+	HaveNews(ctx context.Context, sleepers []inspect.Sleeper) ([]bool, error)
 	// CreateGroups creates the consumer groups that a Survey found missing.
-	CreateGroups(ctx context.Context, subject store.Subject, missing []string) error
+	CreateGroups(ctx context.Context, subject inspect.Subject, missing []string) error
 	// SurveyStreams reads how large streams are.
-	SurveyStreams(ctx context.Context, refs []store.StreamRef) ([]store.StreamState, error)
+	SurveyStreams(ctx context.Context, refs []inspect.StreamRef) ([]inspect.StreamState, error)
 	// In is the part of one namespace.
 	In(namespace string) Namespace
 	Close() error
@@ -40,10 +42,24 @@ type Namespace interface {
 }
 
 // opened is a Redis of the store.
-type opened struct{ *store.Store }
+type opened struct {
+	*inspect.Inspector
+	conn *store.Conn
+}
+
+// AskServer implements Redis.
+func (o opened) AskServer(ctx context.Context) (store.Server, error) { return o.conn.AskServer(ctx) }
+
+// CreateGroups implements Redis.
+func (o opened) CreateGroups(ctx context.Context, subject inspect.Subject, missing []string) error {
+	return upkeep.New(o.conn.InNamespace(subject.Namespace)).CreateGroups(ctx, subject.Function, missing)
+}
 
 // In implements Redis.
-func (o opened) In(namespace string) Namespace { return o.Store.In(namespace) }
+func (o opened) In(namespace string) Namespace { return upkeep.New(o.conn.InNamespace(namespace)) }
+
+// Close implements Redis.
+func (o opened) Close() error { return o.conn.Close() }
 
 // openWith opens a Redis with the store, and with a guard between.
 func openWith(g *guard.Guard) func(store.Options) (Redis, error) {
@@ -53,7 +69,7 @@ func openWith(g *guard.Guard) func(store.Options) (Redis, error) {
 		if err != nil {
 			return nil, err
 		}
-		return opened{s}, nil
+		return opened{inspect.New(s), s}, nil
 	}
 }
 
@@ -76,7 +92,7 @@ func stateOf(s *store.Server) view.State {
 	}
 }
 
-func numbersOf(n *store.Numbers) *view.Numbers {
+func numbersOf(n *inspect.Numbers) *view.Numbers {
 	return &view.Numbers{
 		Unread: n.Unread, Due: n.Due, Pending: n.Pending, Waiting: n.Waiting, Succeeded: n.Succeeded, Failed: n.Failed,
 		ByVersion: n.ByVersion, Ungrouped: len(n.Missing) > 0,
@@ -84,7 +100,7 @@ func numbersOf(n *store.Numbers) *view.Numbers {
 }
 
 // runsOf are the last runs of a function that ended, as they are judged.
-func runsOf(ends store.Ends) view.Runs {
+func runsOf(ends inspect.Ends) view.Runs {
 	runs := view.Runs{Ended: len(ends.Runs)}
 	for i := range ends.Runs {
 		if failed(&ends.Runs[i]) {
@@ -102,6 +118,6 @@ func runsOf(ends store.Ends) view.Runs {
 
 func failed(r *run.Record) bool { return r.Status == run.Failed || r.Status == run.Rejected }
 
-func streamOf(s *store.StreamState) *view.Stream {
+func streamOf(s *inspect.StreamState) *view.Stream {
 	return &view.Stream{Length: s.Length, Bytes: s.Bytes, Oldest: s.Oldest, Newest: s.Newest}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 func TestTroubleOf(t *testing.T) {
@@ -52,12 +53,12 @@ func TestStateOf(t *testing.T) {
 }
 
 func TestRunsOf(t *testing.T) {
-	if got := runsOf(store.Ends{}); got != (view.Runs{}) {
+	if got := runsOf(inspect.Ends{}); got != (view.Runs{}) {
 		t.Errorf("none: %+v", got)
 	}
 	at, before := begin, begin.Add(-time.Hour)
 	old := run.Record{ID: "r", EndedAt: &before, Error: "late"}
-	got := runsOf(store.Ends{Runs: []run.Record{{Status: run.Succeeded, EndedAt: &at}, {Status: run.Cancelled, EndedAt: &before}}, LastFailure: &old})
+	got := runsOf(inspect.Ends{Runs: []run.Record{{Status: run.Succeeded, EndedAt: &at}, {Status: run.Cancelled, EndedAt: &before}}, LastFailure: &old})
 	if got.Ended != 2 || got.Failed != 0 || !got.LastEnd.Equal(at) || *got.LastFailure != (view.Failure{RunID: "r", Message: "late", At: before}) {
 		t.Errorf("%+v", got)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // begin is when the clock of a rig begins.
@@ -171,16 +172,16 @@ type fake struct {
 	mu sync.Mutex
 	// server, numbers, ends, streams and news are its answers, by namespace/name.
 	server  store.Server
-	numbers map[string]*store.Numbers
-	ends    map[string]store.Ends
-	streams map[string]store.StreamState
+	numbers map[string]*inspect.Numbers
+	ends    map[string]inspect.Ends
+	streams map[string]inspect.StreamState
 	stirred map[string]bool
 	// errs are by the word of the call.
 	errs  map[string]error
 	calls []string
 	// subjects are those of the last Survey, sleepers those of HaveNews.
-	subjects []store.Subject
-	sleepers []store.Sleeper
+	subjects []inspect.Subject
+	sleepers []inspect.Sleeper
 	// during is called while a Survey is under way.
 	during func()
 	// hangs: nothing is answered before its context ends. panics: the client does.
@@ -191,7 +192,7 @@ type fake struct {
 func newFake() *fake {
 	return &fake{
 		server:  store.Server{Version: "7.2.4", EvictionPolicy: "noeviction", AppendOnly: true},
-		numbers: map[string]*store.Numbers{}, ends: map[string]store.Ends{}, streams: map[string]store.StreamState{},
+		numbers: map[string]*inspect.Numbers{}, ends: map[string]inspect.Ends{}, streams: map[string]inspect.StreamState{},
 		stirred: map[string]bool{}, errs: map[string]error{},
 	}
 }
@@ -232,11 +233,11 @@ func (k *fake) err(word string) error {
 }
 
 // of returns the numbers of a function, to be set by the test.
-func (k *fake) of(function string) *store.Numbers {
+func (k *fake) of(function string) *inspect.Numbers {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.numbers[function] == nil {
-		k.numbers[function] = &store.Numbers{}
+		k.numbers[function] = &inspect.Numbers{}
 	}
 	return k.numbers[function]
 }
@@ -253,9 +254,9 @@ func (k *fake) AskServer(ctx context.Context) (store.Server, error) {
 	return k.server, k.err("ask")
 }
 
-func (k *fake) Survey(_ context.Context, subjects []store.Subject) ([]store.Numbers, error) {
+func (k *fake) Survey(_ context.Context, subjects []inspect.Subject) ([]inspect.Numbers, error) {
 	k.note("survey %d", len(subjects))
-	all := make([]store.Numbers, len(subjects))
+	all := make([]inspect.Numbers, len(subjects))
 	for i, s := range subjects {
 		all[i] = *k.of(s.Namespace + "/" + s.Function)
 	}
@@ -269,8 +270,8 @@ func (k *fake) Survey(_ context.Context, subjects []store.Subject) ([]store.Numb
 	return all, k.err("survey")
 }
 
-func (k *fake) LastEnds(_ context.Context, subjects []store.Subject, most int64) ([]store.Ends, error) {
-	all := make([]store.Ends, len(subjects))
+func (k *fake) LastEnds(_ context.Context, subjects []inspect.Subject, most int64) ([]inspect.Ends, error) {
+	all := make([]inspect.Ends, len(subjects))
 	for i, s := range subjects {
 		k.note("ends %s/%s %d", s.Namespace, s.Function, most)
 		all[i] = k.ends[s.Namespace+"/"+s.Function]
@@ -278,7 +279,7 @@ func (k *fake) LastEnds(_ context.Context, subjects []store.Subject, most int64)
 	return all, k.err("ends")
 }
 
-func (k *fake) HaveNews(_ context.Context, sleepers []store.Sleeper) ([]bool, error) {
+func (k *fake) HaveNews(_ context.Context, sleepers []inspect.Sleeper) ([]bool, error) {
 	k.note("news")
 	all := make([]bool, len(sleepers))
 	k.mu.Lock()
@@ -290,14 +291,14 @@ func (k *fake) HaveNews(_ context.Context, sleepers []store.Sleeper) ([]bool, er
 	return all, k.err("news")
 }
 
-func (k *fake) CreateGroups(_ context.Context, s store.Subject, missing []string) error {
+func (k *fake) CreateGroups(_ context.Context, s inspect.Subject, missing []string) error {
 	k.note("create %s/%s %v", s.Namespace, s.Function, missing)
 	return k.err("create")
 }
 
-func (k *fake) SurveyStreams(_ context.Context, refs []store.StreamRef) ([]store.StreamState, error) {
+func (k *fake) SurveyStreams(_ context.Context, refs []inspect.StreamRef) ([]inspect.StreamState, error) {
 	k.note("streams")
-	all := make([]store.StreamState, len(refs))
+	all := make([]inspect.StreamState, len(refs))
 	for i, ref := range refs {
 		all[i] = k.streams[ref.Namespace+"/"+ref.Type]
 	}

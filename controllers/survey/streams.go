@@ -6,7 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // trimEvery is how often a stream is shortened to its retention. Runners do it
@@ -17,10 +17,10 @@ const trimEvery = time.Minute
 // retention and reads how large they are.
 func (p *Poller) lookAtTypes(ctx context.Context, s *server, all bool) error {
 	looked := p.typesOf(s, all)
-	refs := make([]store.StreamRef, len(looked))
+	refs := make([]inspect.StreamRef, len(looked))
 	for i := range looked {
 		t := &looked[i]
-		refs[i] = store.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
+		refs[i] = inspect.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
 		p.mendStream(ctx, s, t)
 	}
 	err := inParts(len(refs), streamsAtATime, func(from, to int) error {
@@ -32,7 +32,7 @@ func (p *Poller) lookAtTypes(ctx context.Context, s *server, all bool) error {
 		}
 		return err
 	}, func(i int, err error) {
-		looked[i].view.Stream = streamOf(&store.StreamState{})
+		looked[i].view.Stream = streamOf(&inspect.StreamState{})
 		looked[i].view.StreamTrouble = p.trouble(err, looked[i].view.StreamTrouble, "event type", looked[i].Name)
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // declared is an event type with a retention of an hour and 7 bytes.
@@ -18,7 +19,7 @@ func TestStreams(t *testing.T) {
 	r.FollowType(declared("t"))
 	s := r.connected()
 	r.news()
-	state := store.StreamState{Length: 3, Bytes: 9, Oldest: begin, Newest: begin.Add(1)}
+	state := inspect.StreamState{Length: 3, Bytes: 9, Oldest: begin, Newest: begin.Add(1)}
 	r.redis.streams["shop/a/t"] = state
 	if known := r.FollowType(declared("t")); known.Stream != nil {
 		t.Error("there is a stream before a look")
@@ -43,7 +44,7 @@ func TestStreams(t *testing.T) {
 	r.expectNews()
 
 	// Redis was emptied.
-	r.redis.streams["shop/a/t"] = store.StreamState{}
+	r.redis.streams["shop/a/t"] = inspect.StreamState{}
 	r.lookAt(s)
 	r.lookAt(s)
 	if got := r.redis.did("make"); len(got) == 0 {
@@ -56,10 +57,10 @@ func TestStreamNumbersWait(t *testing.T) {
 	r := newRig(t)
 	r.FollowType(declared("t"))
 	s := r.connected()
-	r.redis.streams["shop/a/t"] = store.StreamState{Length: 1, Bytes: 1}
+	r.redis.streams["shop/a/t"] = inspect.StreamState{Length: 1, Bytes: 1}
 	r.lookAt(s)
 	r.news()
-	r.redis.streams["shop/a/t"] = store.StreamState{Length: 2, Bytes: 1}
+	r.redis.streams["shop/a/t"] = inspect.StreamState{Length: 2, Bytes: 1}
 	r.now = r.now.Add(r.o.NumbersInterval - 1)
 	r.lookAt(s)
 	r.expectNews()
@@ -77,7 +78,7 @@ func TestStreamTrouble(t *testing.T) {
 	r.FollowType(declared("u"))
 	s := r.connected()
 	for _, of := range []string{"shop/a/t", "shop/a/u"} {
-		r.redis.streams[of] = store.StreamState{Bytes: 1}
+		r.redis.streams[of] = inspect.StreamState{Bytes: 1}
 	}
 	r.redis.fail("make", store.Explain(answer("WRONGTYPE")))
 	r.lookAt(s)

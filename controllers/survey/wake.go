@@ -8,12 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // Schedule is a cron trigger of a function.
 type Schedule struct {
-	// Cron is the identity of the schedule, as in store.Outlook.
+	// Cron is the identity of the schedule, as in inspect.Outlook.
 	Cron string
 	// Next returns the first tick after a time; zero: there is none.
 	Next func(time.Time) time.Time
@@ -116,7 +116,7 @@ func (p *Poller) wake(ctx context.Context, s *server) {
 }
 
 // haveNews asks which sleepers have something to read.
-func haveNews(ctx context.Context, s *server, sleepers []store.Sleeper) ([]bool, error) {
+func haveNews(ctx context.Context, s *server, sleepers []inspect.Sleeper) ([]bool, error) {
 	news := make([]bool, len(sleepers))
 	err := inParts(len(sleepers), sleepersAtATime, func(from, to int) error {
 		part, err := s.redis.HaveNews(ctx, sleepers[from:to])
@@ -127,7 +127,7 @@ func haveNews(ctx context.Context, s *server, sleepers []store.Sleeper) ([]bool,
 }
 
 // sleepers returns the functions of a server without runners.
-func (p *Poller) sleepers(s *server) (names []types.NamespacedName, sleepers []store.Sleeper) {
+func (p *Poller) sleepers(s *server) (names []types.NamespacedName, sleepers []inspect.Sleeper) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, f := range p.functions {

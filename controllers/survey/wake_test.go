@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // hourly ticks at each full hour.
@@ -40,7 +40,7 @@ func TestAhead(t *testing.T) {
 		"the first of a tick and a timer":     {due: at(time.Minute), plan: []string{"h"}, ticks: map[string]time.Time{"h": at(0)}, next: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := found{numbers: store.Numbers{Outlook: store.Outlook{At: server, NextDue: test.due, Ticks: test.ticks}}}
+			f := found{numbers: inspect.Numbers{Outlook: inspect.Outlook{At: server, NextDue: test.due, Ticks: test.ticks}}}
 			for _, cron := range test.plan {
 				f.function.Schedules = append(f.function.Schedules, Schedule{cron, map[string]func(time.Time) time.Time{
 					"h":     hourly,
@@ -77,8 +77,8 @@ func scaled(text string) Function {
 
 func TestWork(t *testing.T) {
 	at := begin.Add(-time.Second)
-	whole := func() store.Numbers {
-		return store.Numbers{Stats: store.Stats{Unread: 1, Pending: 20, Due: 300}, Outlook: store.Outlook{At: at, Queued: 2, NextDue: at.Add(time.Hour)}}
+	whole := func() inspect.Numbers {
+		return inspect.Numbers{Stats: inspect.Stats{Unread: 1, Pending: 20, Due: 300}, Outlook: inspect.Outlook{At: at, Queued: 2, NextDue: at.Add(time.Hour)}}
 	}
 	l := found{numbers: whole(), function: Function{Schedules: []Schedule{{Cron: "new"}}}}
 	if got, want := *l.work(begin), (view.Work{Open: 322, Queued: true, Next: begin.Add(time.Hour)}); got != want {
@@ -88,10 +88,10 @@ func TestWork(t *testing.T) {
 	if l.work(begin).Queued {
 		t.Error("nothing is queued")
 	}
-	for what, change := range map[string]func(*store.Numbers){
-		"an error":        func(n *store.Numbers) { n.Err = errAway },
-		"a missing group": func(n *store.Numbers) { n.Missing = []string{"a/b"} },
-		"one not asked":   func(n *store.Numbers) { n.Outlook = store.Outlook{} },
+	for what, change := range map[string]func(*inspect.Numbers){
+		"an error":        func(n *inspect.Numbers) { n.Err = errAway },
+		"a missing group": func(n *inspect.Numbers) { n.Missing = []string{"a/b"} },
+		"one not asked":   func(n *inspect.Numbers) { n.Outlook = inspect.Outlook{} },
 	} {
 		l := found{numbers: whole()}
 		change(&l.numbers)
@@ -159,7 +159,7 @@ func TestSleepers(t *testing.T) {
 	r.wake(t.Context(), s)
 	same(t, "asked before the first look", r.redis.did("news"), nil)
 	n := r.redis.of("shop/f")
-	n.Outlook = store.Outlook{At: begin, Read: map[string]string{"stream": "1-0"}}
+	n.Outlook = inspect.Outlook{At: begin, Read: map[string]string{"stream": "1-0"}}
 	n.Runners = 1
 	r.lookAt(s)
 	r.news()
@@ -211,7 +211,7 @@ func TestTimeComes(t *testing.T) {
 	r := newRig(t)
 	r.Follow(scaled("f"))
 	s := r.connected()
-	r.redis.of("shop/f").Outlook = store.Outlook{At: begin, NextDue: begin.Add(time.Minute)}
+	r.redis.of("shop/f").Outlook = inspect.Outlook{At: begin, NextDue: begin.Add(time.Minute)}
 	r.lookAt(s)
 	due := func(w *view.Work, now time.Time) int32 {
 		if now.Before(w.Next) {

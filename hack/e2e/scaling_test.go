@@ -14,6 +14,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // awake is how long a function without runners may take to begin.
@@ -45,7 +46,7 @@ runner: {scaling: {max: 2, %s}}
 				id := fmt.Sprintf("%s-%d-%d", key.Name, GinkgoRandomSeed(), round)
 				sender.send(eventType, id, map[string]any{})
 				record := awaitRun(redis, key.Name, id, time.Minute)
-				entry, err := redis.Locate(ctx, eventType, id)
+				entry, err := inspect.New(redis).Locate(ctx, eventType, id)
 				Expect(err).NotTo(HaveOccurred())
 				late = append(late, record.StartedAt.Sub(event.EntryTime(entry.ID)))
 			}
@@ -100,7 +101,7 @@ runner: {scaling: {max: 2, %s}}
 		const eventType, events = "scale/many", 400
 		sender, redis := newSender(), openStore(home)
 		spec := func(more string) string {
-			return flowing(eventType, "rateLimit: {limit: 20, period: 1s, burst: 20}\nrunner: {scaling: {min: 0, max: 4, targetBacklog: 50, stabilizationWindow: 3s}}\n"+more)
+			return flowing(eventType, "throttle: {limit: 20, period: 1s, burst: 20}\nrunner: {scaling: {min: 0, max: 4, targetBacklog: 50, stabilizationWindow: 3s}}\n"+more)
 		}
 		key := apply(home, "scale-many", spec("suspend: true"))
 		Eventually(state(key, v1alpha1.ConditionReady)).Should(Equal("True/Suspended"))
@@ -112,7 +113,7 @@ runner: {scaling: {max: 2, %s}}
 		most := 0
 		Eventually(func() int64 {
 			most = max(most, len(runners(key)))
-			st, err := redis.Stats(ctx, key.Name, []string{eventType})
+			st, err := inspect.New(redis).Stats(ctx, key.Name, []string{eventType})
 			Expect(err).NotTo(HaveOccurred())
 			return st.Succeeded
 		}, 2*time.Minute).Should(Equal(int64(events)))
@@ -161,7 +162,7 @@ func sleeps(key client.ObjectKey) {
 }
 
 // awaitRun waits for the end of the run of an event.
-func awaitRun(redis *store.Store, function, eventID string, within time.Duration) (record run.Record) {
+func awaitRun(redis *store.Conn, function, eventID string, within time.Duration) (record run.Record) {
 	GinkgoHelper()
 	Eventually(func() bool {
 		for _, r := range history(redis, function) {
@@ -175,9 +176,9 @@ func awaitRun(redis *store.Store, function, eventID string, within time.Duration
 	return record
 }
 
-func history(redis *store.Store, function string) []run.Record {
+func history(redis *store.Conn, function string) []run.Record {
 	GinkgoHelper()
-	all, err := redis.History(ctx, function, 1_000_000)
+	all, err := inspect.New(redis).History(ctx, function, 1_000_000)
 	Expect(err).NotTo(HaveOccurred())
 	return all
 }

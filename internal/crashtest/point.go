@@ -71,9 +71,16 @@ func (p Point) fits(name string, args []string) bool {
 // Scripts names Lua scripts by the digest that EVALSHA calls them by.
 type Scripts map[string]string
 
-// ReadScripts reads the *.lua files of a folder; a script's name is its file's.
+// ReadScripts reads the *.lua files of a folder and of those below it; a
+// script's name is its file's.
 func ReadScripts(folder fs.FS) (Scripts, error) {
-	files, err := fs.Glob(folder, "*.lua")
+	var files []string
+	err := fs.WalkDir(folder, ".", func(file string, _ fs.DirEntry, err error) error {
+		if path.Ext(file) == ".lua" {
+			files = append(files, file)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("look for scripts: %w", err)
 	}

@@ -16,6 +16,9 @@ import (
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/acts"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 var namespaces atomic.Int64
@@ -37,7 +40,10 @@ type scene struct {
 	redis     *crashtest.Conn // past the proxies
 	server    string
 	db        int
-	store     *store.Store
+	store     *store.Conn
+	runs      *runs.Store
+	inspect   *inspect.Inspector
+	acts      *acts.Acts
 	tick      time.Time
 	doze      time.Duration
 	linger    time.Duration
@@ -67,7 +73,13 @@ func newScene(server string, db int) (*scene, error) {
 		return nil, err
 	}
 	s.store, err = store.Open(store.Options{URL: fmt.Sprintf("redis://%s/%d", server, db), Namespace: s.ns, Logger: slog.New(slog.DiscardHandler), PoolSize: 2})
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	s.runs = runs.New(s.store)
+	s.inspect = inspect.New(s.store)
+	s.acts = acts.New(s.store)
+	return s, nil
 }
 
 // close ends what the scene has started.
@@ -114,7 +126,7 @@ func (s *scene) tickIn(d time.Duration) error {
 	now := time.Now()
 	s.tick = now.Add(d)
 	s.want["nightly"]++
-	return s.store.NoteTick(context.Background(), "nightly", schedule, now)
+	return s.runs.NoteTick(context.Background(), "nightly", schedule, now)
 }
 
 // publish publishes an event and counts the runs that must come of it.
@@ -158,7 +170,7 @@ func (s *scene) mixed() error {
 // regret cancels runs that wait, or are stuck.
 func (s *scene) regret() error {
 	runs := map[string]string{} // by id
-	open, err := s.store.Open(context.Background(), "regret", 1000)
+	open, err := s.inspect.Waiting(context.Background(), "regret", 1000)
 	if err != nil {
 		return err
 	}
@@ -180,7 +192,7 @@ func (s *scene) regret() error {
 		if s.regretted[id] {
 			continue
 		}
-		if err := s.store.Cancel(context.Background(), function, id, reason); err != nil {
+		if err := s.acts.Cancel(context.Background(), function, id, reason); err != nil {
 			return err
 		}
 		s.regretted[id] = true
@@ -194,7 +206,7 @@ func (s *scene) answer() error {
 		return err
 	}
 	for id, value := range s.unpaid {
-		waiting, err := s.store.Waiters(context.Background(), "order", "order/paid", paidBy.String(), value)
+		waiting, err := s.runs.Waiters(context.Background(), "order", "order/paid", paidBy.String(), value)
 		if err != nil {
 			return err
 		}
@@ -344,7 +356,7 @@ func (s *scene) journaled() (committed []string, err error) {
 // finished returns the idempotency keys of the effects of runs that have ended.
 func (s *scene) finished() (committed []string, err error) {
 	for function := range effects {
-		records, err := s.store.History(context.Background(), function, 100_000)
+		records, err := s.inspect.History(context.Background(), function, 100_000)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package crashtest_test
 import (
 	"io/fs"
 	"os"
+	"path"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ var (
 
 var _ = BeforeSuite(func() {
 	shared = servicetest.StartRedis(GinkgoTB())
-	folder := os.DirFS("../../runtime/store/scripts")
+	folder := os.DirFS("../../runtime/store")
 	var err error
 	scripts, err = crashtest.ReadScripts(folder)
 	Expect(err).NotTo(HaveOccurred())
@@ -46,9 +47,14 @@ var _ = BeforeSuite(func() {
 	redis, err := crashtest.Dial(shared.Addr)
 	Expect(err).NotTo(HaveOccurred())
 	defer redis.Close()
-	for _, name := range scripts {
-		source, err := fs.ReadFile(folder, name+".lua")
-		Expect(err).NotTo(HaveOccurred())
-		Expect(redis.Do("SCRIPT", "LOAD", string(source))).NotTo(BeNil())
-	}
+	Expect(fs.WalkDir(folder, ".", func(file string, _ fs.DirEntry, err error) error {
+		if path.Ext(file) != ".lua" {
+			return err
+		}
+		source, err := fs.ReadFile(folder, file)
+		if err == nil {
+			_, err = redis.Do("SCRIPT", "LOAD", string(source))
+		}
+		return err
+	})).To(Succeed())
 })

@@ -197,7 +197,7 @@ func (t *trial) wakeZombie(p *crashtest.Process, proxy *crashtest.Proxy, next *c
 // payment, and then has it paid.
 func (t *trial) releaseParked(proxy *crashtest.Proxy) error {
 	parked := func() (bool, error) {
-		open, err := t.store.Open(context.Background(), "order", 1)
+		open, err := t.inspect.Waiting(context.Background(), "order", 1)
 		return len(open) == 1 && open[0].Status == run.Waiting && slices.ContainsFunc(open[0].Steps, func(step run.StepRecord) bool {
 			return step.Name == "paid"
 		}), err
@@ -233,7 +233,7 @@ func (s *scene) probe() error {
 
 // replay runs one of the ended runs of a function again.
 func (s *scene) replay(function string) error {
-	ended, err := s.store.History(context.Background(), function, 1)
+	ended, err := s.inspect.History(context.Background(), function, 1)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (s *scene) replay(function string) error {
 		return fmt.Errorf("no run of %s has ended", function)
 	}
 	s.want[function]++
-	_, err = s.store.Replay(context.Background(), function, ended[0].ID)
+	_, err = s.acts.Replay(context.Background(), function, ended[0].ID)
 	return err
 }
 

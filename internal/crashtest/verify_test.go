@@ -67,7 +67,7 @@ func (s *scene) verifyHistory(counts map[string]int) error {
 	expected := map[string]bool{}
 	losses := s.crashes + s.fences()
 	for function := range effects {
-		records, err := s.store.History(context.Background(), function, 100_000)
+		records, err := s.inspect.History(context.Background(), function, 100_000)
 		if err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func (s *site) table(took time.Duration) string {
 	fmt.Fprintf(w, "10000 events in %s, %d kills\n", took.Round(time.Second), len(s.fleet.kills))
 	fmt.Fprintln(w, "function\truns caused\tsucceeded\tfailed\tmet a key\t")
 	for _, function := range slices.Sorted(maps.Keys(Triggers)) {
-		st, err := s.store.Stats(GinkgoT().Context(), function, []string{Triggers[function]})
+		st, err := s.inspect.Stats(GinkgoT().Context(), function, []string{Triggers[function]})
 		Expect(err).NotTo(HaveOccurred())
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t\n", function, s.want.Runs[function], st.Succeeded, st.Failed, st.Duplicate)
 	}

@@ -34,7 +34,7 @@ func (s *site) ended() counts {
 	GinkgoHelper()
 	all := counts{}
 	for function, eventType := range Triggers {
-		st, err := s.store.Stats(context.Background(), function, []string{eventType})
+		st, err := s.inspect.Stats(context.Background(), function, []string{eventType})
 		Expect(err).NotTo(HaveOccurred())
 		all[function] = int(st.Succeeded + st.Failed + st.Duplicate)
 	}

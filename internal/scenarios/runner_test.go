@@ -14,6 +14,7 @@ import (
 	"github.com/wildout/wildout/internal/standard"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -71,7 +72,7 @@ func runner(ctx context.Context, config []byte, begin <-chan struct{}) error {
 	return group.Wait()
 }
 
-func newWorkers(c runnerConfig, redis *store.Store, set *standard.Set, log *slog.Logger) ([]*worker.Worker, error) {
+func newWorkers(c runnerConfig, redis *store.Conn, set *standard.Set, log *slog.Logger) ([]*worker.Worker, error) {
 	specs, err := manifests(c.Changes)
 	if err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func newWorkers(c runnerConfig, redis *store.Store, set *standard.Set, log *slog
 		if err != nil {
 			return nil, fmt.Errorf("function %s: %w", name, err)
 		}
-		w, err := worker.New(worker.Options{Store: redis, Plan: p, Handlers: set.Registry, Env: c.Env, Name: c.Name,
+		w, err := worker.New(worker.Options{Store: runs.New(redis), Plan: p, Handlers: set.Registry, Env: c.Env, Name: c.Name,
 			Lease: lease, Grace: 2 * time.Second, Logger: log})
 		if err != nil {
 			return nil, err

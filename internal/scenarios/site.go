@@ -20,6 +20,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // What a ground sets the functions up with: who mails are from, who hears of
@@ -36,11 +37,12 @@ const (
 
 // site is the site of one scenario.
 type site struct {
-	place Place
-	pace  Pace
-	store *store.Store
-	db    *sql.DB
-	fleet *fleet
+	place   Place
+	pace    Pace
+	store   *store.Conn
+	inspect *inspect.Inspector
+	db      *sql.DB
+	fleet   *fleet
 	// want is what there must be in the end: whoever causes something adds it.
 	want effects
 }
@@ -52,6 +54,7 @@ func newSite(g Ground, o Order) *site {
 	s.store, err = store.Open(store.Options{URL: s.place.RedisURL, Namespace: s.place.Namespace, Logger: slog.New(slog.DiscardHandler)})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(s.store.Close)
+	s.inspect = inspect.New(s.store)
 	s.db, err = sql.Open("pgx", s.place.DatabaseURL)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(s.db.Close)
@@ -116,7 +119,7 @@ func (s *site) unfinished() []string {
 	GinkgoHelper()
 	var left []string
 	for function, eventType := range Triggers {
-		st, err := s.store.Stats(context.Background(), function, []string{eventType})
+		st, err := s.inspect.Stats(context.Background(), function, []string{eventType})
 		Expect(err).NotTo(HaveOccurred())
 		ended := int(st.Succeeded + st.Failed + st.Duplicate)
 		if st.Unread+st.Pending+st.Waiting > 0 || ended < s.want.Runs[function] {
@@ -145,7 +148,7 @@ func (s *site) logs() string {
 // history returns the ended runs of a function.
 func (s *site) history(function string) []run.Record {
 	GinkgoHelper()
-	all, err := s.store.History(context.Background(), function, 1_000_000)
+	all, err := s.inspect.History(context.Background(), function, 1_000_000)
 	Expect(err).NotTo(HaveOccurred())
 	return all
 }
@@ -167,7 +170,7 @@ func (s *site) expectEachRunOnce() {
 				Expect(n).To(Equal(1), "%s %s has as many entries in the history of %s", what, id, function)
 			}
 		}
-		st, err := s.store.Stats(context.Background(), function, []string{eventType})
+		st, err := s.inspect.Stats(context.Background(), function, []string{eventType})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(runs).To(HaveLen(int(st.Succeeded+st.Failed)), "the history of %s", function)
 	}

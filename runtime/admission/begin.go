@@ -6,10 +6,10 @@ import (
 	"github.com/wildout/wildout/runtime/run"
 )
 
-// begin takes a start of the rate limit and all slots, or parks or drops the run.
+// begin takes a start of the throttle and all slots, or parks the run.
 func (a *Admission) begin(ctx context.Context, r *Run, k *keys) (Verdict, error) {
 	take := a.take(r, k)
-	if take.Rate == nil && len(take.Slots) == 0 {
+	if take.Throttle == nil && len(take.Slots) == 0 {
 		return Begins, nil
 	}
 	held := a.slots.lock(take.Slots)
@@ -27,8 +27,6 @@ func (a *Admission) begin(ctx context.Context, r *Run, k *keys) (Verdict, error)
 	case answer.Decision == run.Begun:
 		r.Identity.Admitted = true
 		return Begins, nil
-	case answer.Decision == run.Dropped:
-		return Ended, a.End(ctx, r, Outcome{Status: run.Skipped, Skip: Dropped})
 	case answer.Full > 0:
 		return Parked, a.queue(ctx, r, take.Slots[answer.Full-1])
 	}
@@ -38,10 +36,9 @@ func (a *Admission) begin(ctx context.Context, r *Run, k *keys) (Verdict, error)
 // take is what the run needs. What was decided before is not asked for again.
 func (a *Admission) take(r *Run, k *keys) *Take {
 	t := &Take{Slots: k.slots, New: r.Identity.Queued.IsZero() && !r.Stepped && r.Decision != run.Begun}
-	if k.rate != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
-		t.Rate = k.rate
-		t.Rate.Drop = r.Plan.RateLimit.Drop && r.Identity.ReplayOf == "" // a replay is never dropped: it waits
-		t.Rate.Since = r.Identity.Throttled
+	if !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+		t.Throttle = k.throttle
+		t.Since = r.Identity.Throttled
 	}
 	return t
 }

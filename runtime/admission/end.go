@@ -90,7 +90,7 @@ func (e *Ending) Key() (key string, outcome []byte) { return e.key, e.keyResult 
 // Waits are taken back.
 func (e *Ending) Waits() []run.Wait { return e.waits }
 
-// Lines are the queues and the rate limit in whose lines the run may stand.
+// Lines are the queues and the throttle in whose lines the run may stand.
 func (e *Ending) Lines() (queues []Slot, planned *Rate) { return e.queues, e.planned }
 
 // End ends a run: the one way out. A run whose cancellation was asked for
@@ -198,8 +198,8 @@ func (a *Admission) settleKey(r *Run, o *Outcome, e *Ending) error {
 // leaveLines finds the lines in which a run may stand that has not begun. A key
 // that cannot be evaluated has none.
 func (a *Admission) leaveLines(r *Run, e *Ending) {
-	if limit := r.Plan.RateLimit; limit != nil && !r.Identity.Throttled.IsZero() {
-		if rate, err := rateOf(limit, a.scope(r)); err == nil {
+	if throttle := r.Plan.Throttle; throttle != nil && !r.Identity.Throttled.IsZero() {
+		if rate, err := throttleOf(throttle, a.scope(r)); err == nil {
 			e.planned = rate
 		}
 	}

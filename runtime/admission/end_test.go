@@ -60,7 +60,7 @@ func TestEveryEndTellsTheParent(t *testing.T) {
 // A run that certainly never began, or was cancelled, has not done what its key
 // stands for.
 func TestKeyIsSettledOrFreed(t *testing.T) {
-	const spec = "idempotency: {key: event.data.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, onLimit: Drop}"
+	const spec = "idempotency: {key: event.data.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s}"
 	beginnings := map[string]func(*admission.Run){
 		"never began": func(*admission.Run) {},
 		"redelivered": redelivered,
@@ -103,7 +103,7 @@ func TestKeyIsSettledOrFreed(t *testing.T) {
 }
 
 func TestEndLeavesTheLines(t *testing.T) {
-	b := function(t, "rateLimit: {limit: 1, period: 1s, key: event.data.id}\nconcurrency: [{limit: 1, key: event.data.none}, {limit: 1, key: event.data.id}]")
+	b := function(t, "throttle: {limit: 1, period: 1s, key: event.data.id}\nconcurrency: [{limit: 1, key: event.data.none}, {limit: 1, key: event.data.id}]")
 	queues, planned := b.end(b.run(`{"id":"x"}`), ends[run.Cancelled]).Lines()
 	want(t, "lines of a run that did not wait", len(queues) == 0 && planned == nil, true)
 	waited := func(r *admission.Run) {

@@ -12,9 +12,10 @@ import (
 // evaluated before anything is taken: one that cannot be is found out once, and
 // leaves nothing behind.
 type keys struct {
-	once  string // empty: none
-	rate  *Rate  // nil: no rate limit concerns the event
-	slots []Slot
+	once     string // empty: none
+	rate     *Rate  // nil: no rate limit concerns the event
+	throttle *Rate  // nil: no throttle concerns it
+	slots    []Slot
 }
 
 // keysOf evaluates all keys, and joins the errors, each with its path. A key that is null is one like
@@ -28,9 +29,14 @@ func (a *Admission) keysOf(r *Run) (*keys, error) {
 		k.once = key.Text
 		failed = append(failed, err)
 	}
-	if limit := r.Plan.RateLimit; limit != nil {
-		rate, err := rateOf(limit, scope)
+	if l := r.Plan.RateLimit; l != nil && r.Identity.ReplayOf == "" {
+		rate, err := rateOf(Rate{Limit: l.Limit, Burst: l.Burst, Period: l.Period}, l.Key, scope)
 		k.rate = rate
+		failed = append(failed, err)
+	}
+	if r.Plan.Throttle != nil {
+		rate, err := throttleOf(r.Plan.Throttle, scope)
+		k.throttle = rate
 		failed = append(failed, err)
 	}
 	for i, c := range r.Plan.Concurrency {
@@ -47,19 +53,22 @@ func (a *Admission) keysOf(r *Run) (*keys, error) {
 	return k, errors.Join(failed...)
 }
 
-// rateOf is the rate limit for an event; nil where its key is false, or cannot be
+func throttleOf(t *plan.Throttle, scope *plan.Scope) (*Rate, error) {
+	return rateOf(Rate{Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}, t.Key, scope)
+}
+
+// rateOf is a limit for an event; nil where its key is false, or cannot be
 // evaluated.
-func rateOf(limit *plan.RateLimit, scope *plan.Scope) (*Rate, error) {
-	r := &Rate{Limit: limit.Limit, Burst: limit.Burst, Period: limit.Period}
-	if limit.Key == nil {
-		return r, nil
+func rateOf(limit Rate, key *plan.Expr, scope *plan.Scope) (*Rate, error) {
+	if key == nil {
+		return &limit, nil
 	}
-	key, err := limit.Key.Key(scope)
-	if err != nil || key.False {
+	value, err := key.Key(scope)
+	if err != nil || value.False {
 		return nil, err
 	}
-	r.Value = key.Text
-	return r, nil
+	limit.Value = value.Text
+	return &limit, nil
 }
 
 // Refuse ends an event of which a key or a trigger's `if` cannot be evaluated, as

@@ -67,3 +67,22 @@ func (a *Admission) follow(ctx context.Context, r *Run) error {
 	r.Restate = true
 	return a.Port.Park(ctx, r, Park{Due: a.Now().Add(min(maxFollow, max(minFollow, age/2)))})
 }
+
+// pass asks the rate limit, which drops what is above it. What a person asked
+// for is never dropped.
+func (a *Admission) pass(ctx context.Context, r *Run, k *keys) (Verdict, error) {
+	if k.rate == nil || r.Identity.ReplayOf != "" || r.Stepped || r.Identity.Admitted || r.Decision == run.Begun || r.Decision == run.Counted {
+		return Begins, nil
+	}
+	if r.Decision != run.Dropped {
+		decision, err := a.Port.Pass(ctx, &r.Ref, k.rate)
+		if err != nil {
+			return Parked, err
+		}
+		r.Decision = decision
+	}
+	if r.Decision != run.Dropped {
+		return Begins, nil
+	}
+	return Ended, a.End(ctx, r, Outcome{Status: run.Skipped, Skip: Dropped})
+}

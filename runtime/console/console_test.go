@@ -114,7 +114,7 @@ func TestFunctions(t *testing.T) {
 	if l := f.LastFailure; l == nil || l.Error != "no route" || l.Step != "a" {
 		t.Errorf("its last failure is %+v", l)
 	}
-	if _, err := r.store.Beat(t.Context(), "greet", "runner-1", 1e9, true); err != nil {
+	if _, err := r.runs.Beat(t.Context(), "greet", "runner-1", 1e9, true); err != nil {
 		t.Fatal(err)
 	}
 	if f, _ = r.service.Function(t.Context(), "greet"); f.State != console.Idle {
@@ -253,7 +253,7 @@ func TestSend(t *testing.T) {
 	if _, err := r.service.Send(t.Context(), events()); console.StatusOf(err) != http.StatusNotImplemented {
 		t.Errorf("without a gateway: %v", err)
 	}
-	var st *store.Store
+	var st *store.Conn
 	r = newRig(t, func(o *console.Options) {
 		st = o.Store
 		o.Send = func(ctx context.Context, events []*event.Event) error { return st.Publish(ctx, events...) }

@@ -11,7 +11,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // invokeType is the type of the event that an invoked run sees.
@@ -98,7 +98,7 @@ func (d *RunDetail) Done() []run.StepRecord {
 // addEvent looks up the event of a run, and with it the run that invoked it.
 func (s *Service) addEvent(ctx context.Context, d *RunDetail) error {
 	if d.Event == nil && d.EventID != "" && d.EventType != "" {
-		entry, err := s.store.Locate(ctx, d.EventType, d.EventID)
+		entry, err := s.inspect.Locate(ctx, d.EventType, d.EventID)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (s *Service) addEvent(ctx context.Context, d *RunDetail) error {
 // any more. A run whose version is not known yet has the installed one.
 func (s *Service) planOf(ctx context.Context, function, version string) (*plan.Plan, error) {
 	if version == "" {
-		versions, err := s.store.Functions(ctx)
+		versions, err := s.inspect.Functions(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func (s *Service) planOf(ctx context.Context, function, version string) (*plan.P
 	if p := s.compiled.get(function, version); p != nil {
 		return p, nil
 	}
-	texts, err := s.store.PlanTexts(ctx, map[string]string{function: version})
+	texts, err := s.inspect.PlanTexts(ctx, map[string]string{function: version})
 	if err != nil || texts[function] == "" {
 		return nil, err
 	}
@@ -179,10 +179,10 @@ func (s *Service) addChildren(ctx context.Context, d *RunDetail) error {
 // when the step did: its id is made of the step and of the time in it.
 func (s *Service) childOf(ctx context.Context, d *RunDetail, step *Step, function string) (string, error) {
 	if d.EndedAt == nil {
-		return s.store.Child(ctx, d.Function, d.ID, step.Name)
+		return s.inspect.Child(ctx, d.Function, d.ID, step.Name)
 	}
 	end := step.Start.Add(time.Duration(step.Millis)*time.Millisecond - time.Second)
-	child, err := s.store.SearchEnded(ctx, &store.HistorySearch{
+	child, err := s.inspect.SearchEnded(ctx, &inspect.HistorySearch{
 		Functions: []string{function}, From: strconv.FormatInt(max(0, end.UnixMilli()), 10), Most: searchChild,
 		Fits: func(text string) bool {
 			id := idIn(text)

@@ -7,6 +7,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // find returns a run of any function. The error is a *Problem when there is
@@ -50,13 +51,13 @@ func (s *Service) findIn(ctx context.Context, function, id string) (*run.Record,
 
 // openRun looks for a run among those that runners have or have not read yet.
 func (s *Service) openRun(ctx context.Context, functions []*installed, id string) (*run.Record, error) {
-	open, _, err := s.store.OpenRuns(ctx, store.OpenQuery{Functions: readsOf(functions), Running: true, Queued: true, Most: maxOpen, MostQueued: maxOpen})
+	open, _, err := s.inspect.OpenRuns(ctx, inspect.OpenQuery{Functions: readsOf(functions), Running: true, Queued: true, Most: maxOpen, MostQueued: maxOpen})
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range open {
 		if o.ID == id {
-			briefs, err := s.store.Briefs(ctx, []store.OpenRun{o})
+			briefs, err := s.inspect.Briefs(ctx, []inspect.OpenRun{o})
 			if err != nil {
 				return nil, err
 			}
@@ -73,20 +74,20 @@ func (s *Service) known(ctx context.Context, functions []*installed, id string) 
 		names[i] = f.name
 	}
 	// In this order: a run that ends in between is found in the history.
-	holder, err := s.store.HasJournal(ctx, names, id)
+	holder, err := s.inspect.HasJournal(ctx, names, id)
 	if err != nil {
 		return nil, err
 	}
 	var open *run.Record
 	if holder != "" {
-		if open, err = s.store.Unended(ctx, holder, id); err != nil {
+		if open, err = s.inspect.Unended(ctx, holder, id); err != nil {
 			return nil, err
 		}
 		if open != nil && open.Status == run.Waiting {
 			return open, nil // it is parked: no zombie left this journal
 		}
 	}
-	ended, err := s.store.FindEnded(ctx, names, id)
+	ended, err := s.inspect.FindEnded(ctx, names, id)
 	if ended != nil || err != nil {
 		return ended, err
 	}
@@ -110,7 +111,7 @@ func (s *Service) EventRuns(ctx context.Context, eventType, id string) (*EventRu
 }
 
 func (s *Service) locate(ctx context.Context, eventType, id string) (*store.Entry, error) {
-	entry, err := s.store.Locate(ctx, eventType, id)
+	entry, err := s.inspect.Locate(ctx, eventType, id)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func triggeredBy(f *installed, eventType string) bool {
 // Queued or Filtered when there is none.
 func (s *Service) started(ctx context.Context, f *installed, eventType, entry string) (*run.Record, error) {
 	record := &run.Record{ID: store.RunID(f.name, eventType, entry), Function: f.name, StartedAt: event.EntryTime(entry)}
-	delivery, err := s.store.Delivery(ctx, f.name, eventType, entry)
+	delivery, err := s.inspect.Delivery(ctx, f.name, eventType, entry)
 	if err != nil {
 		return nil, err
 	}
@@ -166,11 +167,11 @@ func (s *Service) started(ctx context.Context, f *installed, eventType, entry st
 		return known, err
 	}
 	switch delivery {
-	case store.Unread:
+	case inspect.Unread:
 		record.Status = Queued
-	case store.Pending:
+	case inspect.Pending:
 		record.Status = run.Running
-	case store.Acknowledged:
+	case inspect.Acknowledged:
 		record.Status = Filtered
 	}
 	return record, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // installed is a function as it is stored, in its newest version.
@@ -24,8 +25,8 @@ type installed struct {
 }
 
 // reads is what the store needs to know of the function.
-func (f *installed) reads() store.Reads {
-	return store.Reads{Function: f.name, Triggers: f.spec.Triggered(), Types: f.spec.Reads()}
+func (f *installed) reads() inspect.Reads {
+	return inspect.Reads{Function: f.name, Triggers: f.spec.Triggered(), Types: f.spec.Reads()}
 }
 
 // awaits reports whether a step waits for events of the type.
@@ -33,8 +34,8 @@ func (f *installed) awaits(eventType string) bool {
 	return slices.ContainsFunc(f.spec.Awaited(), func(a v1alpha1.AwaitedEvent) bool { return string(a.Event) == eventType })
 }
 
-func readsOf(functions []*installed) []store.Reads {
-	reads := make([]store.Reads, len(functions))
+func readsOf(functions []*installed) []inspect.Reads {
+	reads := make([]inspect.Reads, len(functions))
 	for i, f := range functions {
 		reads[i] = f.reads()
 	}
@@ -77,7 +78,7 @@ func (c *planCache) forget(versions map[string]string) {
 
 // functions returns the installed functions by name; all, or the one asked for.
 func (s *Service) functions(ctx context.Context, only string) ([]*installed, error) {
-	versions, err := s.store.Functions(ctx)
+	versions, err := s.inspect.Functions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (s *Service) functions(ctx context.Context, only string) ([]*installed, err
 		}
 		versions = map[string]string{only: version}
 	}
-	texts, err := s.store.PlanTexts(ctx, versions)
+	texts, err := s.inspect.PlanTexts(ctx, versions)
 	if err != nil {
 		return nil, err
 	}
@@ -141,15 +142,15 @@ const recentRuns = 100
 
 // describe adds the numbers of functions to what their manifests say.
 func (s *Service) describe(ctx context.Context, all []*installed) ([]Function, error) {
-	stats, err := s.store.StatsOf(ctx, readsOf(all))
+	stats, err := s.inspect.StatsOf(ctx, readsOf(all))
 	if err != nil {
 		return nil, err
 	}
-	ranges := make([]store.HistoryRange, 0, 2*len(all))
+	ranges := make([]inspect.HistoryRange, 0, 2*len(all))
 	for _, f := range all {
-		ranges = append(ranges, store.HistoryRange{Function: f.name, Count: recentRuns}, store.HistoryRange{Function: f.name, Dead: true, Count: recentRuns})
+		ranges = append(ranges, inspect.HistoryRange{Function: f.name, Count: recentRuns}, inspect.HistoryRange{Function: f.name, Dead: true, Count: recentRuns})
 	}
-	histories, err := s.store.Histories(ctx, ranges)
+	histories, err := s.inspect.Histories(ctx, ranges)
 	if err != nil {
 		return nil, err
 	}
@@ -168,9 +169,9 @@ func (s *Service) describe(ctx context.Context, all []*installed) ([]Function, e
 }
 
 // newest joins two histories, the newest runs first.
-func newest(done, dead []store.HistoryEntry) []store.HistoryEntry {
+func newest(done, dead []inspect.HistoryEntry) []inspect.HistoryEntry {
 	all := slices.Concat(done, dead)
-	slices.SortStableFunc(all, func(a, b store.HistoryEntry) int { return store.CompareEntries(b.ID, a.ID) })
+	slices.SortStableFunc(all, func(a, b inspect.HistoryEntry) int { return store.CompareEntries(b.ID, a.ID) })
 	return all[:min(recentRuns, len(all))]
 }
 
@@ -178,7 +179,7 @@ func newest(done, dead []store.HistoryEntry) []store.HistoryEntry {
 const rateWindow = 5 * time.Minute
 
 // recent fills in what the last runs tell.
-func (s *Service) recent(f *Function, entries []store.HistoryEntry, now time.Time) {
+func (s *Service) recent(f *Function, entries []inspect.HistoryEntry, now time.Time) {
 	var took []int64
 	counted, since := 0, now.Add(-rateWindow)
 	for i := range entries {

@@ -16,11 +16,7 @@ import (
 
 // compile makes a plan of a stored version.
 func compile(function, text string) (*plan.Plan, error) {
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		return nil, err
-	}
-	return plan.Compile(function, &spec, plan.Options{Stored: true})
+	return plan.CompileStored(function, text)
 }
 
 // maxCompiled bounds the compiled versions that are kept.

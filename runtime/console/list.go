@@ -13,6 +13,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // Bounds on lists.
@@ -96,7 +97,7 @@ type openItem struct {
 	at  position
 }
 
-func openPosition(r *store.OpenRun) position {
+func openPosition(r *inspect.OpenRun) position {
 	if r.Entry != "" {
 		return entryPosition(r.Entry, "f"+r.Function+" "+r.EventType)
 	}
@@ -109,7 +110,7 @@ func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 	if q.Text != "" || !q.wants(run.Running, run.Waiting, run.Queued) {
 		return nil // a run that has not ended has no error
 	}
-	ask := store.OpenQuery{Functions: readsOf(functions), Running: true, Waiting: q.wants(run.Waiting), Queued: q.wants(run.Queued),
+	ask := inspect.OpenQuery{Functions: readsOf(functions), Running: true, Waiting: q.wants(run.Waiting), Queued: q.wants(run.Queued),
 		Most: maxOpen, MostQueued: q.Limit + 2} // the one of the cursor, and one to know of more
 	if !q.Until.IsZero() {
 		ask.Newest = strconv.FormatInt(max(0, q.Until.UnixMilli()), 10)
@@ -117,7 +118,7 @@ func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 	if l.after != nil {
 		ask.Newest = l.after.entry()
 	}
-	runs, more, err := l.store.OpenRuns(ctx, ask)
+	runs, more, err := l.inspect.OpenRuns(ctx, ask)
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 	if q.EventType == "" && q.EventID == "" {
 		runs = runs[:min(len(runs), q.Limit+1)]
 	}
-	briefs, err := l.store.Briefs(ctx, runs)
+	briefs, err := l.inspect.Briefs(ctx, runs)
 	if err != nil {
 		return err
 	}
@@ -149,7 +150,7 @@ func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 
 // backlogged returns the runs that the event that is asked for will start,
 // however much there is in the stream after it.
-func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs []store.OpenRun, err error) {
+func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs []inspect.OpenRun, err error) {
 	entry, err := l.entry(ctx, l.q.EventType, l.q.EventID)
 	if err != nil {
 		if StatusOf(err) == http.StatusNotFound {
@@ -161,12 +162,12 @@ func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs [
 		if !triggeredBy(f, entry.Type) {
 			continue
 		}
-		delivery, err := l.store.Delivery(ctx, f.name, entry.Type, entry.ID)
+		delivery, err := l.inspect.Delivery(ctx, f.name, entry.Type, entry.ID)
 		if err != nil {
 			return nil, err
 		}
-		if delivery == store.Unread {
-			runs = append(runs, store.OpenRun{Function: f.name, ID: store.RunID(f.name, entry.Type, entry.ID), Status: Queued,
+		if delivery == inspect.Unread {
+			runs = append(runs, inspect.OpenRun{Function: f.name, ID: store.RunID(f.name, entry.Type, entry.ID), Status: Queued,
 				At: event.EntryTime(entry.ID), Entry: entry.ID, EventType: entry.Type, EventID: l.q.EventID})
 		}
 	}
@@ -175,9 +176,9 @@ func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs [
 
 // placed returns the runs that belong on the page, in the order of the list,
 // each once: a run that was found running is not waiting any more.
-func (l *lister) placed(runs []store.OpenRun) []store.OpenRun {
+func (l *lister) placed(runs []inspect.OpenRun) []inspect.OpenRun {
 	rank := map[run.Status]int{run.Running: 2, run.Waiting: 1}
-	best := map[string]store.OpenRun{}
+	best := map[string]inspect.OpenRun{}
 	for _, r := range runs {
 		if known, there := best[r.ID]; !there || rank[r.Status] > rank[known.Status] {
 			best[r.ID] = r
@@ -190,7 +191,7 @@ func (l *lister) placed(runs []store.OpenRun) []store.OpenRun {
 			runs = append(runs, r)
 		}
 	}
-	slices.SortFunc(runs, func(a, b store.OpenRun) int { return openPosition(&b).compare(openPosition(&a)) })
+	slices.SortFunc(runs, func(a, b inspect.OpenRun) int { return openPosition(&b).compare(openPosition(&a)) })
 	return runs
 }
 
@@ -254,7 +255,7 @@ func (l *lister) bounds() (newest, oldest string) {
 }
 
 // decode reads an entry of the history if it may be what is asked for.
-func (l *lister) decode(e *store.HistoryEntry) (record run.Record, ok bool) {
+func (l *lister) decode(e *inspect.HistoryEntry) (record run.Record, ok bool) {
 	if !l.q.mayFit(e.Text()) {
 		return record, false
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // crowd ends many runs of several functions, and leaves others open: some
@@ -159,7 +160,7 @@ func TestFilters(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	r := newRig(t)
 	r.install(t, "greet")
-	if _, err := r.store.Beat(t.Context(), "greet", "runner-1", time.Hour, true); err != nil {
+	if _, err := r.runs.Beat(t.Context(), "greet", "runner-1", time.Hour, true); err != nil {
 		t.Fatal(err)
 	}
 	const n = 2100
@@ -177,8 +178,8 @@ func TestWaiting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ref := &store.Ref{Function: "greet", RunID: store.RunID("greet", "hello", e.ID), Stream: e.Stream, Entry: e.ID, Runner: "runner-1", Version: "v1"}
-		if res, err := c.Park(t.Context(), store.Park{Ref: ref, Meta: meta, Due: due}); err != nil || res != store.ParkOK {
+		ref := &runs.Ref{Function: "greet", RunID: store.RunID("greet", "hello", e.ID), Stream: e.Stream, Entry: e.ID, Runner: "runner-1", Version: "v1"}
+		if res, err := c.Park(t.Context(), runs.Park{Ref: ref, Meta: meta, Due: due}); err != nil || res != runs.ParkOK {
 			t.Fatalf("park: %v %v", res, err)
 		}
 		if i == 0 {

@@ -13,13 +13,15 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 const spec = `{"triggers":[{"event":"hello"},{"cron":"0 3 * * *"}],"steps":[{"name":"a","handler":"x"},{"name":"b","waitForEvent":{"event":"answer","timeout":"1h"}}]}`
 
 // rig is a console over a Redis in which a test plays the runner.
 type rig struct {
-	store   *store.Store
+	store   *store.Conn
+	runs    *runs.Store
 	service *console.Service
 	client  *console.Client
 	url     string
@@ -45,7 +47,7 @@ func newRig(t testing.TB, change ...func(*console.Options)) *rig {
 	service.Register(mux)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return &rig{store: s, service: service, client: &console.Client{URL: server.URL}, url: server.URL}
+	return &rig{store: s, runs: runs.New(s), service: service, client: &console.Client{URL: server.URL}, url: server.URL}
 }
 
 // serve lets the service measure and follow; stop ends that.
@@ -66,13 +68,13 @@ func (r *rig) serve(t testing.TB) (stop func()) {
 func (r *rig) install(t testing.TB, function string) {
 	t.Helper()
 	k := r.store.Keys()
-	if err := r.store.EnsureGroup(t.Context(), function, k.Inbox(function), k.Stream("hello"), k.Stream("answer")); err != nil {
+	if err := r.runs.EnsureGroup(t.Context(), function, k.Inbox(function), k.Stream("hello"), k.Stream("answer")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.store.NoteReads(t.Context(), function, []string{"hello", "answer"}); err != nil {
+	if _, err := r.runs.NoteReads(t.Context(), function, []string{"hello", "answer"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.store.SavePlan(t.Context(), function, "v1", []byte(spec)); err != nil {
+	if err := r.runs.SavePlan(t.Context(), function, "v1", []byte(spec)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -94,7 +96,7 @@ func (r *rig) publish(t testing.TB, e event.Event) string {
 // read gives a runner of the function up to n events.
 func (r *rig) read(t testing.TB, function string, n int) []store.Entry {
 	t.Helper()
-	reader := r.store.NewReader(function, "runner-1")
+	reader := r.runs.NewReader(function, "runner-1")
 	defer reader.Close()
 	entries, err := reader.Read(t.Context(), []string{r.store.Keys().Stream("hello")}, n, 0)
 	if err != nil {
@@ -104,14 +106,14 @@ func (r *rig) read(t testing.TB, function string, n int) []store.Entry {
 }
 
 // committer is the group commit of a runner.
-func (r *rig) committer(t testing.TB, function string) *store.Committer {
-	c := r.store.NewCommitter(function, store.HistoryLimits{Done: 1_000_000, Dead: 1_000_000}, nil)
+func (r *rig) committer(t testing.TB, function string) *runs.Committer {
+	c := r.runs.NewCommitter(function, runs.HistoryLimits{Done: 1_000_000, Dead: 1_000_000}, nil)
 	t.Cleanup(c.Close)
 	return c
 }
 
 // end ends the run of an entry that was read.
-func end(t testing.TB, c *store.Committer, function string, e *store.Entry, fill func(*run.Record)) string {
+func end(t testing.TB, c *runs.Committer, function string, e *store.Entry, fill func(*run.Record)) string {
 	t.Helper()
 	ev, err := e.Event()
 	if err != nil {
@@ -123,8 +125,8 @@ func end(t testing.TB, c *store.Committer, function string, e *store.Entry, fill
 	if fill != nil {
 		fill(&record)
 	}
-	ref := &store.Ref{Function: function, RunID: record.ID, Stream: e.Stream, Entry: e.ID}
-	f := store.Finish{Ref: ref, Record: run.AppendRecord(nil, &record), Failed: record.Status == run.Failed}
+	ref := &runs.Ref{Function: function, RunID: record.ID, Stream: e.Stream, Entry: e.ID}
+	f := runs.Finish{Ref: ref, Record: run.AppendRecord(nil, &record), Failed: record.Status == run.Failed}
 	if counted, err := c.Finish(context.Background(), f); err != nil || !counted {
 		t.Fatalf("finish: %v %v", counted, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // States of a run that no journal and no history knows; see run.Status for
@@ -16,7 +16,7 @@ const (
 	// Queued: no runner has read the event yet.
 	Queued = run.Queued
 	// Filtered: the function took note of the event and started no run, because
-	// of its trigger's `if`, its idempotency key or its rate limit (Drop). A
+	// of its trigger's `if`, its idempotency key or its rate limit. A
 	// run that has left the history looks the same.
 	Filtered run.Status = "filtered"
 )
@@ -41,7 +41,7 @@ type Function struct {
 	State       State  `json:"state"`
 	// Triggers are event types and schedules ("cron 0 3 * * *").
 	Triggers []string `json:"triggers"`
-	store.Stats
+	inspect.Stats
 	Recent Recent `json:"recent"`
 	// LastRun is when a run ended last; nil: none is in the history.
 	LastRun     *time.Time `json:"lastRun,omitempty"`
@@ -275,7 +275,7 @@ type Change struct {
 // FunctionStats are the numbers of one function.
 type FunctionStats struct {
 	Name string `json:"name"`
-	store.Stats
+	inspect.Stats
 }
 
 // Filter selects changes. Empty fields select nothing out.

@@ -19,7 +19,7 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// Backend is where the events go; *store.Store is one.
+// Backend is where the events go; *store.Conn is one.
 type Backend interface {
 	// Accept publishes batches, each as a whole or not at all, and sets their Err.
 	Accept(ctx context.Context, batches ...*store.Batch)

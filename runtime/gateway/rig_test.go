@@ -17,6 +17,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // The schemas of the event types that the gateways of these tests know.
@@ -32,7 +33,7 @@ var schemas = map[string]json.RawMessage{
 type rig struct {
 	*gateway.Gateway
 	t     *testing.T
-	store *store.Store
+	store *store.Conn
 	url   string
 	log   *logBuffer
 }
@@ -149,7 +150,7 @@ func (r *rig) post(body string, header ...string) answer {
 // stream returns the events of a type, as Redis has them.
 func (r *rig) stream(eventType string) (events []event.Event) {
 	r.t.Helper()
-	err := r.store.Between(context.Background(), eventType, "0", "+", func(e store.Entry) (bool, error) {
+	err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		events = append(events, ev)
 		return false, err

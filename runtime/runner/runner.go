@@ -30,6 +30,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 )
@@ -65,7 +66,7 @@ type Handlers struct {
 // Resources are what Setup may use.
 type Resources struct {
 	Settings Settings
-	Store    *store.Store
+	Store    *store.Conn
 	Logger   *slog.Logger
 }
 
@@ -156,7 +157,7 @@ func run(ctx context.Context, settings Settings, o Options) error {
 	tracing := telemetry.Start(ctx, telemetry.Options{Service: function.Function, Namespace: settings.Namespace, Logger: logger, Metrics: metrics})
 	defer tracing.Close()
 	w, err := worker.New(worker.Options{
-		Store: redis, Plan: function, Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
+		Store: runs.New(redis), Plan: function, Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
 		Lease: settings.Lease, Grace: settings.Grace, Logger: logger, Metrics: worker.NewMetrics(metrics), Tracing: tracing,
 	})
 	if err != nil {

@@ -11,22 +11,22 @@ import (
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 var _ = Describe("the end of a run", func() {
 	It("is written once, and nothing of the run is left", func() {
-		b, c := newBench(), (*store.Committer)(nil)
+		b, c := newBench(), (*runs.Committer)(nil)
 		c = b.committer()
 		ref := b.begin("r1")
 		_, err := c.CommitResult(ctx, ref.RunID, "one", []byte(`{"o":1}`))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeTrue())
-		Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeFalse())
+		Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeTrue())
+		Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeFalse())
 		Expect(b.rdb.XLen(ctx, b.keys.Done("f")).Val()).To(Equal(int64(1)))
 		Expect(b.pending(ref.Stream)).To(BeZero())
 		Expect(b.rdb.Exists(ctx, b.keys.Run("f", ref.RunID)).Val()).To(BeZero())
-		ended, err := b.Ended(ctx, "f", ref.RunID)
+		ended, err := b.inspect.Ended(ctx, "f", ref.RunID)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(ended.Status).To(Equal(run.Succeeded))
 	})
@@ -43,15 +43,15 @@ var _ = Describe("the end of a run", func() {
 		Expect(entries[0].Deliveries).To(Equal(int64(2)))
 		mine := *ref
 		mine.Runner = "r2"
-		Expect(other.Finish(ctx, store.Finish{Ref: &mine, Record: record(ref.RunID)})).To(BeTrue())
+		Expect(other.Finish(ctx, runs.Finish{Ref: &mine, Record: record(ref.RunID)})).To(BeTrue())
 		// The zombie goes on: what it commits now would stay for ever.
 		_, err = zombie.CommitResult(ctx, ref.RunID, "two", []byte(`{"o":2}`))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(zombie.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID), Failed: true})).To(BeFalse())
+		Expect(zombie.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID), Failed: true})).To(BeFalse())
 		Expect(b.rdb.XLen(ctx, b.keys.Done("f")).Val()).To(Equal(int64(1)))
 		Expect(b.rdb.XLen(ctx, b.keys.Dead("f")).Val()).To(BeZero())
 		Expect(b.rdb.Exists(ctx, b.keys.Run("f", ref.RunID)).Val()).To(BeZero())
-		Expect(zombie.Park(ctx, store.Park{Ref: ref, Meta: []byte(`{}`), Due: time.Now()})).To(Equal(store.ParkLost))
+		Expect(zombie.Park(ctx, runs.Park{Ref: ref, Meta: []byte(`{}`), Due: time.Now()})).To(Equal(runs.ParkLost))
 		Expect(b.rdb.Exists(ctx, b.keys.Run("f", ref.RunID), b.keys.Timers("f"), b.keys.Versions("f")).Val()).To(BeZero())
 	})
 
@@ -59,8 +59,8 @@ var _ = Describe("the end of a run", func() {
 		b := newBench()
 		c := b.committer()
 		ref := b.begin("r1")
-		Expect(c.Park(ctx, store.Park{Ref: ref, Meta: []byte(`{"version":"v1"}`), Due: time.Now().Add(time.Hour)})).To(Equal(store.ParkOK))
-		Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeFalse())
+		Expect(c.Park(ctx, runs.Park{Ref: ref, Meta: []byte(`{"version":"v1"}`), Due: time.Now().Add(time.Hour)})).To(Equal(runs.ParkOK))
+		Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeFalse())
 		Expect(b.rdb.HExists(ctx, b.keys.Run("f", ref.RunID), "@").Val()).To(BeTrue())
 		Expect(b.rdb.ZScore(ctx, b.keys.Timers("f"), ref.RunID).Err()).To(Succeed())
 	})
@@ -69,17 +69,17 @@ var _ = Describe("the end of a run", func() {
 		b := newBench()
 		c := b.committer()
 		parent := b.begin("r1")
-		Expect(c.Park(ctx, store.Park{Ref: parent, Meta: []byte(`{}`)})).To(Equal(store.ParkOK))
+		Expect(c.Park(ctx, runs.Park{Ref: parent, Meta: []byte(`{}`)})).To(Equal(runs.ParkOK))
 		for range 2 {
 			ref := b.begin("r1")
 			ref.Parent = &run.Parent{Function: "f", RunID: parent.RunID, Path: "call"}
-			Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID), Result: []byte(ref.RunID)})).To(BeTrue())
+			Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID), Result: []byte(ref.RunID)})).To(BeTrue())
 		}
 		Expect(b.rdb.XLen(ctx, b.keys.Inbox("f")).Val()).To(Equal(int64(1)))
 		// A parent that has ended is not brought back.
 		ref := b.begin("r1")
 		ref.Parent = &run.Parent{Function: "f", RunID: "gone", Path: "call"}
-		Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID), Result: []byte(`{}`)})).To(BeTrue())
+		Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID), Result: []byte(`{}`)})).To(BeTrue())
 		Expect(b.rdb.Exists(ctx, b.keys.Run("f", "gone")).Val()).To(BeZero())
 	})
 
@@ -87,13 +87,13 @@ var _ = Describe("the end of a run", func() {
 		b := newBench()
 		c := b.committer()
 		const n = 60
-		refs := make([]*store.Ref, n)
+		refs := make([]*runs.Ref, n)
 		for i := range refs {
 			refs[i] = b.begin("r1")
 		}
 		var wg sync.WaitGroup
 		for i, ref := range refs {
-			f := store.Finish{Ref: ref, Record: record(ref.RunID)}
+			f := runs.Finish{Ref: ref, Record: record(ref.RunID)}
 			switch i % 5 {
 			case 1:
 				f.Failed = true
@@ -101,7 +101,7 @@ var _ = Describe("the end of a run", func() {
 				f.Count = "duplicate"
 			case 3:
 				f.OnceKey, f.Outcome = fmt.Sprint("key", i), []byte(`{"o":1}`)
-				_, _, err := c.Once(ctx, f.OnceKey, ref.RunID, time.Hour, false)
+				_, _, err := c.TakeKey(ctx, f.OnceKey, ref.RunID, time.Hour, false)
 				Expect(err).NotTo(HaveOccurred())
 			case 4:
 				f.Waits = []run.Wait{{EventType: "b", Value: fmt.Sprint(i), Path: "wait"}}
@@ -114,13 +114,13 @@ var _ = Describe("the end of a run", func() {
 			})
 		}
 		wg.Wait()
-		st, err := b.Stats(ctx, "f", []string{"a"})
+		st, err := b.inspect.Stats(ctx, "f", []string{"a"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(st.Succeeded).To(Equal(int64(n * 3 / 5)))
 		Expect(st.Failed).To(Equal(int64(n / 5)))
 		Expect(st.Duplicate).To(Equal(int64(n / 5)))
 		Expect(st.Pending).To(BeZero())
-		holder, outcome, err := c.Once(ctx, "key3", "another", time.Hour, false)
+		holder, outcome, err := c.TakeKey(ctx, "key3", "another", time.Hour, false)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(holder).To(Equal(refs[3].RunID))
 		Expect(string(outcome)).To(Equal(`{"o":1}`))
@@ -164,12 +164,12 @@ var _ = Describe("the result of a step", func() {
 		b := newBench()
 		c := b.committer()
 		ref := b.begin("r1")
-		Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeTrue())
+		Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeTrue())
 		_, err := c.Emit(ctx, ref, "tell", []byte(`{}`), []event.Event{{ID: "e1", Type: "b", Data: []byte(`{}`)}}, []bool{false})
-		Expect(err).To(MatchError(store.ErrFenced))
-		Expect(c.Invoke(ctx, ref, "call", []byte(`{}`), "g", "child", []byte(`{}`), []byte(`{}`))).To(MatchError(store.ErrFenced))
+		Expect(err).To(MatchError(runs.ErrFenced))
+		Expect(c.Invoke(ctx, ref, "call", []byte(`{}`), "g", "child", []byte(`{}`), []byte(`{}`))).To(MatchError(runs.ErrFenced))
 		_, err = c.Await(ctx, ref, run.Wait{EventType: "b", Path: "wait"}, []byte(`{}`), "?wait")
-		Expect(err).To(MatchError(store.ErrFenced))
+		Expect(err).To(MatchError(runs.ErrFenced))
 		Expect(b.rdb.Exists(ctx, b.keys.Stream("b"), b.keys.Inbox("g"), b.keys.Run("f", ref.RunID), b.keys.Wait("f", "b", "", "")).Val()).To(BeZero())
 	})
 })
@@ -181,11 +181,11 @@ var _ = Describe("a parked run", func() {
 		ref := b.begin("r1")
 		_, err := c.CommitResult(ctx, ref.RunID, "wait", []byte(`{}`))
 		Expect(err).NotTo(HaveOccurred())
-		p := store.Park{Ref: ref, Meta: []byte(`{}`), Awaits: []string{"other", "wait"}}
-		Expect(c.Park(ctx, p)).To(Equal(store.ParkAgain))
+		p := runs.Park{Ref: ref, Meta: []byte(`{}`), Awaits: []string{"other", "wait"}}
+		Expect(c.Park(ctx, p)).To(Equal(runs.ParkAgain))
 		Expect(b.pending(ref.Stream)).To(Equal(int64(1)), "it is still ours")
 		p.Awaits = []string{"other"}
-		Expect(c.Park(ctx, p)).To(Equal(store.ParkOK))
+		Expect(c.Park(ctx, p)).To(Equal(runs.ParkOK))
 		Expect(b.pending(ref.Stream)).To(BeZero())
 	})
 
@@ -193,12 +193,12 @@ var _ = Describe("a parked run", func() {
 		b := newBench()
 		c := b.committer()
 		ref := b.begin("r1")
-		p := store.Park{Ref: ref, Meta: []byte(`{}`), Due: time.Now(), Progress: map[string][]byte{}}
+		p := runs.Park{Ref: ref, Meta: []byte(`{}`), Due: time.Now(), Progress: map[string][]byte{}}
 		for i := range 20_000 {
 			p.Progress[fmt.Sprintf("list[%d]", i)] = []byte(`{"t":1}`)
 		}
-		Expect(c.Park(ctx, p)).To(Equal(store.ParkOK))
-		j, err := b.Load(ctx, "f", ref.RunID)
+		Expect(c.Park(ctx, p)).To(Equal(runs.ParkOK))
+		j, err := b.runs.Load(ctx, "f", ref.RunID)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(j.Progress).To(HaveLen(20_000))
 	})
@@ -207,9 +207,9 @@ var _ = Describe("a parked run", func() {
 		b := newBench()
 		c := b.committer()
 		ref := b.begin("r1")
-		Expect(c.Park(ctx, store.Park{Ref: ref, Meta: []byte(`{"version":"v1"}`), Due: time.Now().Add(-time.Second), Active: 5 * time.Millisecond})).To(Equal(store.ParkOK))
+		Expect(c.Park(ctx, runs.Park{Ref: ref, Meta: []byte(`{"version":"v1"}`), Due: time.Now().Add(-time.Second), Active: 5 * time.Millisecond})).To(Equal(runs.ParkOK))
 		Expect(b.rdb.HGet(ctx, b.keys.Versions("f"), "v1").Val()).To(Equal("1"))
-		fired, _, _, err := b.Fire(ctx, "f", 10)
+		fired, _, _, err := b.runs.Fire(ctx, "f", 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(fired).To(Equal(1))
 		Expect(b.rdb.XAdd(ctx, &redis.XAddArgs{Stream: b.keys.Inbox("f"), Values: []any{"run", ref.RunID}}).Err()).To(Succeed())
@@ -223,7 +223,7 @@ var _ = Describe("a parked run", func() {
 		Expect(b.pending(b.keys.Inbox("f"))).To(Equal(int64(1)))
 		again := *ref
 		again.Stream, again.Entry, again.Inbox, again.Parked = b.keys.Inbox("f"), entries[0].ID, true, true
-		Expect(c.Finish(ctx, store.Finish{Ref: &again, Record: record(ref.RunID)})).To(BeTrue())
+		Expect(c.Finish(ctx, runs.Finish{Ref: &again, Record: record(ref.RunID)})).To(BeTrue())
 		Expect(b.rdb.Exists(ctx, b.keys.Versions("f"), b.keys.Timers("f")).Val()).To(BeZero())
 		Expect(b.rdb.XLen(ctx, b.keys.Inbox("f")).Val()).To(BeZero())
 	})
@@ -238,7 +238,7 @@ var _ = Describe("a parked run", func() {
 			_, err := c.Await(ctx, ref, w, []byte(`{}`), "?"+w.Path)
 			Expect(err).NotTo(HaveOccurred())
 		}
-		Expect(c.Park(ctx, store.Park{Ref: ref, Meta: []byte(`{}`), Awaits: []string{"wait", "?wait", "cond", "?cond"}})).To(Equal(store.ParkOK))
+		Expect(c.Park(ctx, runs.Park{Ref: ref, Meta: []byte(`{}`), Awaits: []string{"wait", "?wait", "cond", "?cond"}})).To(Equal(runs.ParkOK))
 		inbox := func() int64 { return b.rdb.XLen(ctx, b.keys.Inbox("f")).Val() }
 		Expect(c.Deliver(ctx, w, ref.RunID, []byte(`{"o":1}`), "?wait", "1-1")).To(Succeed())
 		Expect(inbox()).To(Equal(int64(1)))
@@ -260,7 +260,7 @@ var _ = Describe("a group commit that is closed", func() {
 	It("answers all writes that wait, however many", func() {
 		b := newBench()
 		entered, leave := make(chan struct{}, 2), make(chan struct{})
-		c := b.NewCommitter("f", store.HistoryLimits{}, func() error {
+		c := b.runs.NewCommitter("f", runs.HistoryLimits{}, func() error {
 			select {
 			case entered <- struct{}{}:
 			default:

@@ -20,6 +20,8 @@ import (
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 )
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 type rig struct {
 	t        *testing.T
 	redis    *servicetest.Redis
-	store    *store.Store
+	store    *store.Conn
 	handlers *wildout.Registry
 	log      logBuffer
 }
@@ -84,7 +86,7 @@ func (r *rig) start(instance, name, spec string) *runner {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	w, err := worker.New(worker.Options{Store: r.store, Plan: compile(r.t, name, spec), Handlers: r.handlers, Name: instance,
+	w, err := worker.New(worker.Options{Store: runs.New(r.store), Plan: compile(r.t, name, spec), Handlers: r.handlers, Name: instance,
 		Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.logger(), Metrics: worker.NewMetrics(metrics), Tracing: tracing})
 	if err != nil {
 		r.t.Fatal(err)
@@ -137,7 +139,7 @@ func (r *rig) ended(function string, n int) []run.Record {
 	var all []run.Record
 	eventually(r.t, 20*time.Second, fmt.Sprintf("end of %d runs of %s", n, function), func() bool {
 		var err error
-		if all, err = r.store.History(context.Background(), function, 1000); err != nil {
+		if all, err = inspect.New(r.store).History(context.Background(), function, 1000); err != nil {
 			r.t.Fatal(err)
 		}
 		return len(all) >= n

@@ -21,7 +21,7 @@ var _ = Describe("a limit delays only starts", func() {
 			r.busy("work", g, 0)
 			r.start(compile("f", `
 				triggers: [{event: a, if: event.data.big}]
-				rateLimit: {limit: 1, period: 1h}
+				throttle: {limit: 1, period: 1h}
 				steps:
 				- {name: one, handler: work, with: {key: all}}
 				- {name: wait, waitForEvent: {event: `+awaited+`, match: data.id, if: "!has(async.data.big) || !async.data.big", timeout: 20s}}
@@ -38,7 +38,7 @@ var _ = Describe("a limit delays only starts", func() {
 			r.busy("work", g, 0)
 			p := compile("f", `
 				triggers: [{event: a}]
-				rateLimit: {limit: 1, period: 1h}
+				throttle: {limit: 1, period: 1h}
 				steps:
 				- {name: one, handler: work, with: {key: all}}
 				- {name: wait, waitForEvent: {event: `+awaited+`, match: data.id, timeout: 20s}}
@@ -80,7 +80,7 @@ var _ = Describe("a limit delays only starts", func() {
 		r.start(compile("f", `
 			triggers: [{event: a, if: event.data.big || event.data.id == 'small'}]
 			idempotency: {key: event.data.id, ttl: 1h}
-			rateLimit: {limit: 2, period: 1h, burst: 2}
+			throttle: {limit: 2, period: 1h, burst: 2}
 			steps: [{name: one, handler: work, with: {key: "${event.data.id}"}}]`))
 		r.finishes("f", 2)
 		Expect(g.started("second")).To(HaveLen(1))
@@ -101,7 +101,7 @@ var _ = Describe("an invoked run that does not begin", func() {
 		r.busy("work", g, 0)
 		r.start(compile("dropper", `
 			triggers: [{event: never}]
-			rateLimit: {limit: 1, period: 1h, onLimit: Drop}
+			rateLimit: {limit: 1, period: 1h}
 			steps: [{name: one, handler: work, with: {key: all}}]`))
 		r.start(compile("caller", caller))
 		Expect(r.ended("caller", r.send("a", `{}`)).Status).To(Equal(run.Succeeded))
@@ -133,7 +133,7 @@ var _ = Describe("an idempotency key", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			idempotency: {key: event.data.id, ttl: 1h}
-			rateLimit: {limit: 1, period: 1h, onLimit: Drop}
+			rateLimit: {limit: 1, period: 1h}
 			steps: [{name: one, handler: work, with: {key: "${event.data.id}"}}]`))
 		r.ended("f", r.send("a", `{"id":"first"}`))
 		r.send("a", `{"id":"second"}`)
@@ -142,7 +142,7 @@ var _ = Describe("an idempotency key", func() {
 	})
 
 	It("is free again when the key of a limit cannot be evaluated", func() {
-		for _, limit := range []string{"concurrency: [{limit: 1, key: event.data.none}]", "rateLimit: {limit: 1, period: 1s, key: event.data.none}"} {
+		for _, limit := range []string{"concurrency: [{limit: 1, key: event.data.none}]", "throttle: {limit: 1, period: 1s, key: event.data.none}", "rateLimit: {limit: 1, period: 1s, key: event.data.none}"} {
 			r := newRig()
 			r.start(compile("f", `
 				triggers: [{event: a}]
@@ -199,14 +199,14 @@ var _ = Describe("an event of which a key or a trigger's if cannot be evaluated"
 	}
 })
 
-var _ = Describe("a rate limit after an outage", func() {
+var _ = Describe("a throttle after an outage", func() {
 	for _, key := range []string{"", ", key: event.data.user"} {
 		It("lets no more begin than at any other time"+strings.TrimPrefix(key, ","), func() {
 			r, g := newRig(), newGauge()
 			r.busy("work", g, 0)
 			p := compile("f", `
 				triggers: [{event: a}]
-				rateLimit: {limit: 5, period: 1s`+key+`}
+				throttle: {limit: 5, period: 1s`+key+`}
 				steps: [{name: one, handler: work, with: {key: all}}]`)
 			r.sendMany("a", 18, func(int) string { return `{"user":"u"}` })
 			// They are read, and planned, and then there is no runner for a while.
@@ -235,7 +235,7 @@ var _ = Describe("a rate limit after an outage", func() {
 		r.busy("work", g, 0)
 		r.start(compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 5, period: 1s, key: event.data.user}
+			throttle: {limit: 5, period: 1s, key: event.data.user}
 			steps: [{name: one, handler: work, with: {key: "${event.data.n}"}}]`))
 		r.sendMany("a", 6, func(i int) string { return fmt.Sprintf(`{"user":"u","n":%d}`, i) })
 		Eventually(func() int64 { return r.stats("f").Waiting }).Should(BeNumerically(">=", 3))
@@ -258,7 +258,7 @@ var _ = Describe("a rate limit after an outage", func() {
 // nthRun is the id of the run that the n-th entry of a stream starts.
 func (r *rig) nthRun(function, eventType string, n int) string {
 	GinkgoHelper()
-	entries, err := r.store.Peek(context.Background(), peekAll(eventType), 10)
+	entries, err := r.inspect.Peek(context.Background(), peekAll(eventType), 10)
 	Expect(err).NotTo(HaveOccurred())
 	all := entries[0]
 	return runID(function, eventType, all[len(all)-1-n].ID)

@@ -14,15 +14,16 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/acts"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
 // cancels asks for the end of the run that an event started.
 func (r *rig) cancels(function string, e *event.Event, reason string) {
 	GinkgoHelper()
-	entry, err := r.store.Locate(context.Background(), e.Type, e.ID)
+	entry, err := r.inspect.Locate(context.Background(), e.Type, e.ID)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(r.store.Cancel(context.Background(), function, store.RunID(function, e.Type, entry.ID), reason)).To(Succeed())
+	Expect(r.acts.Cancel(context.Background(), function, store.RunID(function, e.Type, entry.ID), reason)).To(Succeed())
 }
 
 // spotless checks that nothing is left of the runs of a function.
@@ -110,7 +111,7 @@ var _ = Describe("cancelling a run", func() {
 		r := newRig()
 		r.start(compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 1, period: 1h, key: event.data.user}
+			throttle: {limit: 1, period: 1h, key: event.data.user}
 			steps: [{name: one, handler: echo, with: {name: one}}]`))
 		r.ended("f", r.send("a", `{"user":"u"}`))
 		e := r.send("a", `{"user":"u"}`)
@@ -244,7 +245,7 @@ var _ = Describe("cancelling a run", func() {
 		w.stop()
 		w = r.start(compile("f", fmt.Sprintf(spec, true)))
 		r.cancels("f", e, reason)
-		open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+		open, err := r.inspect.Unended(context.Background(), "f", r.runOf("f", e))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(open.CancelAsked).NotTo(BeNil())
 		time.Sleep(400 * time.Millisecond)
@@ -279,10 +280,10 @@ var _ = Describe("cancelling a run", func() {
 			triggers: [{event: a}]
 			steps: [{name: one, handler: echo, with: {name: one}}]`))
 		record := r.ended("f", r.send("a", `{}`))
-		Expect(r.store.Cancel(context.Background(), "f", record.ID, reason)).To(MatchError(store.ErrEnded))
-		Expect(r.store.Cancel(context.Background(), "f", event.DerivedID(time.Now(), "x"), reason)).To(MatchError(store.ErrNoRun))
-		Expect(r.store.Cancel(context.Background(), "g", record.ID, reason)).To(MatchError(store.ErrNoRun))
-		Expect(r.store.Cancel(context.Background(), "f", "no id", reason)).To(MatchError(store.ErrNoRun))
+		Expect(r.acts.Cancel(context.Background(), "f", record.ID, reason)).To(MatchError(acts.ErrEnded))
+		Expect(r.acts.Cancel(context.Background(), "f", event.DerivedID(time.Now(), "x"), reason)).To(MatchError(acts.ErrNoRun))
+		Expect(r.acts.Cancel(context.Background(), "g", record.ID, reason)).To(MatchError(acts.ErrNoRun))
+		Expect(r.acts.Cancel(context.Background(), "f", "no id", reason)).To(MatchError(acts.ErrNoRun))
 		r.spotless("f")
 	})
 })
@@ -290,7 +291,7 @@ var _ = Describe("cancelling a run", func() {
 // runOf is the id of the run that an event starts.
 func (r *rig) runOf(function string, e *event.Event) string {
 	GinkgoHelper()
-	entry, err := r.store.Locate(context.Background(), e.Type, e.ID)
+	entry, err := r.inspect.Locate(context.Background(), e.Type, e.ID)
 	Expect(err).NotTo(HaveOccurred())
 	return store.RunID(function, e.Type, entry.ID)
 }
@@ -317,9 +318,9 @@ var _ = Describe("a cancelled run", func() {
 		e := r.send("a", `{"user":"u"}`)
 		r.waits("child", 1)
 		r.waits("parent", 1)
-		open, err := r.store.Open(context.Background(), "child", 1)
+		open, err := r.inspect.Waiting(context.Background(), "child", 1)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(r.store.Cancel(context.Background(), "child", open[0].ID, "no more")).To(Succeed())
+		Expect(r.acts.Cancel(context.Background(), "child", open[0].ID, "no more")).To(Succeed())
 		record := r.ended("parent", e)
 		Expect(record.Status).To(Equal(run.Failed))
 		Expect(record.Error).To(Equal("the invoked run was cancelled: no more"))
@@ -383,11 +384,11 @@ var _ = Describe("a cancelled run", func() {
 		r.start(compile("child", child))
 		e := r.send("a", `{"user":"u"}`)
 		r.waits("child", 1)
-		holder, err := r.store.Open(context.Background(), "child", 1)
+		holder, err := r.inspect.Waiting(context.Background(), "child", 1)
 		Expect(err).NotTo(HaveOccurred())
 		follower := r.send("a", `{"user":"u"}`)
 		r.waits("child", 2)
-		Expect(r.store.Cancel(context.Background(), "child", holder[0].ID, "no more")).To(Succeed())
+		Expect(r.acts.Cancel(context.Background(), "child", holder[0].ID, "no more")).To(Succeed())
 		Expect(r.ended("parent", e).Status).To(Equal(run.Failed))
 		Eventually(func() int { return r.called("u") }).Should(Equal(2), "the one that followed does the work")
 		r.waits("child", 1)

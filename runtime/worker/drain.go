@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // How long is waited for what should be there at once.
@@ -93,7 +93,7 @@ func (s *session) leave() {
 // handBack parks what this runner has of a stream for others.
 func (s *session) handBack(ctx context.Context, stream string) error {
 	const most = 10_000 // more than a runner has places
-	c := store.Claim{Function: s.Plan.Function, Runner: s.name, Dead: s.name, Stream: stream, Lease: s.Lease, Most: most}
+	c := runs.Claim{Function: s.Plan.Function, Runner: s.name, Dead: s.name, Stream: stream, Lease: s.Lease, Most: most}
 	entries, err := s.Store.Claim(ctx, c)
 	if err != nil {
 		return err

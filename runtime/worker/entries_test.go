@@ -118,7 +118,7 @@ var _ = Describe("an entry that kills its runners", func() {
 		c, k := dial(shared), r.store.Keys()
 		p := compile("f", spec)
 		r.take("f", "a", `{"key":"k"}`, "one", p.Hash)
-		do(c, "SET", k.Once("f", "k"), r.pendingRun("f", "a"), "PX", 60000)
+		do(c, "SET", k.Idempotency("f", "k"), r.pendingRun("f", "a"), "PX", 60000)
 		entry := do(c, "XPENDING", k.Stream("a"), "f", "-", "+", 1).([]any)[0].([]any)[0].(string)
 		do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, entry, "RETRYCOUNT", 3)
 		r.start(p, few)
@@ -129,7 +129,7 @@ var _ = Describe("an entry that kills its runners", func() {
 		Expect(string(record.Event.Data)).To(Equal(`{"key":"k"}`), "so that it can be sent again")
 		Expect(r.called("one")).To(BeZero())
 		Expect(dialKeys(r, "*:run:*")).To(BeEmpty())
-		Expect(do(c, "GET", k.Once("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
+		Expect(do(c, "GET", k.Idempotency("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
 	})
 
 	It("is tried alone before it is condemned, so that it takes nobody along", func() {
@@ -188,7 +188,7 @@ var _ = Describe("recovery", func() {
 			history: {limit: 100000}
 			steps: [{name: one, handler: echo, with: {name: one}}]`)
 		const n = 3000
-		Expect(r.store.EnsureGroup(context.Background(), "f", k.Stream("a"), k.Inbox("f"))).To(Succeed())
+		Expect(r.runs.EnsureGroup(context.Background(), "f", k.Stream("a"), k.Inbox("f"))).To(Succeed())
 		r.sendMany("a", n, func(int) string { return `{}` })
 		do(c, "XREADGROUP", "GROUP", "f", "dead", "COUNT", n, "STREAMS", k.Stream("a"), ">")
 		do(c, "ZADD", k.Runners("f"), 1000, "dead")

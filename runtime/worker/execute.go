@@ -9,6 +9,7 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // ownedRun is a run that this runner has: what admission and the engine each
@@ -137,7 +138,7 @@ func (p *processor) execute(o *ownedRun) error {
 // need not wait: what it would have waited for is there.
 func (p *processor) settle(o *ownedRun, out engine.Outcome, err error) (goesOn bool, _ error) {
 	if err != nil {
-		if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrClosed) || store.Temporary(err) {
+		if errors.Is(err, runs.ErrFenced) || errors.Is(err, runs.ErrClosed) || store.Temporary(err) {
 			return false, err
 		}
 		out = engine.Outcome{Kind: engine.Failed, Failure: &run.Failure{Message: err.Error()}}
@@ -165,7 +166,7 @@ func (p *processor) park(o *ownedRun, out *engine.Outcome) (goesOn bool, err err
 	if err := p.lease.check(); err != nil {
 		return false, err
 	}
-	park := store.Park{Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
+	park := runs.Park{Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
 	if o.Plan.Timeout > 0 { // nothing else asks for it
 		park.Active = out.Active
 	}

@@ -9,6 +9,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // A runner that was frozen wakes with entries in its hands: none of them begins.
@@ -34,7 +35,7 @@ spec:
 		calls++
 		return calls, nil
 	})
-	w, err := New(Options{Store: &store.Store{}, Plan: p, Handlers: handlers, Logger: slog.New(slog.DiscardHandler)})
+	w, err := New(Options{Store: &runs.Store{}, Plan: p, Handlers: handlers, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ spec:
 	defer s.processor.engine.Close()
 	s.lease.over.Store(true)
 	d := delivery{Entry: store.Entry{Stream: "s", Type: "a", ID: "1-1", Deliveries: 1}}
-	if err := s.processor.start(s.processor.owned(d, "run"), d, ""); !errors.Is(err, store.ErrFenced) {
+	if err := s.processor.start(s.processor.owned(d, "run"), d, ""); !errors.Is(err, runs.ErrFenced) {
 		t.Errorf("a run begins without a lease: %v", err)
 	}
 	if calls != 0 {

@@ -10,13 +10,14 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // journal writes what the engine decides for one run.
 type journal struct {
 	*processor
-	ref   *store.Ref
+	ref   *runs.Ref
 	entry string       // of the first phase of the run
 	typ   string       // the event type of that entry, "" for the inbox
 	event *event.Event // started the run

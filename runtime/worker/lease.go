@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // lease is the right of a runner to its runs: for as long as its heartbeats come
@@ -32,13 +32,13 @@ func (l *lease) check() error {
 	if l.over.Load() || l.clock.elapsed() > time.Duration(l.until.Load()) {
 		// Runs were refused a write: they are only taken up again elsewhere.
 		l.over.Store(true)
-		return store.ErrFenced
+		return runs.ErrFenced
 	}
 	return nil
 }
 
 // beat says that the runner lives and takes in what it is told.
-func (l *lease) beat(ctx context.Context, first bool) (store.Beat, error) {
+func (l *lease) beat(ctx context.Context, first bool) (runs.Beat, error) {
 	sent := l.clock.elapsed()
 	patience := l.Lease / 2
 	if !first { // whoever hangs here must notice the end of its own lease
@@ -51,7 +51,7 @@ func (l *lease) beat(ctx context.Context, first bool) (store.Beat, error) {
 		return b, err
 	}
 	if b.Fenced {
-		return b, store.ErrFenced
+		return b, runs.ErrFenced
 	}
 	// The lease is counted from before the question: it must not outlast the
 	// server's idea of it. A tenth is kept back for writes on their way.
@@ -64,7 +64,7 @@ func (l *lease) beat(ctx context.Context, first bool) (store.Beat, error) {
 // keep beats until ctx ends or the lease has run out, which is told. Each
 // heartbeat that came through is told too; an error of that is trouble, and so
 // the next one comes sooner.
-func (l *lease) keep(ctx context.Context, told func(context.Context, store.Beat) error, lost func(error)) {
+func (l *lease) keep(ctx context.Context, told func(context.Context, runs.Beat) error, lost func(error)) {
 	wait := l.interval()
 	for {
 		select {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // lookahead tells waiting runs of events that the function has not read, since
@@ -20,7 +21,7 @@ type lookahead struct {
 	lease     *lease
 	streams   *streams
 	admission *admission.Admission
-	reader    *store.Reader
+	reader    *runs.Reader
 	held      atomic.Bool   // the puller writes it
 	wake      chan struct{} // held has become true
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -31,17 +31,21 @@ func (p port) Deliver(ctx context.Context, w run.Wait, runID string, result []by
 
 // Once implements admission.Port.
 func (p port) Once(ctx context.Context, r *run.Ref, key string, ttl time.Duration, follow bool) (admission.Holder, error) {
-	holder, outcome, err := p.committer.Once(ctx, key, r.RunID, ttl, follow)
+	holder, outcome, err := p.committer.TakeKey(ctx, key, r.RunID, ttl, follow)
 	return admission.Holder{RunID: holder, Outcome: outcome}, err
+}
+
+// Pass implements admission.Port.
+func (p port) Pass(ctx context.Context, r *run.Ref, limit *admission.Rate) (run.Decision, error) {
+	return p.committer.Pass(ctx, r, p.rate(limit))
 }
 
 // Begin implements admission.Port.
 func (p port) Begin(ctx context.Context, r *run.Ref, take *admission.Take) (admission.Answer, error) {
-	b := store.Begin{Ref: r, Slots: p.slots(take.Slots), New: take.New, Lease: p.Lease}
-	if take.Rate != nil {
-		b.Rate = p.rate(take.Rate)
-		b.Drop = take.Rate.Drop
-		b.Since = take.Rate.Since
+	b := runs.Begin{Ref: r, Slots: p.slots(take.Slots), New: take.New, Lease: p.Lease}
+	if take.Throttle != nil {
+		b.Throttle = p.rate(take.Throttle)
+		b.Since = take.Since
 	}
 	answer, err := p.committer.Begin(ctx, &b)
 	return admission.Answer{Decision: answer.Decision, Wait: answer.Wait, Full: answer.Full}, err
@@ -54,7 +58,7 @@ func (p port) Release(ctx context.Context, s admission.Slot) error {
 
 // Park implements admission.Port.
 func (p port) Park(ctx context.Context, r *admission.Run, park admission.Park) error {
-	out := store.Park{Due: park.Due, Wake: park.Wake, Front: park.Front}
+	out := runs.Park{Due: park.Due, Wake: park.Wake, Front: park.Front}
 	if park.Queue != nil {
 		out.Queue = park.Queue.Limit
 		out.QueueValue = park.Queue.Value
@@ -64,7 +68,7 @@ func (p port) Park(ctx context.Context, r *admission.Run, park admission.Park) e
 }
 
 // park puts a run aside. again means that something it waits for has come.
-func (p port) park(ctx context.Context, r *admission.Run, park store.Park) (again bool, err error) {
+func (p port) park(ctx context.Context, r *admission.Run, park runs.Park) (again bool, err error) {
 	park.Ref = &r.Ref
 	park.Restate = r.Restate
 	if park.Meta, err = json.Marshal(r.Identity); err != nil {
@@ -74,7 +78,7 @@ func (p port) park(ctx context.Context, r *admission.Run, park store.Park) (agai
 	if err != nil {
 		return false, err
 	}
-	if result == store.ParkOK {
+	if result == runs.ParkOK {
 		p.waker.note(park.Due)
 		p.metrics.parked.Inc()
 		if p.log.Enabled(ctx, slog.LevelDebug) {
@@ -82,13 +86,13 @@ func (p port) park(ctx context.Context, r *admission.Run, park store.Park) (agai
 				"event", r.Identity.Event.ID, "until", park.Due)
 		}
 	}
-	return result == store.ParkAgain, nil
+	return result == runs.ParkAgain, nil
 }
 
 // End implements admission.Port.
 func (p port) End(ctx context.Context, e admission.Ending) (bool, error) {
 	status := e.Status()
-	f := store.Finish{
+	f := runs.Finish{
 		Ref: e.Ref(), Count: string(e.Skip()), Result: e.Result(), Waits: e.Waits(),
 		Failed: status == run.Failed || status == run.Rejected, Cancelled: status == run.Cancelled, Rejected: status == run.Rejected,
 	}
@@ -109,21 +113,21 @@ func (p port) End(ctx context.Context, e admission.Ending) (bool, error) {
 	return counted, err
 }
 
-func (p port) slot(s admission.Slot) store.Slots {
-	return store.Slots{Function: p.Plan.Function, Limit: s.Limit, Value: s.Value, Runner: p.name, Want: s.Held, Max: s.Max, Lease: p.Lease}
+func (p port) slot(s admission.Slot) runs.Slots {
+	return runs.Slots{Function: p.Plan.Function, Limit: s.Limit, Value: s.Value, Runner: p.name, Want: s.Held, Max: s.Max, Lease: p.Lease}
 }
 
-func (p port) slots(all []admission.Slot) []store.Slots {
+func (p port) slots(all []admission.Slot) []runs.Slots {
 	if len(all) == 0 {
 		return nil
 	}
-	list := make([]store.Slots, len(all))
+	list := make([]runs.Slots, len(all))
 	for i, s := range all {
 		list[i] = p.slot(s)
 	}
 	return list
 }
 
-func (p port) rate(r *admission.Rate) *store.Rate {
-	return &store.Rate{Function: p.Plan.Function, Value: r.Value, Limit: r.Limit, Burst: r.Burst, Period: r.Period}
+func (p port) rate(r *admission.Rate) *runs.Rate {
+	return &runs.Rate{Function: p.Plan.Function, Value: r.Value, Limit: r.Limit, Burst: r.Burst, Period: r.Period, Sliding: r.Sliding}
 }

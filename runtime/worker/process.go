@@ -11,6 +11,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -60,7 +61,7 @@ func (p *processor) process(d delivery) {
 func (p *processor) note(d delivery, err error) {
 	switch {
 	case err == nil, errors.Is(err, engine.ErrElsewhere):
-	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrClosed):
+	case errors.Is(err, runs.ErrFenced), errors.Is(err, runs.ErrClosed):
 		p.log.Debug("left to another runner", "entry", d.ID, "reason", err)
 		p.sweep(d)
 	default:

@@ -7,7 +7,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // processor takes entries to their end: each in a goroutine of its own, which
@@ -19,7 +19,7 @@ type processor struct {
 	streams *streams
 	waker   *waker
 
-	committer *store.Committer
+	committer *runs.Committer
 	engine    *engine.Engine
 	admission *admission.Admission
 
@@ -56,7 +56,7 @@ func newProcessor(s *self, l *lease, st *streams, w *waker) *processor {
 
 // open opens the group commit.
 func (p *processor) open() {
-	limits := store.HistoryLimits{Done: p.historyLimit(), Dead: deadLimit}
+	limits := runs.HistoryLimits{Done: p.historyLimit(), Dead: deadLimit}
 	p.committer = p.Store.NewCommitter(p.Plan.Function, limits, p.lease.check)
 	p.committer.Observe(p.metrics.committed)
 }

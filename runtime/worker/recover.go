@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // recoverer finds entries that nobody works on: those of dead runners, and those
@@ -77,7 +77,7 @@ func (r *recoverer) takeOver(ctx context.Context, dead, stream string) (taken in
 		if n == 0 {
 			return taken, nil
 		}
-		c := store.Claim{Function: r.Plan.Function, Runner: r.name, Dead: dead, Stream: stream, After: after, Lease: r.Lease,
+		c := runs.Claim{Function: r.Plan.Function, Runner: r.name, Dead: dead, Stream: stream, After: after, Lease: r.Lease,
 			Most: min(n, claimed), Often: r.processor.often()}
 		if r.processor.suspects.Load() == 0 {
 			c.Suspects = 1
@@ -111,7 +111,7 @@ func (r *recoverer) reread(ctx context.Context) {
 }
 
 func (r *recoverer) rereadStream(ctx context.Context, stream string) error {
-	c := store.Claim{Function: r.Plan.Function, Runner: r.name, Dead: r.name, Stream: stream, Lease: r.Lease, Most: claimed}
+	c := runs.Claim{Function: r.Plan.Function, Runner: r.name, Dead: r.name, Stream: stream, Lease: r.Lease, Most: claimed}
 	for {
 		entries, err := r.Store.Claim(ctx, c)
 		if err != nil || len(entries) == 0 {

@@ -15,6 +15,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -47,7 +48,7 @@ func (r *rig) sendMany(eventType string, n int, data func(i int) string) {
 func (r *rig) finishes(function string, n int) {
 	GinkgoHelper()
 	Eventually(func() (int64, error) {
-		st, err := r.store.Stats(context.Background(), function, nil)
+		st, err := r.inspect.Stats(context.Background(), function, nil)
 		return st.Succeeded + st.Failed, err
 	}).Should(BeNumerically(">=", int64(n)), "not all runs of %s have ended", function)
 	Expect(r.history(function)).To(HaveLen(n))
@@ -136,8 +137,8 @@ func leased(d time.Duration) func(*worker.Options) {
 }
 
 // peekAll asks for all entries of the stream of an event type.
-func peekAll(eventType string) []store.EventRange {
-	return []store.EventRange{{Type: eventType, Count: 1000}}
+func peekAll(eventType string) []inspect.EventRange {
+	return []inspect.EventRange{{Type: eventType, Count: 1000}}
 }
 
 func runID(function, eventType, entry string) string { return store.RunID(function, eventType, entry) }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // self is who a runner is, under one name. All its parts know it; it does not
@@ -32,7 +32,7 @@ type session struct {
 	shares    *shares
 	recoverer *recoverer
 	waker     *waker
-	reader    *store.Reader
+	reader    *runs.Reader
 }
 
 func newSession(w *Worker) *session {
@@ -121,8 +121,8 @@ func (s *session) loops() []func(context.Context) {
 	ahead := newLookahead(s)
 	starts := &puller{self: s.self, processor: s.processor, recoverer: s.recoverer, reader: s.reader, places: s.processor.places,
 		streams: func() []string { return s.streams.now().starts }, ahead: ahead}
-	if l := s.Plan.RateLimit; l != nil && l.Key == nil && !l.Drop {
-		starts.rate = &store.Rate{Function: s.Plan.Function, Limit: l.Limit, Burst: l.Burst, Period: l.Period}
+	if t := s.Plan.Throttle; t != nil && t.Key == nil {
+		starts.throttle = &runs.Rate{Function: s.Plan.Function, Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}
 	}
 	return append(loops, s.waker.run, s.waker.runSchedules, ahead.run, starts.run, s.readWaits)
 }
@@ -148,7 +148,7 @@ func (s *session) keepLease(ctx context.Context) {
 }
 
 // heard takes in what a heartbeat has told.
-func (s *session) heard(ctx context.Context, b store.Beat) error {
+func (s *session) heard(ctx context.Context, b runs.Beat) error {
 	s.waker.note(b.NextDue)
 	if err := s.shares.state(ctx, b); err != nil {
 		return err

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // shares states the slots of the unkeyed concurrency limits: each runner has its
@@ -24,7 +24,7 @@ type shareState struct {
 }
 
 // state states the shares, where there is something to say.
-func (s *shares) state(ctx context.Context, b store.Beat) error {
+func (s *shares) state(ctx context.Context, b runs.Beat) error {
 	state := shareState{b.Alive, b.Rank, s.places.inUse() > s.places.share()}
 	if state == s.last && !state.over && s.clock.elapsed()-s.at < time.Minute {
 		return nil // nothing to say: an idle runner costs Redis little
@@ -37,7 +37,7 @@ func (s *shares) state(ctx context.Context, b store.Beat) error {
 		share := (l.Limit + b.Alive - 1 - b.Rank) / max(1, b.Alive)
 		// First no run may begin beyond the share, then what is in use is stated.
 		s.places.lower(share)
-		n, err := s.Store.Hold(ctx, store.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name,
+		n, err := s.Store.Hold(ctx, runs.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name,
 			Want: max(share, s.places.inUse()), Max: l.Limit, Lease: s.Lease})
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (s *shares) leave(ctx context.Context) error {
 		if l.Key != nil {
 			continue
 		}
-		none := store.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name, Max: l.Limit, Lease: s.Lease}
+		none := runs.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name, Max: l.Limit, Lease: s.Lease}
 		if _, err := s.Store.Hold(ctx, none); err != nil {
 			return err
 		}

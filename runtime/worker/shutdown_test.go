@@ -13,6 +13,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -119,7 +120,7 @@ var _ = Describe("shutdown", func() {
 		entered, release := slow(r)
 		p := compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 100, period: 1s, burst: 100, key: event.data.id}
+			throttle: {limit: 100, period: 1s, burst: 100, key: event.data.id}
 			idempotency: {key: event.data.id, ttl: 1h}
 			concurrency: [{limit: 1, key: event.data.id}]
 			steps: [{name: one, handler: slow, retryPolicy: {maxAttempts: 1}}]`)
@@ -165,7 +166,7 @@ var _ = Describe("shutdown", func() {
 		ignore := goleak.IgnoreCurrent()
 		own, err := store.Open(store.Options{URL: r.url, Namespace: r.namespace, Logger: r.log})
 		Expect(err).NotTo(HaveOccurred())
-		on := func(o *worker.Options) { o.Store = own }
+		on := func(o *worker.Options) { o.Store = runs.New(own) }
 		const cycles, batch = 50, 10
 		for i := range cycles {
 			w := r.start(p, on, grace(10*time.Millisecond), leased(300*time.Millisecond))

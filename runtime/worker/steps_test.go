@@ -249,7 +249,7 @@ var _ = Describe("waitForEvent", func() {
 		r := newRig()
 		r.start(compile("f", strings.ReplaceAll(spec, "2s", "100ms")))
 		Expect(string(r.ended("f", r.send("order/placed", `{"id":7}`)).Output)).To(Equal(`"nothing"`))
-		keys, err := r.store.Waiters(context.Background(), "f", "order/paid", "data.id", `7`)
+		keys, err := r.runs.Waiters(context.Background(), "f", "order/paid", "data.id", `7`)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(keys).To(BeEmpty())
 	})

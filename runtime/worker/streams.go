@@ -7,7 +7,7 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/admission"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // streams knows what a runner reads. Runners of newer versions may add to it.
@@ -40,14 +40,14 @@ func (s *streams) open(ctx context.Context) error {
 }
 
 // learn takes in what runners of newer versions have added.
-func (s *streams) learn(ctx context.Context, b store.Beat) error {
+func (s *streams) learn(ctx context.Context, b runs.Beat) error {
 	if b.WaitPaths == s.admission.Waits() && b.Reads == s.now().ever {
 		return nil
 	}
 	return s.read(ctx, nil)
 }
 
-func (s *streams) read(ctx context.Context, waits []store.WaitPath) error {
+func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 	f := s.Plan.Function
 	known, err := s.Store.WaitPaths(ctx, f)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *streams) read(ctx context.Context, waits []store.WaitPath) error {
 }
 
 // sort says which streams are read, and for what.
-func (s *streams) sort(waits []store.WaitPath) *reads {
+func (s *streams) sort(waits []runs.WaitPath) *reads {
 	k := s.Store.Keys()
 	r := &reads{types: s.Plan.Spec.Triggered(), starts: []string{k.Inbox(s.Plan.Function)}}
 	triggers := len(r.types)
@@ -97,11 +97,11 @@ func (s *streams) sort(waits []store.WaitPath) *reads {
 }
 
 // waitPaths are the ways in which runs of a function wait for events.
-func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []store.WaitPath {
+func waitPaths(spec *v1alpha1.WildoutFunctionSpec) []runs.WaitPath {
 	awaited := spec.Awaited()
-	paths := make([]store.WaitPath, len(awaited))
+	paths := make([]runs.WaitPath, len(awaited))
 	for i, a := range awaited {
-		paths[i] = store.WaitPath{EventType: string(a.Event), Match: a.Match}
+		paths[i] = runs.WaitPath{EventType: string(a.Event), Match: a.Match}
 	}
 	return paths
 }

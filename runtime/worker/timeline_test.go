@@ -52,7 +52,7 @@ var _ = Describe("the record of a run", func() {
 		w := r.start(p)
 		e := r.send("a", `{}`)
 		r.waits("f", 1)
-		open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+		open, err := r.inspect.Unended(context.Background(), "f", r.runOf("f", e))
 		Expect(err).NotTo(HaveOccurred())
 		one := stepOf(*open, "one")
 		Expect(one.Status).To(Equal(run.StepWaiting))
@@ -206,7 +206,7 @@ var _ = Describe("the record of a run", func() {
 		e := r.send("a", `{}`)
 		var record run.Record
 		Eventually(func() ([]string, error) {
-			open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+			open, err := r.inspect.Unended(context.Background(), "f", r.runOf("f", e))
 			if open != nil {
 				record = *open
 			}
@@ -239,7 +239,7 @@ var _ = Describe("the record of a run", func() {
 			- {name: nap, sleep: 1h}`))
 		e := r.send("a", `{}`)
 		r.waits("f", 1)
-		open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+		open, err := r.inspect.Unended(context.Background(), "f", r.runOf("f", e))
 		Expect(err).NotTo(HaveOccurred())
 		r.cancels("f", e, "")
 		for what, record := range map[string]run.Record{"open": *open, "ended": r.ended("f", e)} {

@@ -21,7 +21,7 @@ const busyTown = `
 	triggers: [{event: a}]
 	history: {limit: 100000}
 	concurrency: [{limit: 30}, {limit: 3, key: event.data.user}]
-	rateLimit: {limit: 5000, period: 1s, burst: 100}
+	throttle: {limit: 5000, period: 1s, burst: 100}
 	idempotency: {key: string(event.data.id), ttl: 1h}
 	steps:
 	- {name: one, handler: step, with: {}}
@@ -180,7 +180,7 @@ var _ = Describe("trouble with Redis", func() {
 	It("says what to do about a wrong password, and comes up when it is right", func() {
 		t := newTown(servicetest.Password("right"))
 		t.url = strings.ReplaceAll(t.url, "right", "wrong")
-		t.store = t.open()
+		t.connect()
 		w := t.work("a", 2*time.Second)[0]
 		Eventually(w.Health).Should(MatchError(ContainSubstring("check the Redis URL (key `url` of the Secret)")))
 		c := dial(t.redis)

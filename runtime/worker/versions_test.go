@@ -12,7 +12,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -31,7 +31,7 @@ func version(name, more string) *plan.Plan {
 var _ = Describe("versions", func() {
 	plans := func(r *rig) map[string]string {
 		GinkgoHelper()
-		all, err := r.store.Plans(context.Background(), "f")
+		all, err := r.runs.Plans(context.Background(), "f")
 		Expect(err).NotTo(HaveOccurred())
 		return all
 	}
@@ -143,8 +143,8 @@ var _ = Describe("versions", func() {
 		ctx := context.Background()
 		spec, err := json.Marshal(v2.Spec)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(r.store.SavePlan(ctx, "f", v2.Hash, spec)).To(Succeed())
-		_, err = r.store.RegisterWaits(ctx, "f", []store.WaitPath{{EventType: "answer"}})
+		Expect(r.runs.SavePlan(ctx, "f", v2.Hash, spec)).To(Succeed())
+		_, err = r.runs.RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "answer"}})
 		Expect(err).NotTo(HaveOccurred())
 		r.take("f", "new", `{}`, "", "")
 		Eventually(func() int64 { return r.stats("f").Waiting }).Should(Equal(int64(1)))

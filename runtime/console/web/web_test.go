@@ -20,6 +20,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 const manifest = `{"triggers":[{"event":"hello"}],"steps":[{"name":"greet","handler":"log.info","with":{"to":"${event.data.name}"}},{"name":"rest","sleep":"72h"}]}`
@@ -30,7 +31,8 @@ const schema = `{"type":"object","required":["name","mood"],"properties":{"name"
 // rig is a site over a Redis in which a test plays the runner.
 type rig struct {
 	t       *testing.T
-	store   *store.Store
+	store   *store.Conn
+	runs    *runs.Store
 	service *console.Service
 	url     string
 	client  *http.Client
@@ -45,7 +47,7 @@ func newRig(t *testing.T, change ...func(*web.Options)) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	r := &rig{t: t, store: s}
+	r := &rig{t: t, store: s, runs: runs.New(s)}
 	r.service, err = console.New(console.Options{Store: s, Authorize: web.Authorize, FollowEvery: 20 * time.Millisecond,
 		Types: func() []console.EventType {
 			return []console.EventType{{Type: "hello", Schema: json.RawMessage(schema)}}
@@ -137,10 +139,10 @@ func (r *rig) get(path string, header ...string) answer {
 func (r *rig) install(function string) {
 	r.t.Helper()
 	k := r.store.Keys()
-	if err := r.store.EnsureGroup(r.t.Context(), function, k.Inbox(function), k.Stream("hello")); err != nil {
+	if err := r.runs.EnsureGroup(r.t.Context(), function, k.Inbox(function), k.Stream("hello")); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.store.SavePlan(r.t.Context(), function, "v1", []byte(manifest)); err != nil {
+	if err := r.runs.SavePlan(r.t.Context(), function, "v1", []byte(manifest)); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -154,13 +156,13 @@ func (r *rig) run(function, data string, record run.Record) (runID, eventID stri
 	if err := r.store.Publish(ctx, &e); err != nil {
 		r.t.Fatal(err)
 	}
-	reader := r.store.NewReader(function, "runner-1")
+	reader := r.runs.NewReader(function, "runner-1")
 	defer reader.Close()
 	entries, err := reader.Read(ctx, []string{r.store.Keys().Stream("hello")}, 1, 0)
 	if err != nil || len(entries) != 1 {
 		r.t.Fatalf("%d entries (%v)", len(entries), err)
 	}
-	committer := r.store.NewCommitter(function, store.HistoryLimits{Done: 100, Dead: 100}, func() error { return nil })
+	committer := r.runs.NewCommitter(function, runs.HistoryLimits{Done: 100, Dead: 100}, func() error { return nil })
 	defer committer.Close()
 	now := time.Now()
 	record.ID = store.RunID(function, "hello", entries[0].ID)
@@ -169,8 +171,8 @@ func (r *rig) run(function, data string, record run.Record) (runID, eventID stri
 	if record.Status != run.Succeeded {
 		record.Event = &e
 	}
-	ref := &store.Ref{Function: function, RunID: record.ID, Stream: entries[0].Stream, Entry: entries[0].ID}
-	if counted, err := committer.Finish(ctx, store.Finish{Ref: ref, Failed: record.Status == run.Failed, Record: run.AppendRecord(nil, &record)}); err != nil || !counted {
+	ref := &runs.Ref{Function: function, RunID: record.ID, Stream: entries[0].Stream, Entry: entries[0].ID}
+	if counted, err := committer.Finish(ctx, runs.Finish{Ref: ref, Failed: record.Status == run.Failed, Record: run.AppendRecord(nil, &record)}); err != nil || !counted {
 		r.t.Fatalf("finish: %v %v", counted, err)
 	}
 	return record.ID, e.ID

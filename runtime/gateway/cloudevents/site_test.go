@@ -18,6 +18,7 @@ import (
 	"github.com/wildout/wildout/runtime/gateway/cloudevents"
 	"github.com/wildout/wildout/runtime/gateway/config"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // The keys of the site.
@@ -39,7 +40,7 @@ senders:
 type site struct {
 	t     testing.TB
 	url   string
-	store *store.Store
+	store *store.Conn
 	redis *servicetest.Redis
 }
 
@@ -172,7 +173,7 @@ func (s *site) taken(r request) answer {
 // stream returns the events of a type that Redis has.
 func (s *site) stream(eventType string) (events []event.Event) {
 	s.t.Helper()
-	err := s.store.Between(s.t.Context(), eventType, "0", "+", func(entry store.Entry) (bool, error) {
+	err := runs.New(s.store).Between(s.t.Context(), eventType, "0", "+", func(entry store.Entry) (bool, error) {
 		e, err := entry.Event()
 		events = append(events, e)
 		return false, err

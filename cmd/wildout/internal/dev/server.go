@@ -95,7 +95,7 @@ type Server struct {
 	once  sync.Once
 
 	redis     *redisServer
-	store     *store.Store
+	store     *store.Conn
 	sink      *mailsink.Sink // nil with SMTPURL
 	handlers  *standard.Set
 	types     gateway.Types

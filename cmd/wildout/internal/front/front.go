@@ -63,7 +63,7 @@ type front struct {
 	opts        Options
 	log         *slog.Logger
 	metrics     *prometheus.Registry
-	store       *store.Store
+	store       *store.Conn
 	gateway     *gateway.Gateway
 	types       gateway.Types
 	typesFault  string // what was said of the event types

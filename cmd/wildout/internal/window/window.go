@@ -54,7 +54,7 @@ type window struct {
 	opts        Options
 	log         *slog.Logger
 	metrics     *prometheus.Registry
-	store       *store.Store
+	store       *store.Conn
 	gateway     *gateway.Gateway
 	types       gateway.Types
 	declared    atomic.Pointer[[]console.EventType]
