@@ -245,7 +245,7 @@ var _ = Describe("errors of Redis", func() {
 		Entry("disk", "MISCONF Redis is configured to save RDB snapshots", "its disk may be full", true),
 		Entry("replica", "READONLY You can't write against a read only replica.", "point the Redis URL at the primary", true),
 		Entry("loading", "LOADING Redis is loading the dataset in memory", "passes by itself", true),
-		Entry("a mistake of ours", "WRONGTYPE Operation against a key", "redis: WRONGTYPE", false),
+		Entry("a mistake of ours", "WRONGTYPE Operation against a key", "does another application use this Redis", false),
 	)
 
 	It("are left alone where there is none", func() {
