@@ -31,7 +31,7 @@ var _ = Describe("suspend", func() {
 	It("reads nothing and loses nothing", func() {
 		r := newRig()
 		p := compile("f", `
-			triggers: [{event: a}, {cron: "* * * * *"}]
+			triggers: [{event: a}, {cron: "0 0 29 2 *"}]
 			steps:
 			- {name: one, handler: echo, with: {name: one}}
 			- {name: nap, sleep: 100ms}`)
