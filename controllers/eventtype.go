@@ -28,6 +28,7 @@ type eventTypes struct {
 	poller  *survey.Poller
 	status  *statusWriter
 	events  recorder
+	tombs   *tombstones
 }
 
 // Reconcile makes an event type known to Redis, and its status what is found.
@@ -36,7 +37,9 @@ func (r *eventTypes) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.client.Get(ctx, request.NamespacedName, &t); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.poller.ForgetType(request.NamespacedName)
-			r.poller.GiveUp(request.NamespacedName, true)
+			if !r.tombs.has(request.NamespacedName, true) {
+				r.poller.GiveUp(request.NamespacedName, true)
+			}
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -190,8 +193,10 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 			return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 		}
 		if !removal.Done {
-			r.poller.GiveUp(name, true)
-			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis: %s", t.Spec.Type, why(removal))
+			if err := r.tombs.bury(ctx, grave{name, true}, r.secretName(t), []string{string(t.Spec.Type)}); err != nil {
+				return ctrl.Result{}, err
+			}
+			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis, and is removed when that is back: %s", t.Spec.Type, why(removal))
 		}
 	}
 	r.status.forget(t.UID)

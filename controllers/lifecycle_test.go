@@ -189,6 +189,47 @@ var _ = Describe("Deletion", func() {
 		Eventually(notes(space, "f")).Should(ContainElement(And(HavePrefix("RedisNotCleaned: "), ContainSubstring("wo:{"+space))))
 	})
 
+	It("that gave up leaves nothing in Redis once that is back, whichever operator there is then", Serial, func() {
+		redis := servicetest.StartRedis(GinkgoTB(), servicetest.AppendFsync("always"))
+		space := newSpace(redis.URL())
+		Expect(admin.Create(ctx, eventType(space, "c-d", "c/d"))).To(Succeed())
+		for _, name := range []string{"f", "g", "again"} {
+			ready(space, name, simple("a/b"))
+		}
+		tombstones := func() (keys []string) {
+			var c corev1.ConfigMap
+			if err := admin.Get(ctx, key(space, "wildout-tombstones"), &c); err != nil {
+				return nil
+			}
+			for name := range c.Data {
+				keys = append(keys, name)
+			}
+			return keys
+		}
+		redis.Kill()
+		Expect(admin.Delete(ctx, eventType(space, "c-d", "c/d"))).To(Succeed())
+		for _, name := range []string{"f", "again"} {
+			remove(space, name)
+			Eventually(gone(space, name), 60*time.Second).Should(BeTrue())
+		}
+		Eventually(tombstones).Should(ConsistOf("function.f", "function.again", "event-type.c-d"))
+		restart()
+		create(space, "again", simple("a/b")) // what it had is its own again
+		Eventually(tombstones, starts).Should(ConsistOf("function.f", "event-type.c-d"))
+		redis.Start()
+		Eventually(tombstones, starts).Should(BeEmpty())
+		groups := func() (names []string) {
+			all, err := inspect.New(open(redis.URL(), space)).Groups(ctx, "a/b")
+			Expect(err).NotTo(HaveOccurred())
+			for _, g := range all {
+				names = append(names, g.Name)
+			}
+			return names
+		}
+		Eventually(groups).Should(ConsistOf("g", "again"))
+		Expect(redisCommand(redis, "EXISTS", open(redis.URL(), space).Keys().Stream("c/d"))).To(Equal(":0"))
+	})
+
 	It("ends when the Secret is gone", func() {
 		space := newSpace("")
 		create(space, "f", simple("a/b"))

@@ -109,16 +109,18 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 		return err
 	}
 	status := newStatusWriter(mgr.GetClient(), o.StatusInterval, o.Now)
+	tombs := newTombstones(mgr.GetClient(), mgr.GetAPIReader(), poller, o.Now)
 	record := recorder{mgr.GetEventRecorder("wildout.dev/operator")}
 	for _, add := range []func() error{
 		func() error {
 			return (&functions{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record,
-				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: newRollouts(o.MaxRollouts, mgr.GetClient()),
+				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: newRollouts(o.MaxRollouts, mgr.GetClient()), tombs: tombs,
 				compiled: map[types.UID]compiled{}, memories: map[types.UID]*memory{}}).setup(mgr)
 		},
 		func() error {
-			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record}).setup(mgr)
+			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record, tombs: tombs}).setup(mgr)
 		},
+		func() error { return tombs.setup(mgr) },
 		func() error { return (&catalog{client: mgr.GetClient(), live: mgr.GetAPIReader()}).setup(mgr) },
 	} {
 		if err := add(); err != nil {
@@ -249,6 +251,24 @@ func (r *eventTypes) typesOf(ctx context.Context, o client.Object) (requests []r
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 	}
 	return requests
+}
+
+func (t *tombstones) setup(mgr ctrl.Manager) error {
+	configMap := &metav1.PartialObjectMetadata{}
+	configMap.SetGroupVersionKind(configMapKind)
+	marked := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetLabels()[v1alpha1.LabelTombstones] != "" })
+	return ctrl.NewControllerManagedBy(mgr).Named("tombstones").
+		WatchesMetadata(configMap, &handler.EnqueueRequestForObject{}, builder.WithPredicates(marked)).
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.dig = func(namespace string) {
+				queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: tombstonesName}})
+			}
+			return nil
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, ReconciliationTimeout: reconcileTimeout}).
+		Complete(t)
 }
 
 func (r *catalog) setup(mgr ctrl.Manager) error {

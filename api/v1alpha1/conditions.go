@@ -136,6 +136,9 @@ const (
 	LabelVersion = "wildout.dev/version"
 	// LabelEventTypes marks the ConfigMap with the event types of a namespace.
 	LabelEventTypes = "wildout.dev/event-types"
+	// LabelTombstones marks the ConfigMap with what was deleted while Redis was
+	// away.
+	LabelTombstones = "wildout.dev/tombstones"
 	// Finalizer keeps an object until its part in Redis is gone.
 	Finalizer = "wildout.dev/redis"
 	// FieldOwner is who the operator is to server-side apply.

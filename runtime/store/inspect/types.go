@@ -62,7 +62,12 @@ func (s *Inspector) PublishedTypes(ctx context.Context) ([]string, error) {
 }
 
 // StreamRef names the stream of an event type.
-type StreamRef struct{ Namespace, Type string }
+type StreamRef struct {
+	Namespace, Type string
+	// Before is until when events were to be kept: what still needs older ones is
+	// told. Zero: that is not looked for.
+	Before time.Time
+}
 
 // StreamState is a stream in numbers.
 type StreamState struct {
@@ -71,6 +76,15 @@ type StreamState struct {
 	// zero when there is none.
 	Oldest, Newest time.Time
 	Bytes          int64
+	// Holders are the groups that keep events from being removed.
+	Holders []Holder
+}
+
+// Holder is a consumer group that keeps events longer than they were to be kept.
+type Holder struct {
+	Function string
+	// Since is when the oldest event that it needs was published.
+	Since time.Time
 }
 
 // SurveyStreams reads the state of streams in one round trip.
@@ -98,5 +112,5 @@ func (s *Inspector) SurveyStreams(ctx context.Context, refs []StreamRef) ([]Stre
 			all[i].Oldest, all[i].Newest = event.EntryTime(info.FirstEntry.ID), event.EntryTime(info.LastEntry.ID)
 		}
 	}
-	return all, nil
+	return all, s.addHolders(ctx, refs, all)
 }
