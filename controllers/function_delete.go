@@ -44,6 +44,9 @@ func (r *functions) delete(ctx context.Context, f *v1alpha1.WildoutFunction) (ct
 	if f.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
 		return ctrl.Result{}, r.letGo(ctx, f)
 	}
+	if err := r.reportDeletion(ctx, f); err != nil {
+		return ctrl.Result{}, err
+	}
 	late := r.options.isLate(f)
 	if (len(snapshot.Pods) > 0 || snapshot.Deployment != nil) && !late {
 		return ctrl.Result{RequeueAfter: endAgain}, nil // its runners would make anew what is removed

@@ -110,6 +110,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 	}
 	status := newStatusWriter(mgr.GetClient(), o.StatusInterval, o.Now)
 	tombs := newTombstones(mgr.GetClient(), mgr.GetAPIReader(), poller, o.Now)
+	handed := newCatalog(mgr.GetClient(), mgr.GetAPIReader())
 	record := recorder{mgr.GetEventRecorder("wildout.dev/operator")}
 	for _, add := range []func() error{
 		func() error {
@@ -118,10 +119,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 				compiled: map[types.UID]compiled{}, memories: map[types.UID]*memory{}}).setup(mgr)
 		},
 		func() error {
-			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record, tombs: tombs}).setup(mgr)
+			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record, tombs: tombs, catalog: handed}).setup(mgr)
 		},
 		func() error { return tombs.setup(mgr) },
-		func() error { return (&catalog{client: mgr.GetClient(), live: mgr.GetAPIReader()}).setup(mgr) },
+		func() error { return handed.setup(mgr) },
 	} {
 		if err := add(); err != nil {
 			return fmt.Errorf("set up a controller: %w", err)
@@ -215,7 +216,9 @@ func (r *eventTypes) setup(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.WildoutEventType{}, handler.EnqueueRequestsFromMapFunc(r.sameType), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.WildoutFunction{}, handler.EnqueueRequestsFromMapFunc(r.typesOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			r.poller.OnEventType(func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) })
+			again := func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) }
+			r.poller.OnEventType(again)
+			r.catalog.onChange(again)
 			return nil
 		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, ReconciliationTimeout: reconcileTimeout}).

@@ -10,6 +10,8 @@ const (
 	// ConditionStreamsReady: Redis can be trusted, and has the streams and
 	// the consumer groups.
 	ConditionStreamsReady = "StreamsReady"
+	// ConditionPublished: the ConfigMap that gateways mount has the event type.
+	ConditionPublished = "Published"
 	// ConditionRunnersAvailable: all runners run, with the current spec.
 	ConditionRunnersAvailable = "RunnersAvailable"
 	// ConditionHealthy: most of the last runs ended well. It is about the
@@ -82,6 +84,24 @@ const (
 	ReasonNotDurable = "NotDurable"
 	// ReasonRedisFull: Redis is about to refuse writes.
 	ReasonRedisFull = "RedisFull"
+)
+
+// Reasons of Published.
+const (
+	ReasonPublished = "Published"
+	// ReasonCatalogTooLarge: the event types of the namespace are more than a
+	// ConfigMap takes.
+	ReasonCatalogTooLarge = "CatalogTooLarge"
+	// ReasonCatalogRefused: the API server does not take the ConfigMap.
+	ReasonCatalogRefused = "CatalogRefused"
+)
+
+// Reasons why events are kept.
+const (
+	HoldBehind    = "Behind"
+	HoldSuspended = "Suspended"
+	HoldDeleted   = "Deleted"
+	HoldRetained  = "Retained"
 )
 
 // Reasons of RunnersAvailable.
