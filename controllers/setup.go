@@ -111,11 +111,17 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 	status := newStatusWriter(mgr.GetClient(), o.StatusInterval, o.Now)
 	tombs := newTombstones(mgr.GetClient(), mgr.GetAPIReader(), poller, o.Now)
 	handed := newCatalog(mgr.GetClient(), mgr.GetAPIReader())
+	replaced := newRollouts(o.MaxRollouts, mgr.GetClient())
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(&collector{client: mgr.GetClient(), rollouts: replaced, elected: mgr.Elected()}); err != nil {
+			return fmt.Errorf("register the metrics of the operator: %w", err)
+		}
+	}
 	record := recorder{mgr.GetEventRecorder("wildout.dev/operator")}
 	for _, add := range []func() error{
 		func() error {
 			return (&functions{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record,
-				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: newRollouts(o.MaxRollouts, mgr.GetClient()), tombs: tombs,
+				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: replaced, tombs: tombs,
 				compiled: map[types.UID]compiled{}, memories: map[types.UID]*memory{}}).setup(mgr)
 		},
 		func() error {
