@@ -61,7 +61,12 @@ func (s *Inspector) PublishedTypes(ctx context.Context) ([]string, error) {
 }
 
 // StreamRef names the stream of an event type.
-type StreamRef struct{ Namespace, Type string }
+type StreamRef struct {
+	Namespace, Type string
+	// Before is until when events were to be kept: what still needs older ones is
+	// told. Zero: that is not looked for.
+	Before time.Time
+}
 
 // StreamState is a stream in numbers.
 type StreamState struct {
@@ -70,6 +75,15 @@ type StreamState struct {
 	// zero when there is none.
 	Oldest, Newest time.Time
 	Bytes          int64
+	// Holders are the groups that keep events from being removed.
+	Holders []Holder
+}
+
+// Holder is a consumer group that keeps events longer than they were to be kept.
+type Holder struct {
+	Function string
+	// Since is when the oldest event that it needs was published.
+	Since time.Time
 }
 
 // SurveyStreams reads the state of streams in one round trip.
@@ -106,7 +120,7 @@ func (s *Inspector) SurveyStreams(ctx context.Context, refs []StreamRef) ([]Stre
 			states[a.at] = streamState(rows[n])
 		}
 	}
-	return states, nil
+	return states, s.addHolders(ctx, refs, states)
 }
 
 // streamState reads a row of ends.lua.
