@@ -209,6 +209,10 @@ func TestConditions(t *testing.T) {
 		}, "Healthy", "False/HighFailureRate", "failed; the latest, r2: too late", "True", ""},
 		"failing runs, none remembered": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 3, Failed: 2} },
 			"Healthy", "False/HighFailureRate", "2 of the last 3 runs failed", "True", ""},
+		"a function that is not there": {func(f *health.Function) {
+			f.Spec.Absent = []string{"g"}
+			f.Spec.Undeclared = []string{"a/b"}
+		}, "Accepted", "True/NoSuchFunction", "it invokes g, which this namespace does not have", "", ""},
 		"a run without its code": {func(f *health.Function) {
 			f.Redis.Numbers.Lacking = 1
 			f.Redis.Numbers.Code = `a runner with the handler old.send of version 3f2a`
