@@ -89,6 +89,9 @@ func (p *Progress) Does() Kind {
 func (p *Progress) Reason() Reason {
 	switch p.Does() {
 	case KindInvoke:
+		if p.Child == "" && p.Error != "" {
+			return NoSuchFunction
+		}
 		return WaitingForRun
 	case KindWait:
 		return WaitingForEvent

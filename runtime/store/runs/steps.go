@@ -71,13 +71,15 @@ func (c *Committer) Emit(ctx context.Context, ref *Ref, path string, value []byt
 	return []byte(held), err
 }
 
-// Invoke starts a child run in another function, once.
-func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) error {
+// Invoke starts a child run in another function, once. False: there is no such
+// function.
+func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) (bool, error) {
 	k := c.store.keys
-	_, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function), ref.Stream},
+	cmd, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function), ref.Stream},
 		run.ProgressField(path), progress, childID, eventJSON, parent, c.function, ref.Entry, ref.Runner)
 	if err != nil {
-		return fmt.Errorf("invoke %s in step %s of run %s: %w", function, path, ref.RunID, err)
+		return false, fmt.Errorf("invoke %s in step %s of run %s: %w", function, path, ref.RunID, err)
 	}
-	return nil
+	n, err := cmd.Int()
+	return n == 1, err
 }
