@@ -119,7 +119,7 @@ func TestDefaults(t *testing.T) {
 			given: `{kind: WildoutFunction, spec: {rateLimit: {limit: 1}, idempotency: {}, retryPolicy: {maxAttempts: 2}, history: {}}}`,
 			want: `{kind: WildoutFunction, status: {observedGeneration: -1},
 				spec: {suspend: false, versioning: Pinned, history: {limit: 1000}, deletionPolicy: Delete,
-				rateLimit: {limit: 1, burst: 1, onLimit: Delay}, idempotency: {ttl: 24h},
+				rateLimit: {limit: 1, burst: 1}, idempotency: {ttl: 24h},
 				retryPolicy: {maxAttempts: 2, initialInterval: 1s, multiplier: "2", maxInterval: 10m, jitter: "0.2"}}}`,
 		},
 		"event type": {

@@ -483,6 +483,11 @@ func (in *Step) DeepCopyInto(out *Step) {
 		*out = new(JSON)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.Waits != nil {
+		in, out := &in.Waits, &out.Waits
+		*out = make([]AwaitedEvent, len(*in))
+		copy(*out, *in)
+	}
 	if in.WaitForEvent != nil {
 		in, out := &in.WaitForEvent, &out.WaitForEvent
 		*out = new(WaitForEvent)

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
@@ -31,7 +30,7 @@ func (s *Inspector) addHolders(ctx context.Context, refs []StreamRef, all []Stre
 	if pipe.Len() == 0 {
 		return nil
 	}
-	if _, err := pipe.Exec(ctx); err != nil && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return fmt.Errorf("look at what %d streams are kept for: %w", len(refs), store.Explain(err))
 	}
 	pipe = s.rdb.Pipeline()
@@ -52,7 +51,7 @@ func (s *Inspector) addHolders(ctx context.Context, refs []StreamRef, all []Stre
 	if len(pending) == 0 {
 		return nil
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return fmt.Errorf("look at what %d groups have begun: %w", len(pending), store.Explain(err))
 	}
 	for _, p := range pending {
