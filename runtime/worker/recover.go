@@ -8,8 +8,8 @@ import (
 	"github.com/wildout/wildout/runtime/store/runs"
 )
 
-// recoverer finds entries that nobody works on: those of dead runners, and those
-// of this one whose delivery was lost on its way. Its goroutines, of which the
+// recoverer finds what nobody works on: entries of dead runners, and of this one
+// whose delivery was lost on its way, and runs that wait for code. Its goroutines, of which the
 // heartbeat begins one at a time for each, own it.
 type recoverer struct {
 	*self
@@ -19,6 +19,7 @@ type recoverer struct {
 
 	side    sync.WaitGroup
 	busy    atomic.Bool // the dead are looked after
+	fetches atomic.Bool // runs that waited for code are taken up
 	reading atomic.Bool // what is this runner's own is looked for
 	// missed: entries may have been given to this runner that it does not know of.
 	// Whoever reads and fails writes it.
@@ -26,7 +27,14 @@ type recoverer struct {
 }
 
 // look begins what is to be done, in goroutines of its own.
-func (r *recoverer) look(ctx context.Context, dead []string) {
+func (r *recoverer) look(ctx context.Context, b *runs.Beat) {
+	dead := b.Dead
+	if b.Lacking > 0 && !r.Plan.Spec.Suspend && r.fetches.CompareAndSwap(false, true) {
+		r.side.Go(func() {
+			defer r.fetches.Store(false)
+			r.adopt(ctx)
+		})
+	}
 	if len(dead) > 0 && !r.Plan.Spec.Suspend && r.busy.CompareAndSwap(false, true) {
 		r.side.Go(func() {
 			defer r.busy.Store(false)

@@ -166,7 +166,7 @@ func (s *session) heard(ctx context.Context, b runs.Beat) error {
 	if err := s.streams.learn(ctx, b); err != nil {
 		return err
 	}
-	s.recoverer.look(ctx, b.Dead)
+	s.recoverer.look(ctx, &b)
 	if b.Queues > 0 {
 		s.kick(ctx)
 	}

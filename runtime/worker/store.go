@@ -22,6 +22,7 @@ type Store interface {
 	shared
 	queues
 	claims
+	lacking
 	journals
 	starts
 	positions
@@ -51,9 +52,9 @@ type Committer interface {
 	steps
 	ends
 
-	// Take makes a runner the owner of a parked run that an inbox entry wakes;
-	// nil: the entry is stale.
-	Take(ctx context.Context, runID, entry, runner string) (*run.Journal, error)
+	// Take makes a runner the owner of a parked run that an entry wakes, of the
+	// inbox or of the stream of adopted runs; nil: the entry is stale.
+	Take(ctx context.Context, stream, runID, entry, runner string) (*run.Journal, error)
 	Ack(ctx context.Context, stream, entry string) error
 	Sweep(ctx context.Context, stream, entry, runID string) error
 	Stats() runs.CommitStats
@@ -109,6 +110,12 @@ type claims interface {
 	Claim(ctx context.Context, c runs.Claim) ([]store.Entry, error)
 	Forget(ctx context.Context, function, runner string, streams []string) (gone bool, err error)
 	Expire(ctx context.Context, function, runner string) error
+}
+
+// lacking are the runs that wait for code, which a runner that has it takes up.
+type lacking interface {
+	Lacking(ctx context.Context, function string, cursor uint64) (all []runs.Lacking, next uint64, err error)
+	Adopt(ctx context.Context, function, runner string, lease time.Duration, all []runs.Lacking) ([]store.Entry, error)
 }
 
 // journals are what a run has so far, and what was asked of it.

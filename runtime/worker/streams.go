@@ -63,6 +63,7 @@ func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 		return err
 	}
 	r.ever = len(ever)
+	r.claims = append(r.claims, s.Store.Keys().Adopted(f))
 	for _, t := range ever {
 		r.claims = appendNew(r.claims, s.store.Keys().Stream(t))
 	}

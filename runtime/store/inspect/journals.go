@@ -20,9 +20,9 @@ func (s *Inspector) Briefs(ctx context.Context, runs []OpenRun) ([]run.Record, e
 		return nil, nil
 	}
 	pipe := s.rdb.Pipeline()
-	metas := make([]*redis.StringCmd, len(runs))
+	fields := make([]*redis.SliceCmd, len(runs))
 	for i := range runs {
-		metas[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.IdentityField)
+		fields[i] = pipe.HMGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.IdentityField, run.LacksField)
 	}
 	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("read the runs that have not ended: %w", store.Explain(err))
@@ -35,13 +35,34 @@ func (s *Inspector) Briefs(ctx context.Context, runs []OpenRun) ([]run.Record, e
 		if o.Status == run.Waiting {
 			r.WaitsFor = o.Due
 		}
+		identity, lacks := twoTexts(fields[i])
+		if lacks != "" {
+			tellLack(r, run.ParseLack(lacks))
+		}
 		var m run.Identity
-		if text := metas[i].Val(); text != "" && json.Unmarshal([]byte(text), &m) == nil {
+		if text := identity; text != "" && json.Unmarshal([]byte(text), &m) == nil {
 			r.EventID, r.EventType, r.StartedAt, r.Version = m.Event.ID, m.Event.Type, m.StartedAt, m.Version
 			r.Follows, r.ReplayOf = m.Follows, m.ReplayOf
 		}
 	}
 	return all, nil
+}
+
+// twoTexts are two fields of a hash, "" where one is not there.
+func twoTexts(cmd *redis.SliceCmd) (first, second string) {
+	values := cmd.Val()
+	if len(values) < 2 {
+		return "", ""
+	}
+	first, _ = values[0].(string)
+	second, _ = values[1].(string)
+	return first, second
+}
+
+// tellLack says of a parked run for which code it waits.
+func tellLack(r *run.Record, l *run.Lack) {
+	r.Reason = l.Reason()
+	r.Error = string(r.Reason) + ": it waits for " + l.String()
 }
 
 // Parked says which of the runs are parked, and makes those Waiting, with the
@@ -113,7 +134,9 @@ func (s *Inspector) Unended(ctx context.Context, function, runID string) (*run.R
 	}
 	if j.Parked {
 		r.Status = run.Waiting
-		r.Reason = j.Reason(&i)
+		if r.Reason = j.Reason(&i); j.Lacks != nil {
+			tellLack(r, j.Lacks)
+		}
 		if timer.Err() == nil && timer.Val() < noDue {
 			at := time.UnixMilli(int64(timer.Val()))
 			r.WaitsFor = &at

@@ -45,10 +45,10 @@ type Subject struct {
 	Aged bool
 }
 
-// streamsOf returns the streams that a function reads, its inbox first.
+// streamsOf returns the streams of which a function has entries: its inbox, that
+// of adopted runs, and those that it reads.
 func streamsOf(k store.Keys, function string, types []string) []string {
-	streams := make([]string, 1, 1+len(types))
-	streams[0] = k.Inbox(function)
+	streams := append(make([]string, 0, 2+len(types)), k.Inbox(function), k.Adopted(function))
 	for _, t := range types {
 		streams = append(streams, k.Stream(t))
 	}
@@ -63,6 +63,8 @@ type Numbers struct {
 	// Missing are the event types, and "" for the inbox, without the
 	// function's consumer group.
 	Missing []string
+	// Lacking are the runs that wait for code that no runner had.
+	Lacking Lacking
 	// Gone are event types that the function once read, and does not now.
 	Gone []string
 	// Outlook is there when Subject.Scaled was.
@@ -147,6 +149,7 @@ type surveyed struct {
 	waiting, due, runners *redis.IntCmd
 	counters, versions    *redis.MapStringStringCmd
 	reads                 *redis.StringSliceCmd
+	lacking               lackingReader
 	next                  *redis.ZSliceCmd // the first timer; nil: not asked for
 	outlook               *outlookReader   // nil: not asked for
 }
@@ -162,6 +165,7 @@ func askNumbers(ctx context.Context, pipe redis.Pipeliner, subject *Subject, now
 		counters: pipe.HGetAll(ctx, k.Counters(f)),
 		versions: pipe.HGetAll(ctx, k.Versions(f)),
 		reads:    pipe.SMembers(ctx, k.Reads(f)),
+		lacking:  askLacking(ctx, pipe, k, f),
 	}
 	if subject.Scaled || subject.Aged {
 		a.next = pipe.ZRangeWithScores(ctx, k.Timers(f), 0, 0)
@@ -174,7 +178,8 @@ func askNumbers(ctx context.Context, pipe redis.Pipeliner, subject *Subject, now
 
 // read fills in the numbers of a function, and returns what is still to be counted.
 func (a *surveyed) read(n *Numbers, groups map[string]*redis.XInfoGroupsCmd, now time.Time) []count {
-	n.Err = store.Explain(errors.Join(a.waiting.Err(), a.due.Err(), a.runners.Err(), a.counters.Err(), a.versions.Err(), a.reads.Err()))
+	n.Err = store.Explain(errors.Join(a.waiting.Err(), a.due.Err(), a.runners.Err(), a.counters.Err(), a.versions.Err(), a.reads.Err(), a.lacking.err()))
+	n.Lacking = a.lacking.read()
 	number := func(m map[string]string, name string) int64 { v, _ := strconv.ParseInt(m[name], 10, 64); return v }
 	c := a.counters.Val()
 	n.Stats = Stats{
@@ -229,6 +234,9 @@ func (a *surveyed) addGroups(n *Numbers, groups map[string]*redis.XInfoGroupsCmd
 			continue
 		}
 		at := slices.IndexFunc(answer, func(g redis.XInfoGroup) bool { return g.Name == a.subject.Function })
+		if at < 0 && stream == a.keys.Adopted(a.subject.Function) {
+			continue // nothing was adopted yet
+		}
 		if at < 0 {
 			n.Missing = append(n.Missing, a.keys.StreamType(stream))
 			n.Outlook.note(stream, "0-0") // where the group begins that is made now

@@ -25,7 +25,7 @@ func holdsForParkedRuns(begin func() *site) {
 		wakes := s.woken("r1", ref.RunID)
 		Expect(wakes).To(HaveLen(1))
 		for range 2 { // the owner may ask again
-			j := again(func() (*run.Journal, error) { return c.Take(ctx, ref.RunID, wakes[0].ID, "r1") })
+			j := again(func() (*run.Journal, error) { return c.Take(ctx, wakes[0].Stream, ref.RunID, wakes[0].ID, "r1") })
 			Expect(j.Active).To(Equal(5 * time.Millisecond))
 			Expect(j.Progress).To(HaveKey("open"))
 		}
@@ -36,7 +36,7 @@ func holdsForParkedRuns(begin func() *site) {
 		Expect(s.journal(ref.RunID)).NotTo(BeNil())
 		finish(c, runs.Finish{Ref: &mine})
 		Expect(s.ended()).To(HaveLen(1))
-		_, err := c.Take(ctx, ref.RunID, wakes[0].ID, "r1")
+		_, err := c.Take(ctx, wakes[0].Stream, ref.RunID, wakes[0].ID, "r1")
 		Expect(err).To(MatchError(runs.ErrFenced))
 	})
 
