@@ -37,5 +37,8 @@ func (c *Conn) Clock(ctx context.Context) (time.Time, error) {
 	return c.Now(ctx)
 }
 
+// Local returns what the clock of this machine shows, to measure by.
+func (c *Conn) Local() time.Time { return c.clock.local() }
+
 // NoteClock takes in what the server's clock has just shown, in a pipeline.
 func (c *Conn) NoteClock(server time.Time) { c.clock.note(server) }
