@@ -17,7 +17,7 @@ import (
 	"github.com/wildout/wildout/controllers/health"
 	"github.com/wildout/wildout/controllers/observe"
 	"github.com/wildout/wildout/controllers/survey"
-	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 )
 
 // eventTypes reconciles WildoutEventTypes: their streams exist before anything
@@ -93,7 +93,7 @@ func schemaFault(t *v1alpha1.WildoutEventType) error {
 	if t.Spec.Schema == nil {
 		return nil
 	}
-	_, err := gateway.CompileSchema(t.Spec.Schema.Raw)
+	_, err := intake.CompileSchema(t.Spec.Schema.Raw)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -28,8 +29,8 @@ func (nowhere) TakeEvents(_ context.Context, _ store.SenderRate, n int) (int, ti
 	return n, 0, nil
 }
 func (nowhere) ReturnEvents(context.Context, store.SenderRate, int) error { return nil }
-func (nowhere) Ping(context.Context) error                               { return nil }
-func (nowhere) Memory(context.Context) (store.Memory, error)             { return store.Memory{}, nil }
+func (nowhere) Ping(context.Context) error                                { return nil }
+func (nowhere) Memory(context.Context) (store.Memory, error)              { return store.Memory{}, nil }
 
 const (
 	megabyte = 1 << 20
@@ -46,7 +47,7 @@ func filled(size int, begin, repeated, end string) string {
 // those of one request, with room for a machine that collects late: the chart
 // gives the gateway 512 MiB.
 func TestAttacks(t *testing.T) {
-	types := &gateway.Types{}
+	types := &intake.Types{}
 	if err := types.Set(map[string]json.RawMessage{
 		"integers": json.RawMessage(`{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"}}}`),
 	}); err != nil {

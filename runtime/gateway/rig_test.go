@@ -15,6 +15,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -52,7 +53,7 @@ func newRigIn(t *testing.T, redis *servicetest.Redis, namespace string, change .
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	types := &gateway.Types{}
+	types := &intake.Types{}
 	if err := types.Set(schemas); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/mailsink"
 	"github.com/wildout/wildout/runtime/runner"
 	"github.com/wildout/wildout/runtime/standard"
@@ -96,7 +97,7 @@ type Server struct {
 	store     *store.Store
 	sink      *mailsink.Sink // nil with SMTPURL
 	handlers  *standard.Set
-	types     gateway.Types
+	types     intake.Types
 	events    *gateway.Gateway
 	console   *console.Service
 	site      *web.Site
