@@ -44,10 +44,10 @@ var _ = Describe("an entry that is no event", func() {
 		}{
 			"no data":        {[]any{"payload", "{}"}, `no field "data"`},
 			"invalid UTF-8":  {[]any{"data", "\"\xff\xfe\""}, "not valid UTF-8"},
-			"invalid JSON":   {[]any{"data", "{"}, "not valid JSON"},
-			"empty":          {[]any{"data", ""}, "not valid JSON"},
+			"invalid JSON":   {[]any{"data", "{"}, "data cannot be read"},
+			"empty":          {[]any{"data", ""}, "data cannot be read"},
 			"too large":      {[]any{"data", `"` + strings.Repeat("x", 5<<20) + `"`}, "5242882 bytes, the limit is 1048576"},
-			"fields of junk": {[]any{"\x00", "\x00", "id", "\xff", "data", "nul"}, "not valid"},
+			"fields of junk": {[]any{"\x00", "\x00", "id", "\xff", "data", "nul"}, "data cannot be read"},
 		} {
 			entry := do(c, append([]any{"XADD", k.Stream("a"), "*"}, tc.fields...)...).(string)
 			run := rejected(r, entry)
