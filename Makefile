@@ -17,10 +17,17 @@ CHART_TOOLS := $(addprefix $(BIN)/,helm3 helm4 kustomize kubeconform)
 # What the names of images begin with, and what they are for.
 IMAGE_PREFIX ?= wildout
 IMAGE_PLATFORMS ?= linux/$(shell go env GOARCH)
+# Their tag; empty: what git describes.
+IMAGE_VERSION ?=
 # Modules of their own: their dependencies stay out of what we ship.
 SIDE_MODULES := $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod))
 # Those of them that have code, not only versions of tools.
 CODE_MODULES := $(filter $(SIDE_MODULES),$(sort $(patsubst %/,%,$(dir $(wildcard hack/*/*.go)))))
+# Those whose tests need a cluster of the kubeconfig: `make test` vets them only.
+CLUSTER_MODULES := hack/e2e
+
+# The most bytes that a tracked file may have: a built program has more.
+MAX_FILE := 1000000
 
 ##@ Every day
 
@@ -28,7 +35,7 @@ CODE_MODULES := $(filter $(SIDE_MODULES),$(sort $(patsubst %/,%,$(dir $(wildcard
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(BIN)/wildout ## Start everything on this machine, without a cluster.
@@ -40,16 +47,14 @@ build: ## Build the programs into bin/.
 
 .PHONY: images
 images: ## Pack manager, runner and wildout as images in bin/images/.
-	cd hack/images && go run . -o $(CURDIR)/$(BIN)/images -prefix $(IMAGE_PREFIX) -platforms $(IMAGE_PLATFORMS)
+	cd hack/images && go run . -o $(CURDIR)/$(BIN)/images -prefix $(IMAGE_PREFIX) -platforms $(IMAGE_PLATFORMS) -version "$(IMAGE_VERSION)"
 
 .PHONY: test
 test: services envtest $(CHART_TOOLS) ## Vet and test, against real Redis, PostgreSQL and Kubernetes.
 	go vet ./...
 	KUBEBUILDER_ASSETS=$$(./hack/envtest.sh) && export KUBEBUILDER_ASSETS && go test -timeout 20m ./...
-	cd hack/bench && go test -timeout 5m ./...
-	cd hack/images && go test -timeout 5m ./...
-	cd hack/e2e && go vet ./...
-	cd hack/fleet && go test -timeout 5m ./...
+	@for module in $(CODE_MODULES); do echo "vet $$module"; (cd "$$module" && go vet ./...); done
+	@for module in $(filter-out $(CLUSTER_MODULES),$(CODE_MODULES)); do echo "test $$module"; (cd "$$module" && go test -timeout 5m ./...); done
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters over all our code.
@@ -62,7 +67,7 @@ generate: $(CONTROLLER_GEN) ## Generate CRDs, deepcopy functions, roles, and the
 	$(call generate,.)
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) ## Check that generated files, go.mod and formatting are up to date.
+verify: $(CONTROLLER_GEN) ## Check that generated files, go.mod and formatting are up to date, and no file is large.
 	@want=$$(mktemp -d); trap 'rm -rf "$$want"' EXIT; \
 	$(call generate,$$want); \
 	for file in $$(cd "$$want" && find . -type f); do \
@@ -73,6 +78,8 @@ verify: $(CONTROLLER_GEN) ## Check that generated files, go.mod and formatting a
 	done
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:" $$unformatted >&2; exit 1; fi
+	@large=$$(git ls-files -z | xargs -0 sh -c 'for file; do [ ! -f "$$file" ] || [ $$(wc -c <"$$file") -le $(MAX_FILE) ] || echo "$$file"; done' sh); \
+	if [ -n "$$large" ]; then echo "larger than $(MAX_FILE) bytes, which every clone would carry for ever:" $$large >&2; exit 1; fi
 
 # $(call generate,<folder>) writes what is generated below the folder: from
 # markers in the code, and of the charts from config/ and their values.

@@ -77,7 +77,8 @@ func (o object) key() string { return o.GetKind() + "/" + o.GetName() }
 
 // apply makes a child what it shall be. observed is the child in the cache, or
 // nil. It returns the object as the API server has it now, nil when there was
-// nothing to do, and the generation that the apply has led to.
+// nothing to do, and the generation that the apply has led to. The error is a
+// *health.Refusal when the object is.
 func (a *applier) apply(ctx context.Context, owner types.UID, o object, observed metav1.Object) (*unstructured.Unstructured, int64, error) {
 	known, ours := a.known(owner, o.key())
 	if ours && known.content == o.content && observed != nil && observed.GetUID() == known.uid && observed.GetGeneration() <= known.generation {
@@ -89,7 +90,7 @@ func (a *applier) apply(ctx context.Context, owner types.UID, o object, observed
 	sent := o.DeepCopy()
 	err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(sent), client.FieldOwner(v1alpha1.FieldOwner), client.ForceOwnership)
 	if err != nil {
-		return nil, 0, fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
+		return nil, 0, refusal(fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err))
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -120,7 +121,23 @@ func (a *applier) ownedBy(ctx context.Context, owner types.UID, o object, observ
 			return nil
 		}
 	}
-	return &health.NameTakenError{Kind: o.GetKind(), Name: o.GetName()}
+	return nameTaken(o.GetKind(), o.GetName(), "this function: rename or remove it, or give the function another name")
+}
+
+// nameTaken says that an object of somebody else has the name of one of ours.
+func nameTaken(kind, name, whose string) *health.Refusal {
+	return &health.Refusal{Why: health.NameTaken, Err: fmt.Errorf("there is a %s %s that does not belong to %s", kind, name, whose)}
+}
+
+// refusal is an answer of the API server, by what helps.
+func refusal(err error) *health.Refusal {
+	switch {
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return &health.Refusal{Why: health.Invalid, Err: err}
+	case apierrors.IsForbidden(err):
+		return &health.Refusal{Why: health.Forbidden, Err: err}
+	}
+	return &health.Refusal{Why: health.Passing, Err: err}
 }
 
 // begun reports whether this operator has applied anything of an owner.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/desired"
-	"github.com/wildout/wildout/controllers/health"
 )
 
 // catalog keeps, in each namespace, the ConfigMap with the event types that
@@ -68,7 +67,7 @@ func (r *catalog) ours(ctx context.Context, request ctrl.Request) error {
 		return nil
 	}
 	if err == nil && found.Labels[v1alpha1.LabelEventTypes] == "" {
-		err = &health.NameTakenError{Kind: "ConfigMap", Name: request.Name}
+		err = nameTaken("ConfigMap", request.Name, "wildout: rename or remove it")
 	}
 	return err
 }

@@ -36,26 +36,27 @@ func (r *eventTypes) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.client.Get(ctx, request.NamespacedName, &t); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.poller.ForgetType(request.NamespacedName)
+			r.poller.GiveUp(request.NamespacedName, true)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !t.DeletionTimestamp.IsZero() {
 		return r.delete(ctx, &t)
 	}
-	if err := r.status.keep(ctx, &t, "WildoutEventType"); err != nil {
+	if err := addFinalizer(ctx, r.client, &t, eventTypeKind); err != nil {
 		return ctrl.Result{}, err
 	}
-	facts, err := r.facts(ctx, &t)
+	known, err := r.look(ctx, &t)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	status, err := r.newStatus(ctx, &t, facts)
+	status, err := r.newStatus(ctx, known)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	// Subscribers may wait as numbers do: many come and go at once.
 	words := t.Status.ObservedGeneration != status.ObservedGeneration || !sameConditions(t.Status.Conditions, status.Conditions)
-	wait, err := r.status.write(ctx, &t, "WildoutEventType", &t.Status, status, words)
+	wait, err := r.status.write(ctx, &t, eventTypeKind, &t.Status, status, words)
 	if err == nil && words {
 		r.events.transitions(&t, t.Status.Conditions, status.Conditions)
 	}
@@ -69,23 +70,24 @@ func (r *eventTypes) secretName(t *v1alpha1.WildoutEventType) string {
 	return r.options.RedisSecret
 }
 
-func (r *eventTypes) facts(ctx context.Context, t *v1alpha1.WildoutEventType) (*health.EventTypeFacts, error) {
-	facts := &health.EventTypeFacts{EventType: t, Secret: r.secretName(t), SchemaErr: schemaFault(t)}
-	var err error
-	if facts.DeclaredBy, err = declaredBy(ctx, r.client, t); err != nil {
+// look finds out what an event type is judged by.
+func (r *eventTypes) look(ctx context.Context, t *v1alpha1.WildoutEventType) (*health.EventType, error) {
+	first, err := declaredBy(ctx, r.client, t)
+	if err != nil {
 		return nil, err
 	}
+	known := &health.EventType{Object: t, Secret: r.secretName(t), SchemaFault: schemaFault(t), DeclaredBy: first}
 	name := client.ObjectKeyFromObject(t)
-	if facts.DeclaredBy != "" { // the stream is the other one's
+	if first != "" { // the stream is the other one's
 		r.poller.ForgetType(name)
-		return facts, nil
+		return known, nil
 	}
 	period, maxBytes, err := retention(t.Spec.Retention)
 	if err != nil {
 		return nil, fmt.Errorf("event type %s: %w", t.Name, err) // the API server checks it
 	}
-	facts.View = r.poller.FollowType(survey.EventType{Name: name, Secret: facts.Secret, Type: string(t.Spec.Type), Period: period, MaxBytes: maxBytes})
-	return facts, nil
+	known.Redis = r.poller.FollowType(survey.EventType{Name: name, Secret: known.Secret, Type: string(t.Spec.Type), Period: period, MaxBytes: maxBytes})
+	return known, nil
 }
 
 // schemaFault says why the gateway could not use the schema.
@@ -138,10 +140,11 @@ func retention(r *v1alpha1.Retention) (period time.Duration, maxBytes int64, err
 	return period, maxBytes, nil
 }
 
-func (r *eventTypes) newStatus(ctx context.Context, t *v1alpha1.WildoutEventType, facts *health.EventTypeFacts) (*v1alpha1.WildoutEventTypeStatus, error) {
+func (r *eventTypes) newStatus(ctx context.Context, known *health.EventType) (*v1alpha1.WildoutEventTypeStatus, error) {
+	t := known.Object
 	s := t.Status.DeepCopy()
 	s.ObservedGeneration = t.Generation
-	s.Conditions = health.Merge(t.Status.Conditions, health.EventTypeConditions(facts), metav1.Now())
+	s.Conditions = health.Merge(t.Status.Conditions, health.JudgeEventType(known), metav1.NewTime(r.options.Now()))
 	var readers v1alpha1.WildoutFunctionList
 	if err := r.client.List(ctx, &readers, client.InNamespace(t.Namespace), client.MatchingFields{observe.IndexReads: string(t.Spec.Type)}); err != nil {
 		return nil, fmt.Errorf("look for the functions that read %s: %w", t.Spec.Type, err)
@@ -151,7 +154,7 @@ func (r *eventTypes) newStatus(ctx context.Context, t *v1alpha1.WildoutEventType
 		s.Subscribers = append(s.Subscribers, readers.Items[i].Name)
 	}
 	slices.Sort(s.Subscribers)
-	if stream := facts.View.Stream; stream != nil {
+	if stream := known.Redis.Stream; stream != nil {
 		s.Stream = &v1alpha1.StreamState{Length: stream.Length, Bytes: stream.Bytes}
 		if stream.Length > 0 {
 			s.Stream.Oldest, s.Stream.Newest = seconds(stream.Oldest), seconds(stream.Newest)
@@ -173,31 +176,26 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	late := time.Since(t.DeletionTimestamp.Time) > r.options.DeletionTimeout
+	late := r.options.isLate(t)
 	leaving, err := r.readersLeave(ctx, t)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if leaving && !late { // the stream goes with the last of them
-		return ctrl.Result{RequeueAfter: time.Second}, nil
+		return ctrl.Result{RequeueAfter: endAgain}, nil
 	}
 	if other == "" {
-		bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		err := r.poller.DropStream(bounded, name, r.secretName(t), string(t.Spec.Type))
-		if err != nil && !late {
-			ctrl.LoggerFrom(ctx).Info("Redis is not cleaned yet; trying again", "error", err.Error())
-			return ctrl.Result{RequeueAfter: 2 * time.Second}, nil
+		removal := r.poller.RemoveStream(name, r.secretName(t), string(t.Spec.Type))
+		if !removal.Done && r.options.mayYetEnd(t, removal) {
+			return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 		}
-		if err != nil {
-			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis: %v", t.Spec.Type, err)
+		if !removal.Done {
+			r.poller.GiveUp(name, true)
+			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis: %s", t.Spec.Type, why(removal))
 		}
 	}
-	before := t.DeepCopy()
-	controllerutil.RemoveFinalizer(t, v1alpha1.Finalizer)
-	err = r.client.Patch(ctx, t, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	r.status.forget(t.UID)
-	return ctrl.Result{}, client.IgnoreNotFound(err)
+	return ctrl.Result{}, removeFinalizer(ctx, r.client, t)
 }
 
 // readersLeave reports whether a function that reads the type is being deleted.

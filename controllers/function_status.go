@@ -5,24 +5,20 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/desired"
 	"github.com/wildout/wildout/controllers/health"
+	"github.com/wildout/wildout/controllers/view"
 )
 
 // report writes the status, and says when there is more to write.
-func (r *functions) report(ctx context.Context, f *v1alpha1.WildoutFunction, facts *health.Facts, objects *desired.Objects) (wait time.Duration, err error) {
-	status := r.newStatus(f, facts)
-	if objects != nil {
-		p, _ := r.compile(f) // it was compiled, or there were no objects
-		status.Version, status.Image = p.Hash, objects.Image
-		status.RolledOut = rolledOut(f.Status.RolledOut, status.Conditions, facts, objects.Rollout)
-	}
+func (r *functions) report(ctx context.Context, f *v1alpha1.WildoutFunction, status *v1alpha1.WildoutFunctionStatus) (wait time.Duration, err error) {
 	words := !sameWords(&f.Status, status)
-	wait, err = r.status.write(ctx, f, "WildoutFunction", &f.Status, status, words)
+	wait, err = r.status.write(ctx, f, functionKind, &f.Status, status, words)
 	if err == nil && words {
 		r.events.transitions(f, f.Status.Conditions, status.Conditions)
 	}
@@ -33,11 +29,11 @@ func (r *functions) report(ctx context.Context, f *v1alpha1.WildoutFunction, fac
 }
 
 // rolledOut is the rollout that runners have shown to work.
-func rolledOut(was string, conditions []metav1.Condition, facts *health.Facts, rollout desired.Rollout) string {
+func rolledOut(was string, conditions []metav1.Condition, target target, rollout desired.Rollout) string {
 	runners := find(conditions, v1alpha1.ConditionRunnersAvailable)
 	switch {
-	case facts.Replicas > 0 && runners.Status == metav1.ConditionTrue && runners.Reason == v1alpha1.ReasonRunnersAvailable,
-		facts.Replicas == 0 && rollout.SamePods(was): // there is none to be replaced for another Secret
+	case target.runners > 0 && runners.Status == metav1.ConditionTrue && runners.Reason == v1alpha1.ReasonRunnersAvailable,
+		target.runners == 0 && rollout.SamePods(was): // there is none to be replaced for another Secret
 		return rollout.String()
 	case was != rollout.String():
 		return "" // under way
@@ -45,18 +41,18 @@ func rolledOut(was string, conditions []metav1.Condition, facts *health.Facts, r
 	return was
 }
 
-// newStatus is the status that the facts make. What is not known stays as it was.
-func (r *functions) newStatus(f *v1alpha1.WildoutFunction, facts *health.Facts) *v1alpha1.WildoutFunctionStatus {
+// newStatus is the status that follows. What is not known stays as it was.
+func newStatus(f *v1alpha1.WildoutFunction, conditions []metav1.Condition, redis view.Function, d *appsv1.Deployment, now time.Time) *v1alpha1.WildoutFunctionStatus {
 	s := f.Status.DeepCopy()
 	s.ObservedGeneration = f.Generation
-	s.Conditions = health.Merge(f.Status.Conditions, health.Conditions(facts), metav1.NewTime(facts.Now))
+	s.Conditions = health.Merge(f.Status.Conditions, conditions, metav1.NewTime(now))
 	s.Triggers = triggers(&f.Spec)
 	s.Selector = labels.SelectorFromSet(desired.Selector(f.Name)).String()
 	s.Replicas = 0
-	if facts.Deployment != nil {
-		s.Replicas = facts.Deployment.Status.Replicas
+	if d != nil {
+		s.Replicas = d.Status.Replicas
 	}
-	n := facts.View.Numbers
+	n := redis.Numbers
 	if n == nil {
 		return s
 	}
@@ -65,12 +61,13 @@ func (r *functions) newStatus(f *v1alpha1.WildoutFunction, facts *health.Facts) 
 	if len(n.ByVersion) > 0 {
 		s.Runs.ByVersion = n.ByVersion
 	}
-	s.LastRunTime, s.LastFailure = nil, nil
-	if ends := facts.View.Ends; len(ends.Runs) > 0 {
-		s.LastRunTime = seconds(*ends.Runs[0].EndedAt)
+	s.LastRunTime = nil
+	if redis.Runs.Ended > 0 {
+		s.LastRunTime = seconds(redis.Runs.LastEnd)
 	}
-	if last := facts.View.Ends.LastFailure; last != nil {
-		s.LastFailure = &v1alpha1.Failure{RunID: last.ID, Step: last.ErrorStep, Message: cut(last.Error, 1024), Time: *seconds(*last.EndedAt)}
+	s.LastFailure = nil
+	if last := redis.Runs.LastFailure; last != nil {
+		s.LastFailure = &v1alpha1.Failure{RunID: last.RunID, Step: last.Step, Message: cut(last.Message, 1024), Time: *seconds(last.At)}
 	}
 	return s
 }
@@ -106,29 +103,6 @@ func triggers(spec *v1alpha1.WildoutFunctionSpec) string {
 
 // sameWords reports whether two statuses differ in numbers alone.
 func sameWords(a, b *v1alpha1.WildoutFunctionStatus) bool {
-	if a.ObservedGeneration != b.ObservedGeneration || a.Triggers != b.Triggers || a.Version != b.Version || a.Image != b.Image || a.Replicas != b.Replicas ||
-		a.Selector != b.Selector || a.RolledOut != b.RolledOut {
-		return false
-	}
-	return sameConditions(a.Conditions, b.Conditions)
-}
-
-// sameConditions compares conditions. Messages that only say how far a question
-// is, or how many runs failed, may wait as numbers do.
-func sameConditions(a, b []metav1.Condition) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	byType := map[string]metav1.Condition{}
-	for _, c := range a {
-		byType[c.Type] = c
-	}
-	for _, c := range b {
-		was := byType[c.Type]
-		if was.Status != c.Status || was.Reason != c.Reason || was.ObservedGeneration != c.ObservedGeneration ||
-			was.Message != c.Message && c.Type != v1alpha1.ConditionHealthy && c.Reason != v1alpha1.ReasonHighFailureRate && c.Reason != v1alpha1.ReasonConnecting {
-			return false
-		}
-	}
-	return true
+	return a.ObservedGeneration == b.ObservedGeneration && a.Triggers == b.Triggers && a.Version == b.Version && a.Image == b.Image &&
+		a.Replicas == b.Replicas && a.Selector == b.Selector && a.RolledOut == b.RolledOut && sameConditions(a.Conditions, b.Conditions)
 }

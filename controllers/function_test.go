@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 var _ = Describe("A function", func() {
@@ -78,7 +79,7 @@ var _ = Describe("A function", func() {
 		rollOut(space, "f")
 		Eventually(cond(space, "f", "Ready")).Should(is("True", "Suspended"))
 		redis := open(shared.URL(), space)
-		groups, err := redis.Groups(ctx, "a/b")
+		groups, err := inspect.New(redis).Groups(ctx, "a/b")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(groups).To(HaveLen(1))
 		edit(space, "f", func(s *v1alpha1.WildoutFunctionSpec) { s.Suspend = false })

@@ -16,7 +16,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // kubelet runs the runners of a function: as processes, as many as the
@@ -116,7 +117,7 @@ var _ = Describe("A function at zero with real runners", func() {
 		create(space, "f", strings.Replace(spec, "handler: log.write", "handler: log.write, with: {message: awake}", 1))
 		startKubelet(space, "f")
 		succeeded := func() int64 {
-			stats, err := redis.Stats(ctx, "f", []string{"a/b"})
+			stats, err := inspect.New(redis).Stats(ctx, "f", []string{"a/b"})
 			Expect(err).NotTo(HaveOccurred())
 			return stats.Succeeded
 		}

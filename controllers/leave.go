@@ -29,6 +29,8 @@ type LeaveOptions struct {
 	// Quiet is for how long nobody may have claimed a resource again: an
 	// operator that is ending might. Default: 5s.
 	Quiet time.Duration
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
 	// Logger gets what was done. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -42,6 +44,9 @@ func Leave(ctx context.Context, c client.Client, o LeaveOptions) error {
 	}
 	if o.Quiet <= 0 {
 		o.Quiet = 5 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -112,8 +117,8 @@ func (l *leaving) deleteAll(ctx context.Context) error {
 // letGoAll takes the operator's finalizer off everything, until nobody has put
 // it back for a while.
 func (l *leaving) letGoAll(ctx context.Context) error {
-	quiet := time.Now()
-	for time.Since(quiet) < l.o.Quiet {
+	quiet := l.o.Now()
+	for l.o.Now().Sub(quiet) < l.o.Quiet {
 		all, err := l.owned(ctx)
 		if err != nil {
 			return err
@@ -123,7 +128,7 @@ func (l *leaving) letGoAll(ctx context.Context) error {
 			if !controllerutil.RemoveFinalizer(o, v1alpha1.Finalizer) {
 				continue
 			}
-			quiet = time.Now()
+			quiet = l.o.Now()
 			patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 			err := l.client.Patch(ctx, o, patch)
 			if client.IgnoreNotFound(err) != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // What runs when the operator is uninstalled.
@@ -29,7 +30,7 @@ var _ = Describe("Leaving", Serial, func() {
 		Expect(admin.Create(ctx, eventType(space, "a-b", "a/b"))).To(Succeed())
 		ready(space, "f", simple("a/b"))
 		theOne.stop()
-		DeferCleanup(func() { theOne = startManager() })
+		DeferCleanup(func() { theOne = startOperator() })
 		Expect(get(space, "f").Finalizers).NotTo(BeEmpty())
 		leave(space, controllers.LeaveOptions{})
 		f := get(space, "f")
@@ -47,17 +48,17 @@ var _ = Describe("Leaving", Serial, func() {
 		Expect(admin.Create(ctx, eventType(space, "a-b", "a/b"))).To(Succeed())
 		ready(space, "f", simple("a/b"))
 		redis := open(shared.URL(), space)
-		Expect(redis.Groups(ctx, "a/b")).NotTo(BeEmpty())
+		Expect(inspect.New(redis).Groups(ctx, "a/b")).NotTo(BeEmpty())
 		leave(space, controllers.LeaveOptions{Delete: true, Patience: time.Minute})
 		isGone(space, "f")
-		Expect(redis.Groups(ctx, "a/b")).To(BeEmpty())
+		Expect(inspect.New(redis).Groups(ctx, "a/b")).To(BeEmpty())
 	})
 
 	It("deletes all, if late, when there is no operator", func() {
 		space := newSpace(shared.URL())
 		ready(space, "f", simple("a/b"))
 		theOne.stop()
-		DeferCleanup(func() { theOne = startManager() })
+		DeferCleanup(func() { theOne = startOperator() })
 		leave(space, controllers.LeaveOptions{Delete: true, Patience: 2 * time.Second})
 		isGone(space, "f")
 	})

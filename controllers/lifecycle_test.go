@@ -19,8 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // versions are the resource versions of everything in a namespace: what is
@@ -69,7 +70,7 @@ var _ = Describe("The operator", Serial, func() {
 			if i%3 == 2 {
 				theOne.cancel() // in the middle of whatever it does
 				Eventually(theOne.ended, 40*time.Second).Should(Receive())
-				theOne = startManager()
+				theOne = startOperator()
 			}
 		}
 		for i := range 8 {
@@ -109,7 +110,7 @@ var _ = Describe("Deletion", func() {
 		remove(space, "f")
 		Eventually(gone(space, "f")).Should(BeTrue())
 		Expect(keys(shared, space)).To(BeZero())
-		Expect(redis.Groups(ctx, "a/b")).To(BeEmpty())
+		Expect(inspect.New(redis).Groups(ctx, "a/b")).To(BeEmpty())
 		Consistently(func() int { return keys(shared, space) }, "1s").Should(BeZero())
 	})
 
@@ -226,10 +227,10 @@ var _ = Describe("An event type", func() {
 		Eventually(typeCond(space, "a-b", "Ready")).Should(is("True", "Ready"))
 		redis := open(shared.URL(), space)
 		Expect(redisCommand(shared, "EXISTS", redis.Keys().Stream("a/b"))).To(Equal(":1"))
-		period, maxBytes, err := redis.Retention(ctx, "a/b")
+		retention, err := redis.Retention(ctx, "a/b")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(period).To(Equal(2 * time.Hour))
-		Expect(maxBytes).To(BeEquivalentTo(1 << 20))
+		Expect(retention.Period).To(Equal(2 * time.Hour))
+		Expect(retention.MaxBytes).To(BeEquivalentTo(1 << 20))
 		Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
 		create(space, "f", simple("a/b"))
 		Eventually(func(g Gomega) {

@@ -3,6 +3,7 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -15,6 +16,9 @@ type Options struct {
 	// RedisSecret is the name of the Secret, in the namespace of a function,
 	// with the URL of Redis, where the function names none.
 	RedisSecret string
+	// RedisAddresses are those of Redis that the operator may connect to; none:
+	// all. Whoever may write a Secret of that name says where it connects to.
+	RedisAddresses []netip.Prefix
 	// PollInterval is the time between two looks at a Redis. Default: 5s.
 	PollInterval time.Duration
 	// WakeInterval is the time between two looks whether something has come for
@@ -25,14 +29,16 @@ type Options struct {
 	// StatusInterval is how often at most the numbers of a status are written.
 	// Default: 15s.
 	StatusInterval time.Duration
-	// HandoverWindow is the time over which an operator that takes over applies
+	// TakeoverWindow is the time over which an operator that takes over applies
 	// once more what the one before it seems to have left complete. Default: 2m.
-	HandoverWindow time.Duration
+	TakeoverWindow time.Duration
 	// DeletionTimeout is how long a function that is being deleted waits for
 	// its pods to end and for Redis. Default: 1m.
 	DeletionTimeout time.Duration
 	// Workers is how many functions are reconciled at once. Default: 8.
 	Workers int
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
 }
 
 // Validate reports what is missing or wrong, and fills in the defaults.
@@ -52,7 +58,7 @@ func (o *Options) Validate() error {
 		{"wake interval", &o.WakeInterval, 250 * time.Millisecond},
 		{"secret interval", &o.SecretInterval, 10 * time.Second},
 		{"status interval", &o.StatusInterval, 15 * time.Second},
-		{"handover window", &o.HandoverWindow, 2 * time.Minute},
+		{"takeover window", &o.TakeoverWindow, 2 * time.Minute},
 		{"deletion timeout", &o.DeletionTimeout, time.Minute},
 	} {
 		if *d.value == 0 {
@@ -61,6 +67,9 @@ func (o *Options) Validate() error {
 		if *d.value < 0 {
 			return fmt.Errorf("the %s is %s, and must be more than 0", d.name, *d.value)
 		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Workers == 0 {
 		o.Workers = 8

@@ -36,9 +36,9 @@ var _ = Describe("The condition RunnersAvailable", func() {
 		},
 		Entry("a bad image", waiting("ImagePullBackOff", `Back-off pulling image "wildout.test/runner:1"`), "ImagePullFailed", "spec.runner.image", runnerImage),
 		Entry("a missing Secret", waiting("CreateContainerConfigError", `secret "orders-database" not found`), "ConfigNotFound", `secret "orders-database" not found`),
-		Entry("an unknown handler", crashed("Error", 2, "function f cannot run:\nspec.steps[0].handler: the runner has no handler \"log.wirte\": correct the name, or use a runner image that registers it"),
+		Entry("an unknown handler", crashed("Error", v1alpha1.ExitUnknownHandler, "function f cannot run:\nspec.steps[0].handler: the runner has no handler \"log.wirte\": correct the name, or use a runner image that registers it"),
 			"UnknownHandler", "log.wirte", "spec.steps[0].handler"),
-		Entry("settings that are missing", crashed("Error", 2, "function f cannot run:\nthe handler email.send needs an SMTP server (WILDOUT_SMTP_URL)"), "RunnerRefuses", "WILDOUT_SMTP_URL"),
+		Entry("settings that are missing", crashed("Error", v1alpha1.ExitBadSettings, "function f cannot run:\nthe handler email.send needs an SMTP server (WILDOUT_SMTP_URL)"), "RunnerRefuses", "WILDOUT_SMTP_URL"),
 		Entry("a crash loop", crashed("Error", 1, "panic: index out of range"), "CrashLoop", "4 times", "panic: index out of range"),
 		Entry("too little memory", crashed("OOMKilled", 137, ""), "OutOfMemory", "resources.limits.memory"),
 	)

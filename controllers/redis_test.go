@@ -8,9 +8,12 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 var _ = Describe("The condition StreamsReady", func() {
@@ -87,7 +90,7 @@ var _ = Describe("The condition StreamsReady", func() {
 		create(space, "f", simple("a/b"))
 		redis := open(shared.URL(), space)
 		groups := func() int {
-			all, err := redis.Groups(ctx, "a/b")
+			all, err := inspect.New(redis).Groups(ctx, "a/b")
 			Expect(err).NotTo(HaveOccurred())
 			return len(all)
 		}
@@ -101,13 +104,13 @@ var _ = Describe("The condition StreamsReady", func() {
 		ready(space, "f", "triggers: [{event: a/b}, {event: c/d}]\nsteps: [{name: a, handler: log.write}]\n")
 		redis := open(shared.URL(), space)
 		Expect(redis.Publish(ctx, &event.Event{Type: "c/d", Data: []byte(`{}`)})).To(Succeed())
-		reader := redis.NewReader("f", "runner-1")
+		reader := runs.New(redis).NewReader("f", "runner-1")
 		DeferCleanup(reader.Close)
 		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("c/d")}, 1, 0)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
 		groups := func() int {
-			all, err := redis.Groups(ctx, "c/d")
+			all, err := inspect.New(redis).Groups(ctx, "c/d")
 			Expect(err).NotTo(HaveOccurred())
 			return len(all)
 		}
@@ -137,13 +140,13 @@ var _ = Describe("The numbers of a status", func() {
 		ready(space, "f", simple("a/b"))
 		Eventually(cond(space, "f", "Healthy")).Should(is("Unknown", "NoRuns"))
 		redis := open(shared.URL(), space)
-		end(redis, "f", 3, store.Failed)
+		end(redis, "f", 3, run.Failed)
 		Eventually(cond(space, "f", "Healthy")).Should(is("False", "HighFailureRate", "3 of the last 3", "the database is gone", "in step a"))
 		Expect(cond(space, "f", "Ready")()).To(is("True", "HighFailureRate"))
 		failure := get(space, "f").Status.LastFailure
 		Expect(failure.Step).To(Equal("a"))
 		Expect(failure.Message).To(ContainSubstring("the database is gone"))
-		end(redis, "f", 4, store.Succeeded)
+		end(redis, "f", 4, run.Succeeded)
 		Eventually(cond(space, "f", "Healthy")).Should(is("True", "Healthy"))
 		Eventually(func() int64 { return get(space, "f").Status.Runs.Failed }).Should(BeEquivalentTo(3))
 		Expect(get(space, "f").Status.Runs.Succeeded).To(BeEquivalentTo(4))
@@ -152,28 +155,28 @@ var _ = Describe("The numbers of a status", func() {
 })
 
 // end ends runs of a function as a runner would.
-func end(redis *store.Store, function string, runs int, status store.Status) {
+func end(redis *store.Conn, function string, n int, status run.Status) {
 	GinkgoHelper()
 	const runner = "runner-1"
-	_, err := redis.Beat(ctx, function, runner, time.Minute, true)
+	_, err := runs.New(redis).Beat(ctx, function, runner, time.Minute, true)
 	Expect(err).NotTo(HaveOccurred())
-	committer := redis.NewCommitter(function, store.HistoryLimits{Done: 100, Dead: 100}, nil)
+	committer := runs.New(redis).NewCommitter(function, runs.HistoryLimits{Done: 100, Dead: 100}, nil)
 	defer committer.Close()
-	reader := redis.NewReader(function, runner)
+	reader := runs.New(redis).NewReader(function, runner)
 	defer reader.Close()
-	for range runs {
+	for range n {
 		Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
 		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("a/b")}, 1, 0)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entries).To(HaveLen(1))
-		run := store.RunID(function, "a/b", entries[0].ID)
+		id := store.RunID(function, "a/b", entries[0].ID)
 		now := time.Now()
-		record := &store.Record{ID: run, Function: function, Status: status, StartedAt: now, EndedAt: &now}
-		if status == store.Failed {
+		record := &run.Record{ID: id, Function: function, Status: status, StartedAt: now, EndedAt: &now}
+		if status == run.Failed {
 			record.Error, record.ErrorStep = "the database is gone", "a"
 		}
-		counted, err := committer.Finish(ctx, store.Finish{Failed: status == store.Failed, Record: store.AppendRecord(nil, record),
-			Ref: &store.Ref{Function: function, RunID: run, Stream: entries[0].Stream, Entry: entries[0].ID, Runner: runner, Version: "v1"}})
+		counted, err := committer.Finish(ctx, runs.Finish{Failed: status == run.Failed, Record: run.AppendRecord(nil, record),
+			Ref: &runs.Ref{Function: function, RunID: id, Stream: entries[0].Stream, Entry: entries[0].ID, Runner: runner, Version: "v1"}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(counted).To(BeTrue())
 	}

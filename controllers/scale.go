@@ -11,100 +11,96 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/desired"
-	"github.com/wildout/wildout/controllers/health"
 	"github.com/wildout/wildout/controllers/observe"
 	"github.com/wildout/wildout/controllers/scaling"
 	"github.com/wildout/wildout/controllers/survey"
-	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/controllers/view"
 )
 
-// scale is what is remembered of the runners of a function. An operator that
+// memory is what is remembered of the runners of a function. An operator that
 // has just begun remembers nothing, and keeps what there is.
-type scale struct {
-	memory scaling.Memory
+type memory struct {
+	wanted scaling.Memory
 	// moreSince is when more runners were asked for last.
 	moreSince time.Time
 	contest   scaling.Contest
-	// left is until when runners that somebody else has set are left alone.
-	left time.Time
 }
 
-// scaleOf returns what is remembered of a function. No two reconciles of one
+// memoryOf returns what is remembered of a function. No two reconciles of one
 // function run at a time: whoever has it may change it.
-func (r *functions) scaleOf(uid types.UID) *scale {
+func (r *functions) memoryOf(uid types.UID) *memory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.scales[uid] == nil {
-		r.scales[uid] = &scale{}
+	if r.memories[uid] == nil {
+		r.memories[uid] = &memory{}
 	}
-	return r.scales[uid]
+	return r.memories[uid]
 }
 
 func isScaled(f *v1alpha1.WildoutFunction) bool {
 	return f.Spec.Runner != nil && f.Spec.Runner.Scaling != nil
 }
 
-// schedules are the cron triggers of a function that is scaled: without
-// runners it is up to the operator to see their ticks come.
-func schedules(f *v1alpha1.WildoutFunction, p *plan.Plan) (all []survey.Schedule) {
-	if p == nil || !isScaled(f) {
-		return nil
-	}
-	for _, t := range p.Triggers {
-		if t.Schedule != nil {
-			all = append(all, survey.Schedule{Cron: t.Cron, Next: t.Schedule.Next})
-		}
-	}
-	return all
+// target is how many runners there shall be.
+type target struct {
+	runners int32
+	// rolledOut: runners of this very kind have worked.
+	rolledOut bool
+	// again is after which time to decide anew; 0: time alone changes nothing.
+	again time.Duration
 }
 
-// scale decides how many runners there shall be, and says after which time to
-// decide anew; 0: time alone changes nothing.
-func (r *functions) scale(f *v1alpha1.WildoutFunction, facts *health.Facts, snapshot *observe.Snapshot, objects *desired.Objects) (again time.Duration) {
-	s := r.scaleOf(f.UID)
+// scale decides how many runners there shall be.
+func (r *functions) scale(f *v1alpha1.WildoutFunction, work *view.Work, objects *desired.Objects, snapshot *observe.Snapshot, now time.Time) target {
+	m := r.memoryOf(f.UID)
 	var watch survey.Watch
+	var t target
 	switch {
 	case f.Spec.Suspend: // at once: a runner that ends reads nothing more, and hands back what it has
-		facts.Replicas, s.memory = 0, nil
+		m.wanted = nil
 	case isScaled(f):
-		facts.Replicas, watch, again = s.decide(f, facts, snapshot, objects)
+		t, watch = m.follow(f, work, objects, replicasOf(snapshot.Deployment), now)
 	case f.Spec.Runner == nil || f.Spec.Runner.Replicas == nil:
-		facts.Replicas, s.memory = 1, nil
+		m.wanted = nil
+		t.runners = 1
 	default:
-		facts.Replicas, s.memory = *f.Spec.Runner.Replicas, nil
+		m.wanted = nil
+		t.runners = *f.Spec.Runner.Replicas
 	}
 	r.poller.Watch(client.ObjectKeyFromObject(f), watch)
-	facts.MoreSince = s.moreSince
 	if objects != nil {
-		facts.RolledOut = f.Status.RolledOut == objects.Rollout.String()
-		objects.Scale(facts.Replicas)
+		t.rolledOut = f.Status.RolledOut == objects.Rollout.String()
+		objects.Scale(t.runners)
 	}
-	return again
+	return t
 }
 
-// decide follows what there is to do.
-func (s *scale) decide(f *v1alpha1.WildoutFunction, facts *health.Facts, snapshot *observe.Snapshot, objects *desired.Objects) (int32, survey.Watch, time.Duration) {
-	var have int32
-	if d := snapshot.Deployment; d != nil && d.Spec.Replicas != nil {
-		have = *d.Spec.Replicas
+func replicasOf(d *appsv1.Deployment) int32 {
+	if d == nil || d.Spec.Replicas == nil {
+		return 0
 	}
+	return *d.Spec.Replicas
+}
+
+// follow decides by what there is to do, where there are so many runners now.
+func (m *memory) follow(f *v1alpha1.WildoutFunction, work *view.Work, objects *desired.Objects, have int32, now time.Time) (target, survey.Watch) {
 	if objects == nil { // all stays as it is
-		return have, survey.Watch{}, 0
+		return target{runners: have}, survey.Watch{}
 	}
 	limits := scaling.LimitsOf(&f.Spec)
 	if unproven(f, objects) {
 		limits.Min = max(limits.Min, 1)
 	}
-	decision, memory := s.memory.Decide(limits, workOf(&facts.View), have, facts.Now)
-	s.memory = memory
-	wants := func(v *survey.View) int32 {
-		work := workOf(v)
+	decision, wanted := m.wanted.Decide(limits, work, have, now)
+	m.wanted = wanted
+	wants := func(work *view.Work, now time.Time) int32 {
 		if work == nil {
 			return -1
 		}
-		return limits.Wants(*work, decision.Runners, time.Now())
+		return limits.Wants(*work, decision.Runners, now)
 	}
-	return decision.Runners, survey.Watch{Wants: wants, Decided: wants(&facts.View), Asleep: decision.Runners == 0}, decision.Again
+	watch := survey.Watch{Wants: wants, Decided: wants(work, now), Asleep: decision.Runners == 0}
+	return target{runners: decision.Runners, again: decision.Again}, watch
 }
 
 // unproven: no runner of this kind has worked yet. One is started to see, also
@@ -113,41 +109,37 @@ func unproven(f *v1alpha1.WildoutFunction, objects *desired.Objects) bool {
 	return !objects.Rollout.SamePods(f.Status.RolledOut)
 }
 
-// workOf is what there is to do; nil: nobody knows.
-func workOf(v *survey.View) *scaling.Work {
-	n := v.Numbers
-	if !v.Asked || v.Err != nil || n == nil || n.Err != nil || len(n.Missing) > 0 || n.Outlook.At.IsZero() {
-		return nil
+// noteScaled tells that the number of runners was changed, and why. It returns
+// when more were asked for last.
+func (r *functions) noteScaled(c change) (moreSince time.Time) {
+	m := r.memoryOf(c.function.UID)
+	if c.snapshot.Deployment == nil || c.snapshot.Deployment.Spec.Replicas == nil {
+		return m.moreSince
 	}
-	return &scaling.Work{Open: n.Unread + n.Pending + n.Due + v.Ticks, Queued: n.Outlook.Queued > 0, Next: v.Next}
+	before, now := *c.snapshot.Deployment.Spec.Replicas, c.target.runners
+	if before == now {
+		return m.moreSince
+	}
+	if now > before {
+		m.moreSince = c.now
+	}
+	if isScaled(c.function) && !c.function.Spec.Suspend {
+		r.events.Eventf(c.function, nil, corev1.EventTypeNormal, "Scaled", "Scale", "from %d to %d runners: %s", before, now, c.why())
+	}
+	return m.moreSince
 }
 
-// scaled tells that the number of runners was changed, and why.
-func (r *functions) scaled(f *v1alpha1.WildoutFunction, facts *health.Facts, before *appsv1.Deployment, objects *desired.Objects) {
-	if before == nil || before.Spec.Replicas == nil || *before.Spec.Replicas == facts.Replicas {
-		return
-	}
-	s := r.scaleOf(f.UID)
-	if facts.Replicas > *before.Spec.Replicas {
-		s.moreSince, facts.MoreSince = facts.Now, facts.Now
-	}
-	if isScaled(f) && !f.Spec.Suspend {
-		r.events.Eventf(f, nil, corev1.EventTypeNormal, "Scaled", "Scale", "from %d to %d runners: %s",
-			*before.Spec.Replicas, facts.Replicas, because(f, facts, objects))
-	}
-}
-
-// because is why there are so many runners.
-func because(f *v1alpha1.WildoutFunction, facts *health.Facts, objects *desired.Objects) string {
-	work := workOf(&facts.View)
+// why is why there shall be so many runners.
+func (c change) why() string {
+	work := c.redis.Work
 	switch {
 	case work == nil:
 		return "spec.runner.scaling was changed"
 	case work.Open > 0:
 		return fmt.Sprintf("backlog %d", work.Open)
-	case unproven(f, objects):
+	case unproven(c.function, c.objects):
 		return "one has to show that this version works"
-	case facts.Replicas > 0 && !work.Next.IsZero():
+	case c.target.runners > 0 && !work.Next.IsZero():
 		return "a timer or cron tick is due at " + work.Next.UTC().Format(time.RFC3339)
 	case work.Queued:
 		return "runs wait for a slot"
@@ -155,30 +147,30 @@ func because(f *v1alpha1.WildoutFunction, facts *health.Facts, objects *desired.
 	return "backlog 0"
 }
 
-// contested reports whether the Deployment is to be left as it is for now: all
-// that differs is the number of runners, and somebody else sets it again and
-// again.
-func (r *functions) contested(f *v1alpha1.WildoutFunction, facts *health.Facts, o object, d *appsv1.Deployment) bool {
-	known, ours := r.applier.known(f.UID, o.key())
-	if !ours || known.content != o.content || d == nil || d.UID != known.uid || d.Generation <= known.generation ||
-		d.Spec.Replicas == nil || *d.Spec.Replicas == facts.Replicas {
-		return false
-	}
-	s := r.scaleOf(f.UID)
-	if wait := s.contest.SetBack(facts.Now); wait > 0 {
-		s.left = facts.Now.Add(wait)
-		facts.Contested, facts.Generation = d.Spec.Replicas, known.generation
-		return true
-	}
-	r.events.warn(f, "ReplicasSetBack", "Scale", "somebody else set the replicas of Deployment %s to %d, and they are %d again: scale the WildoutFunction"+
-		" (kubectl scale wildoutfunction %s, or an HPA or KEDA that names it), not the Deployment", d.Name, *d.Spec.Replicas, facts.Replicas, f.Name)
-	return false
+// contest is a Deployment that somebody else scales, too.
+type contest struct {
+	// replicas are what it has, generation what ours was.
+	replicas   int32
+	generation int64
+	// wait is how long it is left as it is.
+	wait time.Duration
 }
 
-// leftFor is how long a contested Deployment is left as it is.
-func (r *functions) leftFor(f *v1alpha1.WildoutFunction, facts *health.Facts) time.Duration {
-	if facts.Contested == nil {
-		return 0
+// contested says that the Deployment is to be left as it is for now: all that
+// differs is the number of runners, and somebody else sets it again and again.
+// nil: it is not.
+func (r *functions) contested(c change, o object) *contest {
+	known, ours := r.applier.known(c.function.UID, o.key())
+	d := c.snapshot.Deployment
+	if !ours || known.content != o.content || d == nil || d.UID != known.uid || d.Generation <= known.generation ||
+		d.Spec.Replicas == nil || *d.Spec.Replicas == c.target.runners {
+		return nil
 	}
-	return r.scaleOf(f.UID).left.Sub(facts.Now)
+	wait := r.memoryOf(c.function.UID).contest.SetBack(c.now)
+	if wait > 0 {
+		return &contest{replicas: *d.Spec.Replicas, generation: known.generation, wait: wait}
+	}
+	r.events.warn(c.function, "ReplicasSetBack", "Scale", "somebody else set the replicas of Deployment %s to %d, and they are %d again: scale the WildoutFunction"+
+		" (kubectl scale wildoutfunction %s, or an HPA or KEDA that names it), not the Deployment", d.Name, *d.Spec.Replicas, c.target.runners, c.function.Name)
+	return nil
 }

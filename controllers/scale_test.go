@@ -16,9 +16,10 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // elastic is a function that reads a/b, with these settings of its scaling.
@@ -47,7 +48,7 @@ func asleep(space, name, spec string) {
 	Eventually(cond(space, name, "RunnersAvailable")).Should(is("True", "ScaledToZero"))
 }
 
-func publish(redis *store.Store, eventType string, n int) {
+func publish(redis *store.Conn, eventType string, n int) {
 	GinkgoHelper()
 	events := make([]*event.Event, n)
 	for i := range events {
@@ -60,7 +61,7 @@ func publish(redis *store.Store, eventType string, n int) {
 func consume(space, name string) {
 	GinkgoHelper()
 	redis := open(shared.URL(), space)
-	reader := redis.NewReader(name, "runner-1")
+	reader := runs.New(redis).NewReader(name, "runner-1")
 	defer reader.Close()
 	for _, stream := range []string{redis.Keys().Stream("a/b"), redis.Keys().Inbox(name)} {
 		entries, err := reader.Read(ctx, []string{stream}, 10_000, 0)
@@ -117,7 +118,7 @@ var _ = Describe("Scaling", func() {
 		setSecret(space, redis.URL()+"?dial_timeout=4s")
 		Eventually(func() string { return get(space, "f").Status.RolledOut }).ShouldNot(Equal(before))
 		Consistently(runners(space, "f"), "2s").Should(BeZero())
-		Expect(cond(space, "f", "Ready")()).To(is("True", "Ready"))
+		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
 		publish(open(redis.URL(), space), "a/b", 1)
 		Eventually(runners(space, "f")).Should(BeEquivalentTo(1))
 		Consistently(cond(space, "f", "Ready"), "1s").Should(is("True", "Ready"))
@@ -166,9 +167,9 @@ var _ = Describe("Scaling", func() {
 	It("wakes for what runs of an earlier version wait for", func() {
 		asleep(space, "f", elastic("stabilizationWindow: 1s"))
 		redis := open(shared.URL(), space)
-		_, err := redis.RegisterWaits(ctx, "f", []store.WaitPath{{EventType: "c/d", Match: "data.id"}})
+		_, err := runs.New(redis).RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "c/d", Match: "data.id"}})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(redis.EnsureGroup(ctx, "f", redis.Keys().Stream("c/d"))).To(Succeed())
+		Expect(runs.New(redis).EnsureGroup(ctx, "f", redis.Keys().Stream("c/d"))).To(Succeed())
 		publish(redis, "c/d", 1)
 		Eventually(runners(space, "f")).Should(BeEquivalentTo(1))
 	})
@@ -250,7 +251,7 @@ var _ = Describe("The scale subresource", func() {
 		Expect(admin.SubResource("scale").Update(ctx, get(space, "f"), client.WithSubResourceBody(scale))).To(Succeed())
 		Eventually(runners(space, "f")).Should(BeEquivalentTo(4))
 		Eventually(cond(space, "f", "RunnersAvailable")).Should(is("True", "ScalingUp", "2 of 4 runners are ready"))
-		Expect(cond(space, "f", "Ready")()).To(is("True", "Ready"))
+		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
 		rollOut(space, "f")
 		Eventually(cond(space, "f", "RunnersAvailable")).Should(is("True", "RunnersAvailable", "4 of 4"))
 		Expect(patch("f", 0)).To(Succeed())
@@ -311,7 +312,7 @@ var _ = Describe("A new operator", Serial, func() {
 		time.Sleep(3 * time.Second)
 		theOne.stop()
 		began := time.Now()
-		theOne = startManager()
+		theOne = startOperator()
 		Eventually(runners(space, "f"), starts).Should(BeEquivalentTo(1))
 		Expect(time.Since(began)).To(BeNumerically(">", 5*time.Second))
 	})
@@ -320,7 +321,7 @@ var _ = Describe("A new operator", Serial, func() {
 var _ = Describe("What decides the number of runners", Serial, func() {
 	It("waits for no status to be written", func() {
 		theOne.stop()
-		theOne = startManager(func(o *controllers.Options) { o.StatusInterval = time.Hour })
+		theOne = startOperator(func(o *controllers.Options) { o.StatusInterval = time.Hour })
 		DeferCleanup(restart)
 		space := newSpace(shared.URL())
 		ready(space, "f", elastic("stabilizationWindow: 2s, min: 1"))
@@ -338,7 +339,7 @@ var _ = Describe("What decides the number of runners", Serial, func() {
 var _ = Describe("A function at zero", Serial, func() {
 	It("wakes at once", func() {
 		theOne.stop()
-		theOne = startManager(func(o *controllers.Options) { o.PollInterval, o.WakeInterval = time.Hour, 0 })
+		theOne = startOperator(func(o *controllers.Options) { o.PollInterval, o.WakeInterval = time.Hour, 0 })
 		DeferCleanup(restart)
 		space := newSpace(shared.URL())
 		redis := open(shared.URL(), space)

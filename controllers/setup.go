@@ -31,6 +31,7 @@ import (
 	"github.com/wildout/wildout/controllers/desired"
 	"github.com/wildout/wildout/controllers/observe"
 	"github.com/wildout/wildout/controllers/survey"
+	"github.com/wildout/wildout/controllers/survey/guard"
 )
 
 // What the operator may do. It reads Secrets one by one, by name, and lists none.
@@ -97,7 +98,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 		return err
 	}
 	poller, err := survey.New(survey.Options{Secrets: secretReader{mgr.GetAPIReader()}, Interval: o.PollInterval, WakeInterval: o.WakeInterval,
-		SecretInterval: o.SecretInterval, NumbersInterval: o.StatusInterval, Logger: logger})
+		SecretInterval: o.SecretInterval, NumbersInterval: o.StatusInterval, Guard: guard.Options{Addresses: o.RedisAddresses}, Now: o.Now, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -107,13 +108,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 	if err := addIndexes(ctx, mgr); err != nil {
 		return err
 	}
-	status := newStatusWriter(mgr.GetClient(), o.StatusInterval)
+	status := newStatusWriter(mgr.GetClient(), o.StatusInterval, o.Now)
 	record := recorder{mgr.GetEventRecorder("wildout.dev/operator")}
 	for _, add := range []func() error{
 		func() error {
 			return (&functions{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record,
-				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), taken: handover{window: o.HandoverWindow},
-				plans: map[types.UID]compiled{}, scales: map[types.UID]*scale{}}).setup(mgr)
+				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow},
+				compiled: map[types.UID]compiled{}, memories: map[types.UID]*memory{}}).setup(mgr)
 		},
 		func() error {
 			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record}).setup(mgr)
@@ -146,7 +147,7 @@ func addIndexes(ctx context.Context, mgr ctrl.Manager) error {
 	})
 	if err == nil {
 		err = indexer.IndexField(ctx, &v1alpha1.WildoutFunction{}, observe.IndexReads, func(o client.Object) []string {
-			return observe.Reads(&o.(*v1alpha1.WildoutFunction).Spec)
+			return o.(*v1alpha1.WildoutFunction).Spec.Reads()
 		})
 	}
 	if err != nil {

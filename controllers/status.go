@@ -8,11 +8,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 )
@@ -22,38 +20,14 @@ import (
 type statusWriter struct {
 	client   client.Client
 	interval time.Duration
+	now      func() time.Time
 
 	mu      sync.Mutex
 	written map[types.UID]time.Time
 }
 
-func newStatusWriter(c client.Client, interval time.Duration) *statusWriter {
-	return &statusWriter{client: c, interval: interval, written: map[types.UID]time.Time{}}
-}
-
-// keep adds the finalizer, which keeps the object until Redis is cleaned.
-func (w *statusWriter) keep(ctx context.Context, object client.Object, kind string) error {
-	if controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) {
-		return nil
-	}
-	config := w.config(object, kind)
-	config.SetFinalizers([]string{v1alpha1.Finalizer})
-	err := w.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(config), client.FieldOwner(v1alpha1.FieldOwner), client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("add the finalizer to %s: %w", object.GetName(), err)
-	}
-	return nil
-}
-
-// config is the head of an apply. With the UID it never makes an object anew
-// that was just deleted.
-func (w *statusWriter) config(object client.Object, kind string) *unstructured.Unstructured {
-	config := &unstructured.Unstructured{Object: map[string]any{}}
-	config.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
-	config.SetNamespace(object.GetNamespace())
-	config.SetName(object.GetName())
-	config.SetUID(object.GetUID())
-	return config
+func newStatusWriter(c client.Client, interval time.Duration, now func() time.Time) *statusWriter {
+	return &statusWriter{client: c, interval: interval, now: now, written: map[types.UID]time.Time{}}
 }
 
 // write applies the status when it differs from the old one: at once when
@@ -70,7 +44,7 @@ func (w *statusWriter) write(ctx context.Context, object client.Object, kind str
 	if err != nil {
 		return 0, fmt.Errorf("encode the status of %s: %w", object.GetName(), err)
 	}
-	config := w.config(object, kind)
+	config := applyHead(object, kind)
 	config.Object["status"] = content
 	err = w.client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(config), client.FieldOwner(v1alpha1.FieldOwner), client.ForceOwnership)
 	if err != nil {
@@ -78,14 +52,14 @@ func (w *statusWriter) write(ctx context.Context, object client.Object, kind str
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.written[object.GetUID()] = time.Now()
+	w.written[object.GetUID()] = w.now()
 	return 0, nil
 }
 
 func (w *statusWriter) wait(uid types.UID) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.interval - time.Since(w.written[uid])
+	return w.written[uid].Add(w.interval).Sub(w.now())
 }
 
 func (w *statusWriter) forget(uid types.UID) {
@@ -102,4 +76,24 @@ func find(conditions []metav1.Condition, kind string) metav1.Condition {
 		}
 	}
 	return metav1.Condition{}
+}
+
+// sameConditions compares conditions. Messages that only say how far a question
+// is, or how many runs failed, may wait as numbers do.
+func sameConditions(a, b []metav1.Condition) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	byType := map[string]metav1.Condition{}
+	for _, c := range a {
+		byType[c.Type] = c
+	}
+	for _, c := range b {
+		was := byType[c.Type]
+		if was.Status != c.Status || was.Reason != c.Reason || was.ObservedGeneration != c.ObservedGeneration ||
+			was.Message != c.Message && c.Type != v1alpha1.ConditionHealthy && c.Reason != v1alpha1.ReasonHighFailureRate && c.Reason != v1alpha1.ReasonConnecting {
+			return false
+		}
+	}
+	return true
 }

@@ -28,7 +28,7 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
 // runnerImage is the standard runner's in these tests; nothing is ever pulled.
@@ -45,13 +45,13 @@ const starts = 60 * time.Second
 var (
 	ctx        = context.Background()
 	kubernetes *servicetest.Kubernetes
-	// admin may do everything; operator is what the manager is to the API
-	// server: its own service account.
+	// admin may do everything; rights are what the operator has with the
+	// API server, by its own service account.
 	admin     client.Client
-	operator  *rest.Config
+	rights    *rest.Config
 	shared    *servicetest.Redis
 	spaces    atomic.Int64
-	theOne    *manager
+	theOne    *operatorProcess
 	systemEnv = "wildout-system"
 )
 
@@ -72,9 +72,9 @@ var _ = BeforeSuite(func() {
 	install("../config/crd")
 	Expect(admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemEnv}})).To(Succeed())
 	install("../config/rbac")
-	operator = restConfig(operatorToken())
+	rights = restConfig(operatorToken())
 	shared = servicetest.StartRedis(GinkgoTB(), servicetest.AppendFsync("everysec"))
-	theOne = startManager()
+	theOne = startOperator()
 })
 
 var _ = AfterSuite(func() {
@@ -83,7 +83,7 @@ var _ = AfterSuite(func() {
 	}
 })
 
-// logs is where the manager's log goes: to the report of a test that fails, or
+// logs is where the operator's log goes: to the report of a test that fails, or
 // to the standard error with WILDOUT_TEST_LOG set.
 func logs() io.Writer {
 	if os.Getenv("WILDOUT_TEST_LOG") != "" {
@@ -139,29 +139,29 @@ func operatorToken() string {
 	return request.Status.Token
 }
 
-// manager is the operator in this process.
-type manager struct {
+// operatorProcess is an operator in the process of the tests.
+type operatorProcess struct {
 	cancel context.CancelFunc
 	ended  chan error
 }
 
-func startManager(change ...func(*controllers.Options)) *manager {
+func startOperator(change ...func(*controllers.Options)) *operatorProcess {
 	GinkgoHelper()
 	scheme, err := controllers.NewScheme()
 	Expect(err).NotTo(HaveOccurred())
 	skip := true
-	mgr, err := ctrl.NewManager(operator, ctrl.Options{
+	mgr, err := ctrl.NewManager(rights, ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(nil), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: &skip},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	o := controllers.Options{RunnerImage: runnerImage, RedisSecret: "wildout-redis", PollInterval: 250 * time.Millisecond,
 		SecretInterval: 500 * time.Millisecond, StatusInterval: time.Second, DeletionTimeout: 4 * time.Second,
-		HandoverWindow: time.Millisecond}
+		TakeoverWindow: time.Millisecond}
 	for _, c := range change {
 		c(&o)
 	}
-	m := &manager{ended: make(chan error, 1)}
+	m := &operatorProcess{ended: make(chan error, 1)}
 	var run context.Context
 	run, m.cancel = context.WithCancel(ctx)
 	Expect(controllers.Setup(run, mgr, o, slog.New(slog.NewTextHandler(logs(), nil)))).To(Succeed())
@@ -169,7 +169,7 @@ func startManager(change ...func(*controllers.Options)) *manager {
 	return m
 }
 
-func (m *manager) stop() {
+func (m *operatorProcess) stop() {
 	GinkgoHelper()
 	m.cancel()
 	Eventually(m.ended, 40*time.Second).Should(Receive(BeNil()))
@@ -179,7 +179,7 @@ func (m *manager) stop() {
 func restart() {
 	GinkgoHelper()
 	theOne.stop()
-	theOne = startManager()
+	theOne = startOperator()
 }
 
 // newSpace makes a namespace with the Redis Secret, in which every pod must be

@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -152,7 +152,7 @@ func ready(space, name, spec string) {
 }
 
 // open opens Redis for a namespace.
-func open(url, space string) *store.Store {
+func open(url, space string) *store.Conn {
 	GinkgoHelper()
 	s, err := store.Open(store.Options{URL: url, Namespace: space})
 	Expect(err).NotTo(HaveOccurred())

@@ -70,6 +70,8 @@ const (
 	ReasonAuthFailed = "AuthFailed"
 	// ReasonRedisRefuses: Redis answers, but does not do what it is asked.
 	ReasonRedisRefuses = "RedisRefuses"
+	// ReasonRedisNotAllowed: the operator may not connect to its address.
+	ReasonRedisNotAllowed = "RedisNotAllowed"
 	// ReasonRedisTooOld: the server is older than Redis 7.0.
 	ReasonRedisTooOld = "RedisTooOld"
 	// ReasonRedisReadOnly: the URL names a replica.

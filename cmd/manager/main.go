@@ -1,4 +1,6 @@
-// Command manager is the operator: it makes runners of WildoutFunctions.
+// Command manager is the operator: it makes runners of WildoutFunctions. Only
+// the program has that name, with its image, its ServiceAccount and its part of
+// the chart's values, which people have in their own files.
 // `manager --help` lists its settings.
 package main
 
@@ -46,7 +48,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("find the Kubernetes API server: %w", err)
 	}
-	mgr, err := newManager(ctx, config, o, logger)
+	mgr, err := newOperator(ctx, config, o, logger)
 	if err != nil {
 		return err
 	}

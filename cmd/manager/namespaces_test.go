@@ -12,10 +12,10 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/yaml"
 
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
-// With --namespaces the manager needs no more than a Role in each, and the one
+// With --namespaces the operator needs no more than a Role in each, and the one
 // of its Lease: functions there become Ready, and those elsewhere it does not
 // see.
 func TestSomeNamespaces(t *testing.T) {
@@ -41,7 +41,7 @@ func TestSomeNamespaces(t *testing.T) {
 		bind(t, k, r, "a")
 		bind(t, k, r, "b")
 	}
-	m := startManager(t, k, account(t, k), "--namespaces=a,b", "--metrics-bind-address=0", "--poll-interval=250ms", "--secret-interval=250ms", "--status-interval=1s")
+	m := startOperator(t, k, account(t, k), "--namespaces=a,b", "--metrics-bind-address=0", "--poll-interval=250ms", "--secret-interval=250ms", "--status-interval=1s")
 	for _, namespace := range []string{"a", "b"} {
 		runs(t, k, namespace)
 		becomes(t, k, namespace, "Ready", "True")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -25,7 +26,7 @@ type options struct {
 	shutdown       time.Duration
 	qps            float64
 	level          slog.Level
-	// shareProcess lets several managers be in one process, as tests do.
+	// shareProcess lets several operators be in one process, as tests do.
 	shareProcess bool
 }
 
@@ -36,12 +37,13 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.RunnerImage, "runner-image", "", "image of the standard runner (required)")
 	flags.StringVar(&o.RedisSecret, "redis-secret", "wildout-redis", "name of the Secret with the URL of Redis, in the namespace of a function, where the function names none")
+	addresses := flags.String("redis-addresses", "", "addresses of Redis that the operator may connect to, as 10.1.0.0/16, separated by commas; empty: all")
 	namespaces := flags.String("namespaces", "", "namespaces to look after, separated by commas; empty: all")
 	flags.StringVar(&o.metricsAddr, "metrics-bind-address", ":8443", "address of the metrics, with TLS, authentication and authorization; 0: none")
 	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics; empty: self-signed")
 	flags.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
-	flags.BoolVar(&o.electLeader, "leader-elect", true, "only one of several managers acts")
-	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "namespace of the Lease; empty: the manager's own")
+	flags.BoolVar(&o.electLeader, "leader-elect", true, "only one of several operators acts")
+	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "namespace of the Lease; empty: the operator's own")
 	flags.DurationVar(&o.shutdown, "graceful-shutdown-timeout", 20*time.Second, "how long what is under way may go on at the end")
 	flags.Float64Var(&o.qps, "kube-api-qps", 200, "most requests per second to the API server, over a time")
 	flags.IntVar(&o.Workers, "workers", 8, "functions that are reconciled at once")
@@ -58,6 +60,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, fmt.Errorf("unexpected argument %q: --help lists the settings", flags.Arg(0))
 	}
 	o.namespaces = splitNames(*namespaces)
+	var err error
+	if o.RedisAddresses, err = parseAddresses(*addresses); err != nil {
+		return nil, err
+	}
 	if err := o.level.UnmarshalText([]byte(*level)); err != nil {
 		return nil, fmt.Errorf("--log-level is %q, want debug, info, warn or error", *level)
 	}
@@ -65,6 +71,21 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// parseAddresses reads addresses, and ranges of them, separated by commas.
+func parseAddresses(text string) (all []netip.Prefix, err error) {
+	for _, word := range splitNames(text) {
+		prefix, err := netip.ParsePrefix(word)
+		if at, single := netip.ParseAddr(word); single == nil {
+			prefix, err = at.Prefix(at.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--redis-addresses: %q is no address and no range of them, such as 10.1.0.0/16", word)
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all, nil
 }
 
 // Validate reports every setting that is wrong.

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/wildout/wildout/runtime/console"
+	"github.com/wildout/wildout/internal/standard"
 	"github.com/wildout/wildout/runtime/runner"
-	"github.com/wildout/wildout/runtime/standard"
+	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 func main() { runner.MainWith(setup, usage) }
@@ -31,7 +31,7 @@ The standard handlers read these variables, or files likewise:
 func setup(ctx context.Context, r runner.Resources) (runner.Handlers, error) {
 	o := standard.Options{
 		Fallback: r.Store.Fallback("audit"), CheckRedis: r.Store.Ping, Logger: r.Logger,
-		Backlog: func(ctx context.Context) (int64, error) { return console.Backlog(ctx, r.Store) },
+		Backlog: func(ctx context.Context) (int64, error) { return telemetry.TotalBacklog(ctx, r.Store) },
 	}
 	var private, cidrs string
 	for name, into := range map[string]*string{

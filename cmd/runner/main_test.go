@@ -17,13 +17,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // program is the runner, and example the one of the documentation; built once
-// for all tests.
+// for all tests, stripped as for images.
 var program, example string
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -38,7 +41,7 @@ func testMain(m *testing.M) int {
 	program = filepath.Join(dir, "runner")
 	example = filepath.Join(dir, "example")
 	for target, source := range map[string]string{program: ".", example: "../../docs/examples/runner"} {
-		if output, err := exec.Command("go", "build", "-o", target, source).CombinedOutput(); err != nil {
+		if output, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", target, source).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", source, err, output)
 			return 1
 		}
@@ -185,7 +188,7 @@ func TestRedisComesLate(t *testing.T) {
 	if status := p.wait(t); status != 0 {
 		t.Errorf("after SIGTERM the exit status is %d", status)
 	}
-	stats, err := s.Stats(t.Context(), "greet", []string{"hello"})
+	stats, err := inspect.New(s).Stats(t.Context(), "greet", []string{"hello"})
 	if err != nil || stats.Runners != 0 {
 		t.Errorf("the runner did not take leave: %+v (%v)", stats, err)
 	}
@@ -203,8 +206,8 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// TestFaultsOfTheSettings are those that no restart mends: status 2, and the
-// reason for Kubernetes to show.
+// TestFaultsOfTheSettings are those that no restart mends: a status that says
+// so, and the reason for Kubernetes to show.
 func TestFaultsOfTheSettings(t *testing.T) {
 	const url = "redis://127.0.0.1:1/0"
 	for name, c := range map[string]struct {
@@ -226,8 +229,12 @@ func TestFaultsOfTheSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, c.manifest, c.url, c.env...)
-			if status := p.wait(t); status != 2 {
-				t.Errorf("exit status %d, want 2", status)
+			want := v1alpha1.ExitBadSettings
+			if name == "an unknown handler" {
+				want = v1alpha1.ExitUnknownHandler
+			}
+			if status := p.wait(t); status != want {
+				t.Errorf("exit status %d, want %d", status, want)
 			}
 			reason, err := os.ReadFile(filepath.Join(p.dir, "termination-log"))
 			if err != nil || !strings.Contains(string(reason), c.want) {
@@ -261,7 +268,7 @@ func TestExample(t *testing.T) {
 	eventually(t, "the run ends", func() bool { return ended(s, `"Hello, Mara!"`) })
 }
 
-func open(t *testing.T, url string) *store.Store {
+func open(t *testing.T, url string) *store.Conn {
 	t.Helper()
 	s, err := store.Open(store.Options{URL: url, Namespace: "shop"})
 	if err != nil {
@@ -271,7 +278,7 @@ func open(t *testing.T, url string) *store.Store {
 	return s
 }
 
-func publish(t *testing.T, s *store.Store, eventType string) {
+func publish(t *testing.T, s *store.Conn, eventType string) {
 	t.Helper()
 	if err := s.Publish(t.Context(), &event.Event{Type: eventType, Data: json.RawMessage(`{"name":"Mara"}`)}); err != nil {
 		t.Fatal(err)
@@ -279,9 +286,9 @@ func publish(t *testing.T, s *store.Store, eventType string) {
 }
 
 // ended reports whether the one run of greet ended with that output.
-func ended(s *store.Store, output string) bool {
-	runs, err := s.History(context.Background(), "greet", 10)
-	return err == nil && len(runs) == 1 && runs[0].Status == store.Succeeded && string(runs[0].Output) == output
+func ended(s *store.Conn, output string) bool {
+	all, err := inspect.New(s).History(context.Background(), "greet", 10)
+	return err == nil && len(all) == 1 && all[0].Status == run.Succeeded && string(all[0].Output) == output
 }
 
 func TestHelp(t *testing.T) {

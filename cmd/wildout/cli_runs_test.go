@@ -16,7 +16,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // parcels are functions with a step of each kind.
@@ -70,7 +71,7 @@ func startParcels(t *testing.T) *running {
 }
 
 // sendFor sends an event and returns the id of the run that it starts.
-func (r *running) sendFor(t *testing.T, eventType, data string) (event, run string) {
+func (r *running) sendFor(t *testing.T, eventType, data string) (event, record string) {
 	t.Helper()
 	out, _, err := cli(t, "send", eventType, "--data", data, "--url", r.client.URL)
 	if err != nil {
@@ -84,12 +85,12 @@ func (r *running) sendFor(t *testing.T, eventType, data string) (event, run stri
 	return event, runs.Runs[0].ID
 }
 
-func (r *running) reaches(t *testing.T, run string, st store.Status) *console.RunDetail {
+func (r *running) reaches(t *testing.T, record string, st run.Status) *console.RunDetail {
 	t.Helper()
 	var d *console.RunDetail
-	eventually(t, fmt.Sprintf("run %s is %s", run, st), func() (holds bool) {
+	eventually(t, fmt.Sprintf("run %s is %s", record, st), func() (holds bool) {
 		var err error
-		d, err = r.client.Run(t.Context(), run)
+		d, err = r.client.Run(t.Context(), record)
 		return err == nil && d.Status == st
 	})
 	return d
@@ -104,15 +105,15 @@ func TestRunDetail(t *testing.T) {
 		d, err := s.client.Run(t.Context(), id)
 		return err == nil && step(d, "wait").Status == "waiting"
 	})
-	waiting := s.reaches(t, id, store.Waiting)
+	waiting := s.reaches(t, id, run.Waiting)
 	checkDetail(t, "while it waits", waiting)
-	if w := step(waiting, "wait"); w.Does != "order/paid, up to 10m" || w.Until == nil || step(waiting, "last").Status != console.Pending {
+	if w := step(waiting, "wait"); w.Does != "order/paid, up to 10m" || w.Until == nil || step(waiting, "last").Status != run.StepPending {
 		t.Errorf("the wait is %+v", w)
 	}
 	if _, _, err := cli(t, "send", "order/paid", "--data", `{"nr":11}`, "--url", s.client.URL); err != nil {
 		t.Fatal(err)
 	}
-	ended := s.reaches(t, id, store.Succeeded)
+	ended := s.reaches(t, id, run.Succeeded)
 	checkDetail(t, "at its end", ended)
 	if l := step(ended, "last"); string(l.Input) != `{"message":"carried 11"}` {
 		t.Errorf("the last step was given %s", l.Input)
@@ -138,7 +139,7 @@ func checkDetail(t *testing.T, when string, d *console.RunDetail) {
 	t.Helper()
 	var names []string
 	for i := range d.Steps {
-		names = append(names, d.Steps[i].Name+" "+d.Steps[i].Status)
+		names = append(names, d.Steps[i].Name+" "+string(d.Steps[i].Status))
 	}
 	got, want := strings.Join(names[:8], ", "), "price ok, pack ok, pack[0] ok, pack[1] ok, call failed, tell ok, carry ok, never skipped"
 	if got != want {
@@ -154,7 +155,7 @@ func checkDetail(t *testing.T, when string, d *console.RunDetail) {
 			t.Errorf("%s %s was given %s, want %s", when, name, got.Input, want)
 		}
 	}
-	if c := step(d, "call"); c.Kind != console.KindHandler || c.Does != "http.request" || len(c.Tries) != 2 || c.MaxAttempts != 2 || !slices.Equal(c.Needs, []string{"pack"}) ||
+	if c := step(d, "call"); c.Kind != plan.KindHandler || c.Does != "http.request" || len(c.Tries) != 2 || c.MaxAttempts != 2 || !slices.Equal(c.Needs, []string{"pack"}) ||
 		string(c.Template) != `{"url":"http://127.0.0.1:1/${steps.price.output.sum}"}` {
 		t.Errorf("%s the call is %+v", when, c)
 	}
@@ -175,7 +176,7 @@ func TestInputsThatCannotBeTold(t *testing.T) {
 	s := startParcels(t)
 	for text, want := range map[string]string{"short": `{"message":"has short"}`, strings.Repeat("long ", 1000): ""} {
 		_, id := s.sendFor(t, "long", `{"text":"`+text+`"}`)
-		d := s.reaches(t, id, store.Succeeded)
+		d := s.reaches(t, id, run.Succeeded)
 		if got := step(d, "size"); string(got.Input) != want || string(got.Template) != `{"message":"has ${steps.text.output}"}` {
 			t.Errorf("of a text of %d bytes the input is %s, want %s", len(text), got.Input, want)
 		}
@@ -189,7 +190,7 @@ func TestReplayAndCancel(t *testing.T) {
 	s := startParcels(t)
 	url := []string{"--url", s.client.URL}
 	_, failed := s.sendFor(t, "refused", `{}`)
-	s.reaches(t, failed, store.Failed)
+	s.reaches(t, failed, run.Failed)
 	for range 4 {
 		s.sendFor(t, "refused", `{}`)
 	}
@@ -201,7 +202,7 @@ func TestReplayAndCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replay := s.reaches(t, strings.TrimSpace(out), store.Failed)
+	replay := s.reaches(t, strings.TrimSpace(out), run.Failed)
 	if replay.ReplayOf != failed || replay.EventType != "refused" {
 		t.Errorf("the replay is %+v", replay)
 	}
@@ -233,7 +234,7 @@ func TestReplayAndCancel(t *testing.T) {
 	if json.Unmarshal([]byte(out), &outcomes) != nil || err != nil || len(outcomes) != 1 || outcomes[0].ID != waits {
 		t.Errorf("cancel: %s (%v)", out, err)
 	}
-	if d := s.reaches(t, waits, store.Cancelled); !strings.Contains(d.Error, "sent by mistake") {
+	if d := s.reaches(t, waits, run.Cancelled); !strings.Contains(d.Error, "sent by mistake") {
 		t.Errorf("its error is %q", d.Error)
 	}
 	out, notes, err = command("cancel", waits, failed)
@@ -273,7 +274,7 @@ func TestWatch(t *testing.T) {
 		select {
 		case line := <-lines:
 			var c console.Change
-			return json.Unmarshal([]byte(line), &c) == nil && c.Run.Status == store.Failed && c.Run.Function == "refuse"
+			return json.Unmarshal([]byte(line), &c) == nil && c.Run.Status == run.Failed && c.Run.Function == "refuse"
 		case <-time.After(200 * time.Millisecond):
 			return false
 		}
@@ -320,8 +321,8 @@ func TestEvents(t *testing.T) {
 	if out, err := command("list"); err != nil || out != "no events\n" {
 		t.Errorf("at first: %s (%v)", out, err)
 	}
-	first, run := s.sendFor(t, "refused", `{"who":"Mara"}`)
-	s.reaches(t, run, store.Failed)
+	first, record := s.sendFor(t, "refused", `{"who":"Mara"}`)
+	s.reaches(t, record, run.Failed)
 	if _, _, err := cli(t, append([]string{"send", "un/known", "--id", "mine"}, url...)...); err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +429,7 @@ func TestSendMany(t *testing.T) {
 // TestCompletion asks what may stand where the cursor is.
 func TestCompletionAsksTheServer(t *testing.T) {
 	s := startParcels(t)
-	_, run := s.sendFor(t, "refused", `{}`)
+	_, record := s.sendFor(t, "refused", `{}`)
 	t.Setenv("WILDOUT_URL", s.client.URL)
 	for name, c := range map[string]struct {
 		args        []string
@@ -436,7 +437,7 @@ func TestCompletionAsksTheServer(t *testing.T) {
 	}{
 		"functions":   {[]string{"runs", "list", "--function", ""}, "order\tSends an order.", ":0"},
 		"the rest":    {[]string{"runs", "list", "--function", "ca"}, "carrier", "order"},
-		"runs":        {[]string{"runs", "get", ""}, run + "\trefuse", ":0"},
+		"runs":        {[]string{"runs", "get", ""}, record + "\trefuse", ":0"},
 		"event types": {[]string{"send", "ord"}, "order/placed\tstarts order", "refused"},
 		"states":      {[]string{"runs", "list", "--status", "f"}, "failed", "functions"},
 		"formats":     {[]string{"functions", "-o", ""}, "yaml", ":0"},

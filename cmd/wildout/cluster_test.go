@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/describe"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
 // cluster is a real API server, and people with a kubeconfig for it.
@@ -113,7 +113,7 @@ func as(t *testing.T, kubeconfig string, args ...string) (stdout, stderr string,
 	t.Helper()
 	cmd := program(t, pluginName, args...)
 	cmd.Env = append(cmd.Env, "KUBECONFIG="+kubeconfig)
-	return run(t, cmd)
+	return printed(t, cmd)
 }
 
 // Who may view a namespace may describe its functions; what somebody may not
@@ -205,7 +205,7 @@ conditions: [{type: Ready, status: "False", reason: CrashLoop, message: the runn
 			}
 		})
 	}
-	if out, _, _ := run(t, completing(t, viewer, "describe", "function", "gr")); !strings.HasPrefix(out, "greet\n") {
+	if out, _, _ := printed(t, completing(t, viewer, "describe", "function", "gr")); !strings.HasPrefix(out, "greet\n") {
 		t.Errorf("it completes: %s", out)
 	}
 }
@@ -290,7 +290,7 @@ func TestThroughTheAPIServer(t *testing.T) {
 	}
 	// Not called by kubectl: a flag says that a cluster is meant.
 	inCluster := program(t, "wildout", "functions", "-n", "shop", "--kubeconfig", full, "-o", "name")
-	if out, stderr, _ := run(t, inCluster); !strings.Contains(out, "carrier\n") {
+	if out, stderr, _ := printed(t, inCluster); !strings.Contains(out, "carrier\n") {
 		t.Errorf("the functions: %s%s", out, stderr)
 	}
 

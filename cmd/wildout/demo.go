@@ -14,9 +14,9 @@ import (
 	"github.com/wildout/wildout/cmd/wildout/internal/dev"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/handlers/wildout/schema"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/site/schema"
 )
 
 // demoEvents has each of the six types; the sample rows fit them.
@@ -126,13 +126,13 @@ func (r *reporter) runs(ctx context.Context, client *console.Client) error {
 			continue
 		}
 		// A list does not show what a run that has not ended has done.
-		run, err := client.Run(ctx, all[i].ID)
+		record, err := client.Run(ctx, all[i].ID)
 		if err != nil {
 			return err
 		}
-		all[i].Steps = run.Done()
+		all[i].Steps = record.Done()
 	}
-	slices.SortStableFunc(all, func(a, b store.Record) int { return a.StartedAt.Compare(b.StartedAt) })
+	slices.SortStableFunc(all, func(a, b run.Record) int { return a.StartedAt.Compare(b.StartedAt) })
 	var types []string
 	for i := range all {
 		if !slices.Contains(types, all[i].EventType) {
@@ -141,7 +141,7 @@ func (r *reporter) runs(ctx context.Context, client *console.Client) error {
 	}
 	for _, t := range types {
 		var notes []string
-		if t == engine.InvokeType {
+		if t == event.InvokeType {
 			notes = []string{"started by runs, with invoke"}
 		}
 		for _, e := range demoEvents {

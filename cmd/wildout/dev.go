@@ -54,6 +54,7 @@ Expressions see the variables WILDOUT_ENV_NAME, and those of --env, as env.NAME.
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8288", "address of HTTP")
+	flags.StringArrayVar(&o.Hosts, "allow-host", nil, "name that browsers and tunnels may ask for besides localhost, such as x.tunnel.example;\nmay be repeated")
 	flags.StringVar(&o.DataDir, "data", ".wildout", "folder for the data of Redis and SQLite")
 	flags.StringVar(&o.RedisURL, "redis", "", "Redis to use, such as redis://localhost:6379/0")
 	flags.BoolVar(&o.EmbeddedRedis, "embedded-redis", false, "use the built-in Redis even if redis-server is installed")

@@ -19,7 +19,8 @@ import (
 	"github.com/wildout/wildout/cmd/wildout/internal/dev"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // log collects what a server writes.
@@ -379,7 +380,7 @@ func TestRuns(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Fatalf("functions: %v (%v)", all, err)
 	}
-	want := store.Stats{Succeeded: 1, Failed: 1, Runners: 1}
+	want := inspect.Stats{Succeeded: 1, Failed: 1, Runners: 1}
 	if f := all[0]; f.Stats != want || !slices.Equal(f.Triggers, []string{"hello"}) {
 		t.Errorf("function %+v, want %+v", f, want)
 	}
@@ -423,20 +424,20 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := func() (*console.EventRuns, store.Status) {
+	status := func() (*console.EventRuns, run.Status) {
 		runs, err := s.client.EventRuns(t.Context(), "nap", ids[0])
 		if err != nil || len(runs.Runs) != 1 {
 			t.Fatalf("runs %+v (%v)", runs, err)
 		}
 		return runs, runs.Runs[0].Status
 	}
-	eventually(t, "the run sleeps", func() bool { _, st := status(); return st == store.Waiting })
+	eventually(t, "the run sleeps", func() bool { _, st := status(); return st == run.Waiting })
 	if err := dev.New(o).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another `wildout dev`") {
 		t.Errorf("a second server in the same folder: %v", err)
 	}
 	s.stop()
 	s = startWith(t, o)
-	eventually(t, "the run goes on", func() bool { _, st := status(); return st == store.Succeeded })
+	eventually(t, "the run goes on", func() bool { _, st := status(); return st == run.Succeeded })
 	if runs, _ := status(); string(runs.Runs[0].Output) != `"before and after"` {
 		t.Errorf("output %s", runs.Runs[0].Output)
 	}

@@ -22,6 +22,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	cmd := root()
+	cmd.SetOut(term.Guard(os.Stdout))
+	cmd.SetErr(term.Guard(os.Stderr))
 	name := calledAs(cmd, filepath.Base(os.Args[0]))
 	err := cmd.ExecuteContext(ctx)
 	stop()

@@ -47,8 +47,8 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run returns what a command printed, and its exit status.
-func run(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, status int) {
+// printed returns what a command printed, and its exit status.
+func printed(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -114,29 +114,29 @@ func TestExitStatus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, stderr, status := run(t, program(t, "wildout", c.args...))
+			_, stderr, status := printed(t, program(t, "wildout", c.args...))
 			if status != c.status || !strings.Contains(stderr, c.stderr) {
 				t.Errorf("status %d, printed %q, want %d and %q", status, stderr, c.status, c.stderr)
 			}
 		})
 	}
-	help, _, _ := run(t, program(t, "wildout", "--help"))
+	help, _, _ := printed(t, program(t, "wildout", "--help"))
 	if !strings.Contains(help, "Exit status: 0 all is well; 1 the answer is no") {
 		t.Errorf("the help does not list the exit statuses:\n%s", help)
 	}
 }
 
 func TestAsPlugin(t *testing.T) {
-	help, _, status := run(t, program(t, "kubectl-wildout", "send", "--help"))
+	help, _, status := printed(t, program(t, "kubectl-wildout", "send", "--help"))
 	if status != 0 || !strings.Contains(help, "kubectl wildout send [TYPE] [flags]") || !strings.Contains(help, "| kubectl wildout send") ||
 		!strings.Contains(help, "\n  kubectl wildout send user/registered") || strings.Contains(help, "\n  wildout ") {
 		t.Errorf("the help of the plugin:\n%s", help)
 	}
-	_, stderr, _ := run(t, program(t, "kubectl-wildout", "rnus"))
+	_, stderr, _ := printed(t, program(t, "kubectl-wildout", "rnus"))
 	if !strings.HasPrefix(stderr, `kubectl wildout: unknown command "rnus" for "kubectl wildout"`) {
 		t.Errorf("its errors: %s", stderr)
 	}
-	out, _, _ := run(t, program(t, "kubectl_complete-wildout", "runs", "li"))
+	out, _, _ := printed(t, program(t, "kubectl_complete-wildout", "runs", "li"))
 	if !strings.HasPrefix(out, "list\t") {
 		t.Errorf("it completes: %s", out)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 func runsCommand() *cobra.Command {
@@ -65,7 +65,7 @@ func (q *queryFlags) query(now time.Time) (query console.RunQuery, err error) {
 		if !slices.Contains(runStatuses, status) {
 			return query, usagef("--status is %q, want %s", status, strings.Join(runStatuses, ", "))
 		}
-		query.Statuses = append(query.Statuses, store.Status(status))
+		query.Statuses = append(query.Statuses, run.Status(status))
 	}
 	if query.Since, err = console.ParseTime(q.since, now); err != nil {
 		return query, usagef("--since %v", err)
@@ -78,8 +78,8 @@ func (q *queryFlags) query(now time.Time) (query console.RunQuery, err error) {
 
 // collect reads pages until there are most runs, or no more; partial says what
 // is left out.
-func collect(ctx context.Context, client *console.Client, q console.RunQuery, most int) (runs []store.Record, more bool, partial string, err error) {
-	runs = []store.Record{}
+func collect(ctx context.Context, client *console.Client, q console.RunQuery, most int) (runs []run.Record, more bool, partial string, err error) {
+	runs = []run.Record{}
 	for {
 		q.Limit = min(most-len(runs), console.MaxLimit)
 		page, err := client.Runs(ctx, q)
@@ -135,7 +135,7 @@ function (spec.history.limit).`,
 }
 
 // printRuns writes a list of runs; what else there is to know is for people.
-func printRuns(cmd *cobra.Command, format term.Format, runs []store.Record, more bool, partial string) error {
+func printRuns(cmd *cobra.Command, format term.Format, runs []run.Record, more bool, partial string) error {
 	out, notes := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	switch {
 	case format.Machine():
@@ -182,7 +182,7 @@ it gave, and each failed attempt.`,
 			runs := make([]*console.RunDetail, 0, len(ids))
 			var missing error
 			for _, id := range ids {
-				run, err := client.Run(cmd.Context(), id)
+				record, err := client.Run(cmd.Context(), id)
 				if isMissing(err) {
 					missing = errors.Join(missing, err)
 					continue
@@ -190,7 +190,7 @@ it gave, and each failed attempt.`,
 				if err != nil {
 					return err
 				}
-				runs = append(runs, run)
+				runs = append(runs, record)
 			}
 			if len(runs) == 0 {
 				return missing
@@ -216,15 +216,15 @@ func printDetails(out io.Writer, format term.Format, runs []*console.RunDetail, 
 	case format.Machine():
 		return format.Print(out, runs[0])
 	}
-	for i, run := range runs {
+	for i, record := range runs {
 		if format == term.Name {
-			fmt.Fprintln(out, run.ID)
+			fmt.Fprintln(out, record.ID)
 			continue
 		}
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		if err := term.StyleFor(out).Run(out, run, time.Now(), detail); err != nil {
+		if err := term.StyleFor(out).Run(out, record, time.Now(), detail); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 const (
@@ -115,13 +115,13 @@ func (a *act) run(cmd *cobra.Command, ids []string) error {
 }
 
 // chosen returns the runs that are meant, and with --dry-run prints them.
-func (a *act) chosen(cmd *cobra.Command, client *console.Client, ids []string) (runs []store.Record, err error) {
+func (a *act) chosen(cmd *cobra.Command, client *console.Client, ids []string) (runs []run.Record, err error) {
 	for _, id := range ids {
-		run, err := client.Run(cmd.Context(), id)
+		record, err := client.Run(cmd.Context(), id)
 		if err != nil {
 			return nil, err
 		}
-		runs = append(runs, run.Record)
+		runs = append(runs, record.Record)
 	}
 	more := false
 	if len(ids) == 0 {
@@ -146,7 +146,7 @@ func (a *act) chosen(cmd *cobra.Command, client *console.Client, ids []string) (
 }
 
 // confirm asks whoever sits at the terminal.
-func (a *act) confirm(cmd *cobra.Command, runs []store.Record, filtered bool) error {
+func (a *act) confirm(cmd *cobra.Command, runs []run.Record, filtered bool) error {
 	if a.yes {
 		return nil
 	}
@@ -200,7 +200,7 @@ type outcome struct {
 }
 
 // all does it to all runs, and goes on when one refuses.
-func (a *act) all(cmd *cobra.Command, client *console.Client, runs []store.Record) error {
+func (a *act) all(cmd *cobra.Command, client *console.Client, runs []run.Record) error {
 	outcomes := make([]outcome, len(runs))
 	progress := term.NewProgress(cmd.ErrOrStderr(), "run")
 	var mu sync.Mutex

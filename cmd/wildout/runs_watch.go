@@ -13,7 +13,7 @@ import (
 
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 func runsWatchCommand() *cobra.Command {
@@ -138,7 +138,7 @@ func (w *watch) steps(r *console.RunDetail, told *string) error {
 	before := strings.Split(*told, "\n")
 	style := term.StyleFor(w.out)
 	for i, line := range strings.Split(now, "\n") {
-		if i >= len(r.Steps) || i < len(before) && before[i] == line || r.Steps[i].Status == console.Pending {
+		if i >= len(r.Steps) || i < len(before) && before[i] == line || r.Steps[i].Status == run.StepPending {
 			continue
 		}
 		if err := style.StepLine(w.out, &r.Steps[i], time.Now()); err != nil {
@@ -159,7 +159,7 @@ func (w *watch) ended(r *console.RunDetail) error {
 			return err
 		}
 	}
-	if r.Status != store.Succeeded {
+	if r.Status != run.Succeeded {
 		return errShown
 	}
 	return nil

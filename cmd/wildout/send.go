@@ -19,7 +19,7 @@ import (
 	"github.com/wildout/wildout/cmd/wildout/internal/eventfile"
 	"github.com/wildout/wildout/cmd/wildout/internal/term"
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 type sendFlags struct {
@@ -178,7 +178,7 @@ func (f *sendFlags) sent(cmd *cobra.Command, client *console.Client, eventType, 
 	out := cmd.OutOrStdout()
 	if !f.wait {
 		if f.output.Machine() {
-			return f.output.Print(out, console.EventRuns{ID: id, Type: eventType, Runs: []store.Record{}})
+			return f.output.Print(out, console.EventRuns{ID: id, Type: eventType, Runs: []run.Record{}})
 		}
 		_, err := fmt.Fprintln(out, id)
 		return err
@@ -214,8 +214,8 @@ func (f *sendFlags) print(out io.Writer, runs *console.EventRuns) error {
 
 // verdict is errShown if a run failed.
 func verdict(runs *console.EventRuns) error {
-	failed := func(r store.Record) bool {
-		return r.Status == store.Failed || r.Status == store.Rejected || r.Status == store.Cancelled
+	failed := func(r run.Record) bool {
+		return r.Status == run.Failed || r.Status == run.Rejected || r.Status == run.Cancelled
 	}
 	if slices.ContainsFunc(runs.Runs, failed) {
 		return errShown
@@ -290,11 +290,11 @@ func awaitRuns(ctx context.Context, client *console.Client, eventType, id string
 }
 
 // rests reports whether a run has ended, or waits for longer than we do.
-func rests(r *store.Record, deadline time.Time, since map[string]time.Time) bool {
+func rests(r *run.Record, deadline time.Time, since map[string]time.Time) bool {
 	switch r.Status {
-	case store.Running, console.Queued:
+	case run.Running, console.Queued:
 		return false
-	case store.Waiting:
+	case run.Waiting:
 		if r.WaitsFor != nil && r.WaitsFor.Before(deadline) {
 			return false
 		}

@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // terminal is a pseudo terminal on which a program of a test runs.
@@ -96,7 +96,7 @@ var escapes = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
 func TestOnATerminal(t *testing.T) {
 	s := startParcels(t)
 	_, failed := s.sendFor(t, "refused", `{}`)
-	s.reaches(t, failed, store.Failed)
+	s.reaches(t, failed, run.Failed)
 	url := "--url=" + s.client.URL
 
 	for _, width := range []uint16{40, 60, 80, 120} {
@@ -142,13 +142,13 @@ func TestOnATerminal(t *testing.T) {
 		t.Errorf("sending shows %q", text)
 	}
 
-	_, run := s.sendFor(t, "order/placed", `{"nr":2}`)
+	_, record := s.sendFor(t, "order/placed", `{"nr":2}`)
 	screen = newTerminal(t, 100, 30)
-	if status := screen.run(t, program(t, "wildout", "runs", "watch", run, url), "", ""); status != 0 || !strings.Contains(screen.String(), "\x1b[J") || !strings.Contains(screen.String(), "succeeded in") {
+	if status := screen.run(t, program(t, "wildout", "runs", "watch", record, url), "", ""); status != 0 || !strings.Contains(screen.String(), "\x1b[J") || !strings.Contains(screen.String(), "succeeded in") {
 		t.Errorf("watching ends with %d and shows\n%s", status, screen)
 	}
 	screen = newTerminal(t, 100, 30)
-	if status := screen.run(t, program(t, "wildout", "runs", "watch", url), "Ctrl-C ends this", "\x03"); status != exitInterrupted || !strings.Contains(screen.String(), run) {
+	if status := screen.run(t, program(t, "wildout", "runs", "watch", url), "Ctrl-C ends this", "\x03"); status != exitInterrupted || !strings.Contains(screen.String(), record) {
 		t.Errorf("watching all ends with %d and shows\n%s", status, screen)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/manifest"
-	"github.com/wildout/wildout/runtime/standard"
+	"github.com/wildout/wildout/internal/standard"
 )
 
 func validateCommand() *cobra.Command {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
 //go:embed testdata/walk.mjs

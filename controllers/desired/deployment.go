@@ -14,7 +14,6 @@ import (
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/controllers/survey"
 )
 
 // How a runner is set up: what its program is told, and what Kubernetes is.
@@ -102,7 +101,7 @@ func podSpec(in *Input, configMap string) (*corev1ac.PodSpecApplyConfiguration, 
 
 func redisVolume(in *Input) *corev1ac.VolumeApplyConfiguration {
 	items := []*corev1ac.KeyToPathApplyConfiguration{corev1ac.KeyToPath().WithKey("url").WithPath("url")}
-	if survey.HasCA(in.SecretHash) {
+	if in.Content.HasCA() {
 		items = append(items, corev1ac.KeyToPath().WithKey("ca.crt").WithPath("ca.crt"))
 	}
 	return corev1ac.Volume().WithName("redis").
@@ -124,7 +123,7 @@ func ownEnv(in *Input) []*corev1ac.EnvVarApplyConfiguration {
 		corev1ac.EnvVar().WithName("WILDOUT_REDIS_URL_FILE").WithValue(redisDir + "/url"),
 		corev1ac.EnvVar().WithName("WILDOUT_LISTEN").WithValue(fmt.Sprintf(":%d", listenPort)),
 	}
-	if survey.HasCA(in.SecretHash) {
+	if in.Content.HasCA() {
 		variables = append(variables, corev1ac.EnvVar().WithName("WILDOUT_REDIS_CA_FILE").WithValue(redisDir+"/ca.crt"))
 	}
 	const graceName = "WILDOUT_GRACE"

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/controllers/view"
 )
 
 // Labels and annotations that only this package sets.
@@ -42,11 +42,12 @@ const ManifestKey = "function.yaml"
 // Input is what the objects of a function are made from.
 type Input struct {
 	Function *v1alpha1.WildoutFunction
-	Plan     *plan.Plan
-	// Secret is the name of the Secret with the URL of Redis. SecretHash
-	// changes with its content, and says whether it has a ca.crt.
-	Secret     string
-	SecretHash string
+	// Version is that of the function (plan.Plan.Hash).
+	Version string
+	// Secret is the name of the Secret with the URL of Redis, Content what it
+	// holds.
+	Secret  string
+	Content view.Content
 	// Image is the standard runner's.
 	Image string
 }
@@ -76,12 +77,12 @@ func (o *Objects) Scale(runners int32) { o.deployment.Spec.WithReplicas(runners)
 type Rollout struct {
 	// Pods is a digest of the pods, but for the content of the Secret.
 	Pods string
-	// SecretHash is the content of the Secret.
-	SecretHash string
+	// Content stands for what the Secret holds.
+	Content view.Content
 }
 
 // String is what a status keeps of it.
-func (r Rollout) String() string { return r.Pods + "." + r.SecretHash }
+func (r Rollout) String() string { return r.Pods + "." + string(r.Content) }
 
 // SamePods reports whether a Rollout that a status keeps was of the same pods,
 // whatever the Secret held.
@@ -120,9 +121,9 @@ func Children(in Input) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the pods of %s: %w", in.Function.Name, err)
 	}
-	template.WithAnnotations(map[string]string{AnnotationRedis: in.SecretHash})
+	template.WithAnnotations(map[string]string{AnnotationRedis: string(in.Content)})
 	objects := &Objects{ConfigMap: configMap, Deployment: Name(in.Function.Name), Image: Image(in.Function, in.Image),
-		Rollout: Rollout{digest(string(pods)), in.SecretHash}, deployment: deployment(in.Function, template)}
+		Rollout: Rollout{digest(string(pods)), in.Content}, deployment: deployment(in.Function, template)}
 	if serviceAccount(in.Function) == Name(in.Function.Name) {
 		objects.All = append(objects.All, account(in.Function))
 	}

@@ -36,7 +36,7 @@ func input(t *testing.T, file string) desired.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return desired.Input{Function: f, Plan: p, Secret: "wildout-redis", SecretHash: "0123456789", Image: "wildout/runner:test"}
+	return desired.Input{Function: f, Version: p.Hash, Secret: "wildout-redis", Content: "0123456789", Image: "wildout/runner:test"}
 }
 
 func TestChildren(t *testing.T) {
@@ -45,7 +45,7 @@ func TestChildren(t *testing.T) {
 		runners int32
 	}{
 		"handler": {func(*desired.Input) {}, 2},
-		"runner":  {func(in *desired.Input) { in.Secret, in.SecretHash = "orders-redis", "0123456789-ca" }, 3},
+		"runner":  {func(in *desired.Input) { in.Secret, in.Content = "orders-redis", "0123456789-ca" }, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(t, "../../config/samples/"+name+".yaml")
@@ -110,8 +110,8 @@ func TestRunnerReadsTheSameVersion(t *testing.T) {
 				continue
 			}
 			p, err := plan.Compile(read[0].Name, &read[0].Spec, plan.Options{})
-			if err != nil || p.Hash != in.Plan.Hash {
-				t.Errorf("%s: a runner compiles it to %v (%v), want version %s", file, p, err, in.Plan.Hash)
+			if err != nil || p.Hash != in.Version {
+				t.Errorf("%s: a runner compiles it to %v (%v), want version %s", file, p, err, in.Version)
 			}
 		}
 	}
@@ -153,8 +153,8 @@ func TestRollout(t *testing.T) {
 			in.Function.Spec.Runner = &v1alpha1.Runner{Scaling: &v1alpha1.Scaling{Max: 7}}
 		}, true, true},
 		"suspended": {func(in *desired.Input) { in.Function.Spec.Suspend = true }, true, true},
-		"password":  {func(in *desired.Input) { in.SecretHash = "another" }, false, true},
-		"authority": {func(in *desired.Input) { in.SecretHash += "-ca" }, false, false},
+		"password":  {func(in *desired.Input) { in.Content = "another" }, false, true},
+		"authority": {func(in *desired.Input) { in.Content += "-ca" }, false, false},
 		"image":     {func(in *desired.Input) { in.Image += "2" }, false, false},
 		"manifest":  {func(in *desired.Input) { in.Function.Spec.Timeout = "1m" }, false, false},
 		"pods": {func(in *desired.Input) {

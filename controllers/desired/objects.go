@@ -32,7 +32,7 @@ func serviceAccount(f *v1alpha1.WildoutFunction) string {
 // what it was made for.
 func configMapOf(in *Input, name, manifest string) *corev1ac.ConfigMapApplyConfiguration {
 	all := labels(in.Function.Name)
-	all[v1alpha1.LabelVersion] = in.Plan.Hash
+	all[v1alpha1.LabelVersion] = in.Version
 	return corev1ac.ConfigMap(name, in.Function.Namespace).
 		WithLabels(all).WithOwnerReferences(owner(in.Function)).
 		WithImmutable(true).WithData(map[string]string{ManifestKey: manifest})

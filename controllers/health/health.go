@@ -1,111 +1,55 @@
-// Package health judges: from what was observed of a function it makes the
-// conditions that people wait for. It is pure. Each condition is an ordered
-// list of rules; the first one that objects has the word, so that the cause is
-// told and not what follows from it. Messages say what to do. The package must
-// not know how anything was observed, nor change anything.
+// Package health judges: from what the steps of a reconcile have found and done
+// it makes the conditions that people wait for. It is pure. Each condition is an
+// ordered list of rules; the first one that objects has the word, so that the
+// cause is told and not what follows from it. Messages say what to do. The
+// package must not know how anything was observed, nor change anything.
 package health
 
 import (
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/controllers/survey"
+	"github.com/wildout/wildout/controllers/view"
 )
 
-// Facts are what is known of a function.
-type Facts struct {
-	Function *v1alpha1.WildoutFunction
-	// SpecErr is why the spec cannot be run: plan.Errors, or a fault of
-	// spec.runner.
-	SpecErr error
-	// ApplyErr is why the API server does not take the objects; nil: it does.
-	ApplyErr error
-	// Undeclared are event types that the function names and nobody declares.
-	Undeclared []string
-	// Secret is the name of the Secret with the URL of Redis.
+// Function is what a function is judged by.
+type Function struct {
+	// Object is the function itself, with the conditions of before.
+	Object *v1alpha1.WildoutFunction
+	// Spec is what the condition Accepted is about.
+	Spec Spec
+	// Refusal is why what the operator made of the spec could not be applied;
+	// nil: it was.
+	Refusal *Refusal
+	// Secret is the name of the Secret with the URL of its Redis, Redis what is
+	// known of that, and of the function in it: StreamsReady and Healthy.
 	Secret string
-	// View is what is known of its Redis, and of the function in it.
-	View survey.View
-	// Deployment is the one that was applied last, or nil.
-	Deployment *appsv1.Deployment
-	// Generation is the generation that the Deployment got from the current
-	// spec; an observed one that is older says nothing about it.
-	Generation int64
-	// Pods are the runners.
-	Pods []corev1.Pod
-	// Replicas is how many runners are wanted.
-	Replicas int32
-	// RolledOut: runners of this very kind have worked. Only their number may
-	// have changed since.
-	RolledOut bool
-	// MoreSince is when more runners were wanted last; zero: not lately.
-	MoreSince time.Time
-	// Contested is the number of runners that somebody else sets on the
-	// Deployment again and again; nil: nobody does.
-	Contested *int32
-	Now       time.Time
+	Redis  view.Function
+	// Runners are what RunnersAvailable is about.
+	Runners Runners
+	Now     time.Time
 }
 
-// verdict is what a rule says.
-type verdict struct {
-	status  metav1.ConditionStatus
-	reason  string
-	message string
-	// stalled: a person has to do something.
-	stalled bool
-	// unasked: nobody was asked yet.
-	unasked bool
+// Verdict is what comes of judging.
+type Verdict struct {
+	Conditions []metav1.Condition
+	// Again is after which time to judge anew though nothing has changed; 0:
+	// time alone changes nothing.
+	Again time.Duration
 }
 
-// rule looks at the facts and objects, or does not: nil.
-type rule func(*Facts) *verdict
-
-// no is an objection that a person has to see to.
-func no(reason, message string) *verdict {
-	return &verdict{status: metav1.ConditionFalse, reason: reason, message: message, stalled: true}
-}
-
-// notYet is an objection that passes by itself.
-func notYet(reason, message string) *verdict {
-	return &verdict{status: metav1.ConditionFalse, reason: reason, message: message}
-}
-
-func unknown(reason, message string) *verdict {
-	return &verdict{status: metav1.ConditionUnknown, reason: reason, message: message}
-}
-
-// unasked is unknown for now: the question is under way.
-func unasked(reason, message string) *verdict {
-	v := unknown(reason, message)
-	v.unasked = true
-	return v
-}
-
-func yes(reason, message string) *verdict {
-	return &verdict{status: metav1.ConditionTrue, reason: reason, message: message}
-}
-
-// judge asks the rules in their order.
-func judge(f *Facts, rules []rule, fine func(*Facts) *verdict) *verdict {
-	for _, r := range rules {
-		if v := r(f); v != nil {
-			return v
-		}
-	}
-	return fine(f)
-}
-
-// Conditions judges a function.
-func Conditions(f *Facts) []metav1.Condition {
-	accepted := judge(f, []rule{specCompiles, childrenAreValid}, acceptedFine)
-	streams := f.since(v1alpha1.ConditionStreamsReady, judge(f, streamRules(f.Secret, f.Function.Namespace), streamsFine))
-	runners := judge(f, runnerRules, runnersFine)
-	healthy := f.since(v1alpha1.ConditionHealthy, judge(f, []rule{runsAreKnown, runsEndWell}, healthyFine))
+// Judge judges a function.
+func Judge(f *Function) Verdict {
+	before := earlier{f.Object.Status.Conditions, f.Object.Generation}
+	accepted := judge(&acceptance{f.Spec, f.Refusal}, specRules, acceptedFine)
+	redis := newRedis(f)
+	streams := before.until(v1alpha1.ConditionStreamsReady, judge(redis, streamRules, streamsFine))
+	trial := &trial{Runners: f.Runners, function: f.Object, refusal: f.Refusal, faulty: f.Spec.Fault != nil || f.Spec.RunnerFault != nil, now: f.Now}
+	runners := judge(trial, runnerRules, runnersFine)
+	healthy := before.until(v1alpha1.ConditionHealthy, judge(&runs{f.Redis, f.Object.Spec.History}, runRules, healthyFine))
 	ready := f.ready(accepted, streams, runners, healthy)
 	all := []metav1.Condition{
 		condition(v1alpha1.ConditionReady, ready),
@@ -114,38 +58,21 @@ func Conditions(f *Facts) []metav1.Condition {
 		condition(v1alpha1.ConditionRunnersAvailable, runners),
 		condition(v1alpha1.ConditionHealthy, healthy),
 	}
-	return finish(all, f.Function.Generation, ready)
-}
-
-// since returns what was known of a condition where nothing is known now.
-func (f *Facts) since(kind string, v *verdict) *verdict {
-	return keepKnown(f.Function.Status.Conditions, f.Function.Generation, kind, v)
-}
-
-// keepKnown: an operator that has just begun has asked nobody yet. What the one
-// before it found holds until then: a new operator is no news.
-func keepKnown(old []metav1.Condition, generation int64, kind string, v *verdict) *verdict {
-	was := meta.FindStatusCondition(old, kind)
-	if !v.unasked || was == nil || was.Reason == v1alpha1.ReasonConnecting || was.ObservedGeneration != generation {
-		return v
-	}
-	stalled := meta.FindStatusCondition(old, v1alpha1.ConditionStalled)
-	return &verdict{status: was.Status, reason: was.Reason, message: was.Message, stalled: stalled != nil && stalled.Reason == was.Reason}
+	return Verdict{Conditions: finish(all, f.Object.Generation, ready), Again: trial.startWithin()}
 }
 
 // ready sums up: the first condition that is not true has the word.
-func (f *Facts) ready(accepted, streams, runners, healthy *verdict) *verdict {
-	if !f.Function.DeletionTimestamp.IsZero() {
+func (f *Function) ready(accepted, streams, runners, healthy *opinion) *opinion {
+	if !f.Object.DeletionTimestamp.IsZero() {
 		return notYet(v1alpha1.ReasonDeleting, "the function is being deleted")
 	}
-	for _, v := range []*verdict{accepted, streams, runners} {
-		if v.status != metav1.ConditionTrue {
-			sum := *v
-			return &sum
+	for _, o := range []*opinion{accepted, streams, runners} {
+		if o.status != metav1.ConditionTrue {
+			return o
 		}
 	}
 	switch {
-	case f.Function.Spec.Suspend:
+	case f.Object.Spec.Suspend:
 		return yes(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing is read, events wait in their streams")
 	case healthy.status == metav1.ConditionFalse: // ready all the same, but a table of functions should show it
 		return yes(healthy.reason, healthy.message)
@@ -153,12 +80,30 @@ func (f *Facts) ready(accepted, streams, runners, healthy *verdict) *verdict {
 	return yes(v1alpha1.ReasonReady, runners.message)
 }
 
-func condition(kind string, v *verdict) metav1.Condition {
-	return metav1.Condition{Type: kind, Status: v.status, Reason: v.reason, Message: clip(v.message)}
+// earlier are the conditions of before.
+type earlier struct {
+	conditions []metav1.Condition
+	generation int64
+}
+
+// until returns what was known of a condition where nothing is known yet. An
+// operator that has just begun has asked nobody: what the one before it found
+// holds until then, as a new operator is no news.
+func (e earlier) until(kind string, now *opinion) *opinion {
+	was := meta.FindStatusCondition(e.conditions, kind)
+	if !now.unasked || was == nil || was.Reason == v1alpha1.ReasonConnecting || was.ObservedGeneration != e.generation {
+		return now
+	}
+	stalled := meta.FindStatusCondition(e.conditions, v1alpha1.ConditionStalled)
+	return &opinion{status: was.Status, reason: was.Reason, message: was.Message, stalled: stalled != nil && stalled.Reason == was.Reason}
+}
+
+func condition(kind string, o *opinion) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: o.status, Reason: o.reason, Message: clip(o.message)}
 }
 
 // finish adds what kstatus looks for, and the generation.
-func finish(all []metav1.Condition, generation int64, ready *verdict) []metav1.Condition {
+func finish(all []metav1.Condition, generation int64, ready *opinion) []metav1.Condition {
 	if ready.status != metav1.ConditionTrue {
 		kind := v1alpha1.ConditionReconciling
 		if ready.stalled {

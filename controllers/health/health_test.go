@@ -2,53 +2,44 @@ package health_test
 
 import (
 	"errors"
-	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/health"
-	"github.com/wildout/wildout/controllers/survey"
+	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
 )
 
-// fine are the facts of a function that is all right.
-func fine() *health.Facts {
+// fine is a function that is all right.
+func fine() *health.Function {
 	f := &v1alpha1.WildoutFunction{ObjectMeta: metav1.ObjectMeta{Name: "f", Namespace: "shop", Generation: 3}}
-	ended := time.Unix(1_700_000_000, 0)
-	return &health.Facts{
-		Function: f, Secret: "wildout-redis", Replicas: 2, Generation: 5, Now: ended,
-		View: survey.View{
-			Server:  survey.Server{Secret: survey.Secret{Problem: survey.Fine, Hash: "0"}, Asked: true, State: durable()},
-			Numbers: &store.Numbers{},
-			Ends:    store.Ends{Runs: []store.Record{{ID: "r1", Status: store.Succeeded, EndedAt: &ended}}},
+	return &health.Function{
+		Object: f, Secret: "wildout-redis", Now: time.Unix(1_700_000_000, 0),
+		Redis: view.Function{
+			Redis:   view.Redis{Secret: view.Secret{Problem: view.Fine, Content: "0"}, Asked: true, State: durable()},
+			Numbers: &view.Numbers{},
+			Runs:    view.Runs{Ended: 1},
 		},
-		Deployment: &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "f-runner", Namespace: "shop", Generation: 5},
-			Status: appsv1.DeploymentStatus{ObservedGeneration: 5, Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}},
+		Runners: health.Runners{Wanted: 2, Generation: 5,
+			Deployment: &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "f-runner", Namespace: "shop", Generation: 5},
+				Status: appsv1.DeploymentStatus{ObservedGeneration: 5, Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}}},
 	}
 }
 
-func durable() store.Server {
-	return store.Server{Version: "7.2.4", EvictionPolicy: "noeviction", AppendOnly: true}
+func durable() view.State {
+	return view.State{Version: "7.2.4", EvictionPolicy: "noeviction", AppendOnly: true}
 }
 
-// answer is an error that Redis has answered.
-type answer string
-
-func (a answer) Error() string { return string(a) }
-
-// RedisError marks it as one.
-func (answer) RedisError() {}
+func trouble(kind view.TroubleKind, words string) *view.Trouble {
+	return &view.Trouble{Kind: kind, Words: words}
+}
 
 // pod is a runner with that container.
 func pod(c corev1.ContainerStatus) corev1.Pod {
@@ -67,148 +58,168 @@ func ended(code int32, words string) corev1.ContainerStatus {
 func TestConditions(t *testing.T) {
 	stalled, reconciling := v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling
 	for name, test := range map[string]struct {
-		breaks func(*health.Facts)
+		breaks func(*health.Function)
 		kind   string // the condition that tells it
 		want   string // status/reason
 		words  string // part of its message
 		ready  string // status of Ready; "": as want
 		beside string // Stalled, Reconciling or none
 	}{
-		"all is well": {func(*health.Facts) {}, "Ready", "True/Ready", "2 of 2", "", ""},
-		"bad expression": {func(f *health.Facts) {
-			f.SpecErr = plan.Errors{{Path: "spec.steps[0].if", Message: "undeclared reference", Source: "evnt.data", Column: 1}}
+		"all is well": {func(*health.Function) {}, "Ready", "True/Ready", "2 of 2", "", ""},
+		"bad expression": {func(f *health.Function) {
+			f.Spec.Fault = plan.Errors{{Reason: plan.InvalidExpression, Path: "spec.steps[0].if", Message: "undeclared reference", Source: "evnt.data", Column: 1}}
 		}, "Accepted", "False/InvalidExpression", "spec.steps[0].if", "", stalled},
-		"unknown step in an expression": {func(f *health.Facts) {
-			f.SpecErr = plan.Errors{{Path: "spec.output", Message: `there is no step "x"`, Source: "steps.x.output", Column: 1}}
+		"unknown step in an expression": {func(f *health.Function) {
+			f.Spec.Fault = plan.Errors{{Reason: plan.UnknownStep, Path: "spec.output", Message: `there is no step "x"`, Source: "steps.x.output", Column: 1}}
 		}, "Accepted", "False/UnknownStep", "spec.output", "", stalled},
-		"another fault": {func(f *health.Facts) {
-			f.SpecErr = plan.Errors{{Path: "spec.triggers[0].timeZone", Message: "is no time zone"}}
+		"another fault": {func(f *health.Function) {
+			f.Spec.Fault = plan.Errors{{Path: "spec.triggers[0].timeZone", Message: "is no time zone"}}
 		}, "Accepted", "False/InvalidSpec", "spec.triggers[0].timeZone", "", stalled},
-		"fault of the runner": {func(f *health.Facts) { f.SpecErr = errors.New("spec.runner.affinity: unknown field") },
+		"fault of the runner": {func(f *health.Function) { f.Spec.RunnerFault = errors.New("spec.runner.affinity: unknown field") },
 			"Accepted", "False/InvalidRunner", "spec.runner.affinity", "", stalled},
-		"the API server refuses the pods": {func(f *health.Facts) {
-			f.ApplyErr = apierrors.NewInvalid(schema.GroupKind{Kind: "Deployment"}, "f-runner", nil)
+		"the API server refuses the pods": {func(f *health.Function) {
+			f.Refusal = &health.Refusal{Why: health.Invalid, Err: errors.New("f-runner is invalid")}
 		}, "Accepted", "False/InvalidRunner", "f-runner", "", stalled},
-		"undeclared event type": {func(f *health.Facts) { f.Undeclared = []string{"a/b"} }, "Accepted", "True/UndeclaredEventType", "a/b", "True", ""},
+		"undeclared event type": {func(f *health.Function) { f.Spec.Undeclared = []string{"a/b"} }, "Accepted", "True/UndeclaredEventType", "a/b", "True", ""},
 
-		"no Secret":     {func(f *health.Facts) { f.View.Secret.Problem = survey.NotFound }, "StreamsReady", "False/SecretNotFound", "kubectl -n shop create secret", "", stalled},
-		"hidden Secret": {func(f *health.Facts) { f.View.Secret.Problem = survey.Forbidden }, "StreamsReady", "False/SecretForbidden", "Role", "", stalled},
-		"bad Secret": {func(f *health.Facts) { f.View.Secret = survey.Secret{Problem: survey.Invalid, Detail: "no key url"} },
+		"no Secret":     {func(f *health.Function) { f.Redis.Secret.Problem = view.NotFound }, "StreamsReady", "False/SecretNotFound", "kubectl -n shop create secret", "", stalled},
+		"hidden Secret": {func(f *health.Function) { f.Redis.Secret.Problem = view.Forbidden }, "StreamsReady", "False/SecretForbidden", "Role", "", stalled},
+		"bad Secret": {func(f *health.Function) { f.Redis.Secret = view.Secret{Problem: view.Invalid, Detail: "no key url"} },
 			"StreamsReady", "False/SecretInvalid", "no key url", "", stalled},
-		"Secret not read":  {func(f *health.Facts) { f.View.Secret = survey.Secret{} }, "StreamsReady", "Unknown/Connecting", "", "", reconciling},
-		"Redis not asked":  {func(f *health.Facts) { f.View.Asked = false }, "StreamsReady", "Unknown/Connecting", "", "", reconciling},
-		"groups not there": {func(f *health.Facts) { f.View.Numbers.Missing = []string{"a/b"} }, "StreamsReady", "Unknown/Connecting", "", "", reconciling},
-		"groups refused": {func(f *health.Facts) { f.View.GroupsErr = errors.New("WRONGTYPE") },
+		"Secret not read":  {func(f *health.Function) { f.Redis.Secret = view.Secret{} }, "StreamsReady", "Unknown/Connecting", "", "", reconciling},
+		"Redis not asked":  {func(f *health.Function) { f.Redis.Asked = false }, "StreamsReady", "Unknown/Connecting", "", "", reconciling},
+		"groups not there": {func(f *health.Function) { f.Redis.Numbers.Ungrouped = true }, "StreamsReady", "Unknown/Connecting", "", "", reconciling},
+		"groups refused": {func(f *health.Function) { f.Redis.GroupTrouble = trouble(view.Refused, "WRONGTYPE") },
 			"StreamsReady", "False/RedisRefuses", "WRONGTYPE", "", stalled},
-		"wrong password": {func(f *health.Facts) { f.View.Err = store.Explain(answer("WRONGPASS invalid")) },
+		"wrong password": {func(f *health.Function) { f.Redis.Trouble = trouble(view.Unauthorized, "Redis refuses the password") },
 			"StreamsReady", "False/AuthFailed", "password", "", stalled},
-		"Redis away": {func(f *health.Facts) {
-			f.View.Err = store.Explain(&net.OpError{Op: "dial", Err: errors.New("connection refused")})
+		"Redis away": {func(f *health.Function) {
+			f.Redis.Trouble = trouble(view.Unreachable, "nothing listens there")
 		}, "StreamsReady", "False/RedisUnreachable", "nothing is lost", "", reconciling},
-		"Redis refuses": {func(f *health.Facts) { f.View.Err = store.Explain(answer("ERR unknown command")) }, "StreamsReady", "False/RedisRefuses", "", "", stalled},
-		"old Redis":     {func(f *health.Facts) { f.View.State.Version = "6.2.1" }, "StreamsReady", "False/RedisTooOld", "7.0", "", stalled},
-		"replica":       {func(f *health.Facts) { f.View.State.Replica = true }, "StreamsReady", "False/RedisReadOnly", "primary", "", stalled},
-		"eviction":      {func(f *health.Facts) { f.View.State.EvictionPolicy = "allkeys-lru" }, "StreamsReady", "False/UnsafeEviction", "allkeys-lru", "", stalled},
-		"no persistence": {func(f *health.Facts) { f.View.State.AppendOnly = false },
+		"Redis refuses": {func(f *health.Function) { f.Redis.Trouble = trouble(view.Refused, "unknown command") },
+			"StreamsReady", "False/RedisRefuses", "unknown command", "", stalled},
+		"Redis is elsewhere": {func(f *health.Function) { f.Redis.Trouble = trouble(view.NotAllowed, "not there") },
+			"StreamsReady", "False/RedisNotAllowed", "not there", "", stalled},
+		"Redis takes no writes": {func(f *health.Function) { f.Redis.Trouble = trouble(view.ReadOnly, "a replica") }, "StreamsReady", "False/RedisReadOnly", "a replica", "", stalled},
+		"Redis is full":         {func(f *health.Function) { f.Redis.Trouble = trouble(view.Full, "maxmemory") }, "StreamsReady", "False/RedisFull", "maxmemory", "", stalled},
+		"old Redis":             {func(f *health.Function) { f.Redis.State.Version = "6.2.1" }, "StreamsReady", "False/RedisTooOld", "7.0", "", stalled},
+		"replica":               {func(f *health.Function) { f.Redis.State.Replica = true }, "StreamsReady", "False/RedisReadOnly", "primary", "", stalled},
+		"eviction":              {func(f *health.Function) { f.Redis.State.EvictionPolicy = "allkeys-lru" }, "StreamsReady", "False/UnsafeEviction", "allkeys-lru", "", stalled},
+		"no persistence": {func(f *health.Function) { f.Redis.State.AppendOnly = false },
 			"StreamsReady", "False/NotDurable", "allowVolatile", "", stalled},
-		"no persistence, allowed": {func(f *health.Facts) {
-			f.View.State.AppendOnly, f.Function.Spec.Redis = false, &v1alpha1.Redis{AllowVolatile: true}
+		"no persistence, allowed": {func(f *health.Function) {
+			f.Redis.State.AppendOnly, f.Object.Spec.Redis = false, &v1alpha1.Redis{AllowVolatile: true}
 		}, "StreamsReady", "True/StreamsReady", "loses them", "", ""},
-		"persistence that is not told": {func(f *health.Facts) { f.View.State.AppendOnly, f.View.State.SnapshotsUnknown = false, true },
+		"persistence that is not told": {func(f *health.Function) { f.Redis.State.AppendOnly, f.Redis.State.SnapshotsUnknown = false, true },
 			"StreamsReady", "True/StreamsReady", "", "", ""},
-		"cluster without replicas": {func(f *health.Facts) { f.View.State.Cluster = true }, "StreamsReady", "False/NotDurable", "replica", "", stalled},
-		"nearly full":              {func(f *health.Facts) { f.View.State.Used, f.View.State.Max = 96<<20, 100<<20 }, "StreamsReady", "False/RedisFull", "96 of 100 MiB", "", stalled},
+		"cluster without replicas": {func(f *health.Function) { f.Redis.State.Cluster = true }, "StreamsReady", "False/NotDurable", "replica", "", stalled},
+		"nearly full":              {func(f *health.Function) { f.Redis.State.Used, f.Redis.State.Max = 96<<20, 100<<20 }, "StreamsReady", "False/RedisFull", "96 of 100 MiB", "", stalled},
 
-		"taken name": {func(f *health.Facts) { f.ApplyErr = &health.NameTakenError{Kind: "ServiceAccount", Name: "f-runner"} },
+		"taken name": {func(f *health.Function) {
+			f.Refusal = &health.Refusal{Why: health.NameTaken, Err: errors.New("there is a ServiceAccount f-runner")}
+		},
 			"RunnersAvailable", "False/NameTaken", "f-runner", "", stalled},
-		"forbidden": {func(f *health.Facts) {
-			f.ApplyErr = fmt.Errorf("apply: %w", apierrors.NewForbidden(schema.GroupResource{Resource: "deployments"}, "f", errors.New("quota")))
+		"forbidden": {func(f *health.Function) {
+			f.Refusal = &health.Refusal{Why: health.Forbidden, Err: errors.New("quota")}
 		}, "RunnersAvailable", "False/PodsForbidden", "quota", "", stalled},
-		"suspended": {func(f *health.Facts) { f.Function.Spec.Suspend, f.Replicas = true, 0 }, "RunnersAvailable", "True/Suspended", "", "", ""},
-		"suspended, runners end": {func(f *health.Facts) { f.Function.Spec.Suspend, f.Replicas, f.Pods = true, 0, make([]corev1.Pod, 2) },
+		"suspended": {func(f *health.Function) { f.Object.Spec.Suspend, f.Runners.Wanted = true, 0 }, "RunnersAvailable", "True/Suspended", "", "", ""},
+		"suspended, runners end": {func(f *health.Function) {
+			f.Object.Spec.Suspend, f.Runners.Wanted, f.Runners.Pods = true, 0, make([]corev1.Pod, 2)
+		},
 			"RunnersAvailable", "False/Progressing", "2 runners", "", reconciling},
-		"no Deployment yet": {func(f *health.Facts) { f.Deployment = nil }, "RunnersAvailable", "False/Progressing", "", "", reconciling},
-		"quota": {func(f *health.Facts) {
-			f.Deployment.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: "True", Message: "exceeded quota"}}
+		"no Deployment yet": {func(f *health.Function) { f.Runners.Deployment = nil }, "RunnersAvailable", "False/Progressing", "", "", reconciling},
+		"quota": {func(f *health.Function) {
+			f.Runners.Deployment.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: "True", Message: "exceeded quota"}}
 		}, "RunnersAvailable", "False/PodsForbidden", "exceeded quota", "", stalled},
-		"the Deployment of before": {func(f *health.Facts) { f.Generation = 6 }, "RunnersAvailable", "False/RollingOut", "", "", reconciling},
-		"the Deployment was not looked at": {func(f *health.Facts) { f.Deployment.Status.ObservedGeneration = 4 },
+		"the Deployment of before": {func(f *health.Function) { f.Runners.Generation = 6 }, "RunnersAvailable", "False/RollingOut", "", "", reconciling},
+		"the Deployment was not looked at": {func(f *health.Function) { f.Runners.Deployment.Status.ObservedGeneration = 4 },
 			"RunnersAvailable", "False/RollingOut", "", "", reconciling},
-		"half rolled out": {func(f *health.Facts) { f.Deployment.Status.UpdatedReplicas, f.Deployment.Status.Replicas = 1, 3 },
+		"half rolled out": {func(f *health.Function) {
+			f.Runners.Deployment.Status.UpdatedReplicas, f.Runners.Deployment.Status.Replicas = 1, 3
+		},
 			"RunnersAvailable", "False/RollingOut", "1 of 2", "", reconciling},
-		"an old runner is left": {func(f *health.Facts) { f.Deployment.Status.Replicas = 3 }, "RunnersAvailable", "False/RollingOut", "", "", reconciling},
-		"unready":               {func(f *health.Facts) { f.Deployment.Status.AvailableReplicas = 1 }, "RunnersAvailable", "False/RunnersUnready", "1 of 2", "", reconciling},
-		"stuck": {func(f *health.Facts) {
-			f.Deployment.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "False", Reason: "ProgressDeadlineExceeded"}}
+		"an old runner is left": {func(f *health.Function) { f.Runners.Deployment.Status.Replicas = 3 }, "RunnersAvailable", "False/RollingOut", "", "", reconciling},
+		"unready":               {func(f *health.Function) { f.Runners.Deployment.Status.AvailableReplicas = 1 }, "RunnersAvailable", "False/RunnersUnready", "1 of 2", "", reconciling},
+		"stuck": {func(f *health.Function) {
+			f.Runners.Deployment.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "False", Reason: "ProgressDeadlineExceeded"}}
 		}, "RunnersAvailable", "False/RolloutStuck", "kubectl -n shop describe", "", stalled},
-		"none wanted": {func(f *health.Facts) {
-			f.Replicas, f.Deployment.Status = 0, appsv1.DeploymentStatus{ObservedGeneration: 5}
+		"none wanted": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.Deployment.Status = 0, appsv1.DeploymentStatus{ObservedGeneration: 5}
 		},
 			"RunnersAvailable", "True/ScaledToZero", "", "", ""},
-		"scaling up": {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now },
+		"scaling up": {func(f *health.Function) { f.Runners.Wanted, f.Runners.RolledOut, f.Runners.MoreSince = 5, true, f.Now },
 			"RunnersAvailable", "True/ScalingUp", "2 of 5 runners are ready", "", ""},
-		"scaling up, not seen by Kubernetes yet": {func(f *health.Facts) {
-			f.Replicas, f.Generation, f.RolledOut, f.MoreSince = 5, 6, true, f.Now
+		"scaling up, not seen by Kubernetes yet": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.Generation, f.Runners.RolledOut, f.Runners.MoreSince = 5, 6, true, f.Now
 		}, "RunnersAvailable", "True/ScalingUp", "2 of 5 runners are ready", "", ""},
-		"scaling up takes long": {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now.Add(-2*time.Minute) },
+		"scaling up takes long": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.RolledOut, f.Runners.MoreSince = 5, true, f.Now.Add(-2*time.Minute)
+		},
 			"RunnersAvailable", "False/RunnersUnready", "2 of 5 runners are ready", "", reconciling},
-		"waking up": {func(f *health.Facts) {
-			f.Replicas, f.RolledOut, f.MoreSince = 1, true, f.Now.Add(-19*time.Second)
-			f.Deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: 5}
+		"waking up": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.RolledOut, f.Runners.MoreSince = 1, true, f.Now.Add(-19*time.Second)
+			f.Runners.Deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: 5}
 		}, "RunnersAvailable", "True/ScalingUp", "0 of 1 runners are ready", "", ""},
-		"waking up takes long": {func(f *health.Facts) {
-			f.Replicas, f.RolledOut, f.MoreSince = 1, true, f.Now.Add(-20*time.Second)
-			f.Deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: 5}
+		"waking up takes long": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.RolledOut, f.Runners.MoreSince = 1, true, f.Now.Add(-20*time.Second)
+			f.Runners.Deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: 5}
 		}, "RunnersAvailable", "False/RunnersUnready", "0 of 1", "", reconciling},
-		"a runner was lost, long after": {func(f *health.Facts) { f.RolledOut, f.Deployment.Status.AvailableReplicas = true, 1 },
+		"a runner was lost, long after": {func(f *health.Function) { f.Runners.RolledOut, f.Runners.Deployment.Status.AvailableReplicas = true, 1 },
 			"RunnersAvailable", "False/RunnersUnready", "1 of 2", "", reconciling},
-		"scaling up, and a pod is stuck": {func(f *health.Facts) {
-			f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now
-			f.Pods = []corev1.Pod{pod(ended(1, "panic"))}
+		"scaling up, and a pod is stuck": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.RolledOut, f.Runners.MoreSince = 5, true, f.Now
+			f.Runners.Pods = []corev1.Pod{pod(ended(1, "panic"))}
 		}, "RunnersAvailable", "False/CrashLoop", "panic", "", stalled},
-		"scaling down": {func(f *health.Facts) { f.Replicas, f.RolledOut = 1, true },
+		"scaling down": {func(f *health.Function) { f.Runners.Wanted, f.Runners.RolledOut = 1, true },
 			"RunnersAvailable", "True/RunnersAvailable", "1 of 1 runners are ready", "", ""},
-		"to zero": {func(f *health.Facts) {
-			f.Replicas, f.RolledOut = 0, true
-			f.Function.Spec.Runner = &v1alpha1.Runner{Scaling: &v1alpha1.Scaling{Max: 3}}
+		"to zero": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.RolledOut = 0, true
+			f.Object.Spec.Runner = &v1alpha1.Runner{Scaling: &v1alpha1.Scaling{Max: 3}}
 		}, "RunnersAvailable", "True/ScaledToZero", "an event, a timer or a cron tick starts one", "", ""},
-		"rolled out before, and an old runner is left": {func(f *health.Facts) { f.RolledOut, f.Deployment.Status.Replicas = true, 3 },
+		"rolled out before, and an old runner is left": {func(f *health.Function) { f.Runners.RolledOut, f.Runners.Deployment.Status.Replicas = true, 3 },
 			"RunnersAvailable", "False/RollingOut", "", "", reconciling},
-		"somebody else scales the Deployment": {func(f *health.Facts) { f.RolledOut, f.Contested = true, new(int32) },
+		"somebody else scales the Deployment": {func(f *health.Function) { f.Runners.RolledOut, f.Runners.Contested = true, new(int32) },
 			"RunnersAvailable", "True/RunnersAvailable", "2 of 2 runners are ready; somebody else sets the replicas of Deployment f-runner to 0", "", ""},
-		"unknown handler": {func(f *health.Facts) {
-			f.Pods = []corev1.Pod{pod(ended(2, `spec.steps[0].handler: the runner has no handler "x"`))}
+		"unknown handler": {func(f *health.Function) {
+			f.Runners.Pods = []corev1.Pod{pod(ended(v1alpha1.ExitUnknownHandler, `spec.steps[0].handler: the runner has no handler "x"`))}
 		}, "RunnersAvailable", "False/UnknownHandler", `"x"`, "", stalled},
-		"bad settings": {func(f *health.Facts) { f.Pods = []corev1.Pod{pod(ended(2, "WILDOUT_GRACE: bad"))} },
+		"bad settings": {func(f *health.Function) {
+			f.Runners.Pods = []corev1.Pod{pod(ended(v1alpha1.ExitBadSettings, "WILDOUT_GRACE: bad"))}
+		},
 			"RunnersAvailable", "False/RunnerRefuses", "WILDOUT_GRACE", "", stalled},
-		"crash without words": {func(f *health.Facts) { f.Pods = []corev1.Pod{pod(ended(1, " "))} },
+		"crash without words": {func(f *health.Function) { f.Runners.Pods = []corev1.Pod{pod(ended(1, " "))} },
 			"RunnersAvailable", "False/CrashLoop", "kubectl logs", "", stalled},
-		"crash of a pod that goes": {func(f *health.Facts) {
+		"crash of a pod that goes": {func(f *health.Function) {
 			p := pod(ended(1, "panic"))
 			p.DeletionTimestamp = &metav1.Time{}
 			p.DeletionTimestamp.Time = f.Now
-			f.Pods = []corev1.Pod{p}
+			f.Runners.Pods = []corev1.Pod{p}
 		}, "RunnersAvailable", "True/RunnersAvailable", "", "", ""},
-		"a crash of yesterday": {func(f *health.Facts) {
+		"a crash of yesterday": {func(f *health.Function) {
 			c := ended(1, "panic")
 			c.State, c.Ready = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, true
-			f.Pods = []corev1.Pod{pod(c)}
+			f.Runners.Pods = []corev1.Pod{pod(c)}
 		}, "RunnersAvailable", "True/RunnersAvailable", "", "", ""},
 
-		"failing runs": {func(f *health.Facts) {
-			r := store.Record{ID: "r2", Status: store.Failed, ErrorStep: "s", Error: "no route"}
-			f.View.Ends.Runs, f.View.Ends.LastFailure = append(f.View.Ends.Runs, r), &r
+		"failing runs": {func(f *health.Function) {
+			f.Redis.Runs = view.Runs{Ended: 2, Failed: 1, LastFailure: &view.Failure{RunID: "r2", Step: "s", Message: "no route"}}
 		}, "Healthy", "False/HighFailureRate", "1 of the last 2 runs failed; the latest, r2, in step s: no route", "True", ""},
-		"cancelled runs": {func(f *health.Facts) { f.View.Ends.Runs[0].Status = store.Cancelled }, "Healthy", "True/Healthy", "", "", ""},
-		"no runs":        {func(f *health.Facts) { f.View.Ends = store.Ends{} }, "Healthy", "Unknown/NoRuns", "", "True", ""},
-		"no history": {func(f *health.Facts) { f.Function.Spec.History = &v1alpha1.History{Limit: new(int32)} },
+		"failing runs, as a whole": {func(f *health.Function) {
+			f.Redis.Runs = view.Runs{Ended: 1, Failed: 1, LastFailure: &view.Failure{RunID: "r2", Message: "too late"}}
+		}, "Healthy", "False/HighFailureRate", "failed; the latest, r2: too late", "True", ""},
+		"failing runs, none remembered": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 3, Failed: 2} },
+			"Healthy", "False/HighFailureRate", "2 of the last 3 runs failed", "True", ""},
+		"fewer than half fail": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 3, Failed: 1} }, "Healthy", "True/Healthy", "", "", ""},
+		"no runs":              {func(f *health.Function) { f.Redis.Runs = view.Runs{} }, "Healthy", "Unknown/NoRuns", "", "True", ""},
+		"runs are not known":   {func(f *health.Function) { f.Redis.Numbers = nil }, "Healthy", "Unknown/NoRuns", "not known yet", "Unknown", reconciling},
+		"no history": {func(f *health.Function) { f.Object.Spec.History = &v1alpha1.History{Limit: new(int32)} },
 			"Healthy", "Unknown/NoRuns", "spec.history.limit", "True", ""},
-		"deleted": {func(f *health.Facts) { f.Function.DeletionTimestamp = &metav1.Time{Time: f.Now} }, "Ready", "False/Deleting", "", "", reconciling},
+		"deleted": {func(f *health.Function) { f.Object.DeletionTimestamp = &metav1.Time{Time: f.Now} }, "Ready", "False/Deleting", "", "", reconciling},
 	} {
 		t.Run(name, func(t *testing.T) {
-			facts := fine()
-			test.breaks(facts)
-			conditions := health.Conditions(facts)
+			known := fine()
+			test.breaks(known)
+			conditions := health.Judge(known).Conditions
 			got := meta.FindStatusCondition(conditions, test.kind)
 			if s := string(got.Status) + "/" + got.Reason; s != test.want || !strings.Contains(got.Message, test.words) {
 				t.Errorf("%s is %s: %s\nwant %s: …%s…", test.kind, s, got.Message, test.want, test.words)
@@ -237,19 +248,25 @@ func TestConditions(t *testing.T) {
 // A judgement that time will change is made anew when it does.
 func TestAgain(t *testing.T) {
 	for name, test := range map[string]struct {
-		breaks func(*health.Facts)
+		breaks func(*health.Function)
 		want   time.Duration
 	}{
-		"all is well":       {func(*health.Facts) {}, 0},
-		"scaling up":        {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now.Add(-time.Minute) }, time.Minute},
-		"it takes long":     {func(f *health.Facts) { f.Replicas, f.RolledOut, f.MoreSince = 5, true, f.Now.Add(-time.Hour) }, 0},
-		"a first rollout":   {func(f *health.Facts) { f.Replicas, f.MoreSince = 5, f.Now }, 0},
-		"no Deployment yet": {func(f *health.Facts) { f.Deployment, f.RolledOut, f.MoreSince = nil, true, f.Now }, 0},
+		"all is well": {func(*health.Function) {}, 0},
+		"scaling up": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.RolledOut, f.Runners.MoreSince = 5, true, f.Now.Add(-time.Minute)
+		}, time.Minute},
+		"it takes long": {func(f *health.Function) {
+			f.Runners.Wanted, f.Runners.RolledOut, f.Runners.MoreSince = 5, true, f.Now.Add(-time.Hour)
+		}, 0},
+		"a first rollout": {func(f *health.Function) { f.Runners.Wanted, f.Runners.MoreSince = 5, f.Now }, 0},
+		"no Deployment yet": {func(f *health.Function) {
+			f.Runners.Deployment, f.Runners.RolledOut, f.Runners.MoreSince = nil, true, f.Now
+		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			facts := fine()
-			test.breaks(facts)
-			if got := health.Again(facts); got != test.want {
+			known := fine()
+			test.breaks(known)
+			if got := health.Judge(known).Again; got != test.want {
 				t.Errorf("again after %s, want %s", got, test.want)
 			}
 		})
@@ -258,26 +275,26 @@ func TestAgain(t *testing.T) {
 
 // The first rule that objects has the word: the cause, not what follows from it.
 func TestCauseComesFirst(t *testing.T) {
-	facts := fine()
-	facts.View.Err = store.Explain(errors.New("dial tcp: connection refused"))
-	facts.Deployment.Status.AvailableReplicas = 0
-	if c := meta.FindStatusCondition(health.Conditions(facts), "Ready"); c.Reason == v1alpha1.ReasonRunnersUnready {
+	known := fine()
+	known.Redis.Trouble = trouble(view.Unreachable, "nothing listens there")
+	known.Runners.Deployment.Status.AvailableReplicas = 0
+	if c := meta.FindStatusCondition(health.Judge(known).Conditions, "Ready"); c.Reason == v1alpha1.ReasonRunnersUnready {
 		t.Errorf("Ready is %s: runners are not ready because Redis is away", c.Reason)
 	}
 }
 
 // An operator that has just begun takes nothing back.
 func TestNewOperatorIsNoNews(t *testing.T) {
-	facts := fine()
-	facts.Function.Status.Conditions = health.Conditions(facts)
-	facts.View = survey.View{}
-	for _, c := range health.Conditions(facts) {
-		if was := meta.FindStatusCondition(facts.Function.Status.Conditions, c.Type); was == nil || *was != c {
+	known := fine()
+	known.Object.Status.Conditions = health.Judge(known).Conditions
+	known.Redis = view.Function{}
+	for _, c := range health.Judge(known).Conditions {
+		if was := meta.FindStatusCondition(known.Object.Status.Conditions, c.Type); was == nil || *was != c {
 			t.Errorf("%s became %s/%s: %s", c.Type, c.Status, c.Reason, c.Message)
 		}
 	}
-	facts.Function.Generation++ // the spec may name another Redis
-	if c := meta.FindStatusCondition(health.Conditions(facts), "StreamsReady"); c.Reason != v1alpha1.ReasonConnecting {
+	known.Object.Generation++ // the spec may name another Redis
+	if c := meta.FindStatusCondition(health.Judge(known).Conditions, "StreamsReady"); c.Reason != v1alpha1.ReasonConnecting {
 		t.Errorf("after a change StreamsReady is %s", c.Reason)
 	}
 }

@@ -4,50 +4,46 @@ import (
 	"fmt"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/controllers/view"
 )
 
+// runs are what Healthy is about.
+type runs struct {
+	view.Function
+	history *v1alpha1.History
+}
+
+var runRules = []rule[*runs]{runsAreKnown, runsEndWell}
+
 // runsAreKnown: there is something to judge by.
-func runsAreKnown(f *Facts) *verdict {
+func runsAreKnown(r *runs) *opinion {
 	switch {
-	case f.View.Numbers == nil:
+	case r.Numbers == nil:
 		return unasked(v1alpha1.ReasonNoRuns, "the runs are not known yet")
-	case historyOff(f.Function):
+	case r.history != nil && r.history.Limit != nil && *r.history.Limit == 0:
 		return unknown(v1alpha1.ReasonNoRuns, "spec.history.limit is 0: no run is remembered")
-	case len(f.View.Ends.Runs) == 0:
+	case r.Runs.Ended == 0:
 		return unknown(v1alpha1.ReasonNoRuns, "no run has ended yet")
 	}
 	return nil
 }
 
-func historyOff(f *v1alpha1.WildoutFunction) bool {
-	h := f.Spec.History
-	return h != nil && h.Limit != nil && *h.Limit == 0
-}
-
 // runsEndWell: of the last runs fewer than half failed.
-func runsEndWell(f *Facts) *verdict {
-	runs := f.View.Ends.Runs
-	failed := 0
-	for i := range runs {
-		if runs[i].Status == store.Failed || runs[i].Status == store.Rejected {
-			failed++
-		}
-	}
-	if 2*failed < len(runs) {
+func runsEndWell(r *runs) *opinion {
+	if 2*r.Runs.Failed < r.Runs.Ended {
 		return nil
 	}
-	last := f.View.Ends.LastFailure
-	if last == nil { // older than what was read
-		last = &store.Record{}
+	words := fmt.Sprintf("%d of the last %d runs failed", r.Runs.Failed, r.Runs.Ended)
+	if last := r.Runs.LastFailure; last != nil {
+		where := ""
+		if last.Step != "" {
+			where = ", in step " + last.Step
+		}
+		words += fmt.Sprintf("; the latest, %s%s: %s", last.RunID, where, last.Message)
 	}
-	where := ""
-	if last.ErrorStep != "" {
-		where = ", in step " + last.ErrorStep
-	}
-	return no(v1alpha1.ReasonHighFailureRate, fmt.Sprintf("%d of the last %d runs failed; the latest, %s%s: %s", failed, len(runs), last.ID, where, last.Error))
+	return no(v1alpha1.ReasonHighFailureRate, words)
 }
 
-func healthyFine(*Facts) *verdict {
+func healthyFine(*runs) *opinion {
 	return yes(v1alpha1.ReasonHealthy, "most of the last runs ended well")
 }

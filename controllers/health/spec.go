@@ -5,48 +5,74 @@ import (
 	"fmt"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/plan"
 )
 
+// Spec is what is known of the spec of a function.
+type Spec struct {
+	// Fault is why it does not compile, RunnerFault why its spec.runner gives
+	// no pods; nil: it does.
+	Fault, RunnerFault error
+	// Undeclared are event types that it names and nobody declares.
+	Undeclared []string
+}
+
+// acceptance is what Accepted is about.
+type acceptance struct {
+	Spec
+	refusal *Refusal
+}
+
+var specRules = []rule[*acceptance]{specCompiles, runnerIsValid, childrenAreValid}
+
 // specCompiles: expressions, step names, whatever the API server cannot check.
-func specCompiles(f *Facts) *verdict {
-	if f.SpecErr == nil {
+func specCompiles(a *acceptance) *opinion {
+	if a.Fault == nil {
 		return nil
 	}
-	var faults plan.Errors
-	if !errors.As(f.SpecErr, &faults) {
-		return no(v1alpha1.ReasonInvalidRunner, f.SpecErr.Error())
-	}
 	reason := v1alpha1.ReasonInvalidSpec
-	for _, fault := range faults {
-		switch {
-		case strings.HasPrefix(fault.Message, "there is no step "):
-			reason = v1alpha1.ReasonUnknownStep
-		case fault.Source != "":
-			reason = v1alpha1.ReasonInvalidExpression
-		default:
-			continue
-		}
-		break
+	var faults plan.Errors
+	if errors.As(a.Fault, &faults) {
+		reason = reasonOf(faults)
 	}
-	return no(reason, faults.Error())
+	return no(reason, a.Fault.Error())
+}
+
+// reasonOf is the reason of the first fault that has one of its own.
+func reasonOf(faults plan.Errors) string {
+	for _, fault := range faults {
+		switch fault.Reason {
+		case plan.UnknownStep:
+			return v1alpha1.ReasonUnknownStep
+		case plan.InvalidExpression:
+			return v1alpha1.ReasonInvalidExpression
+		case plan.Invalid, plan.UnknownHandler:
+		}
+	}
+	return v1alpha1.ReasonInvalidSpec
+}
+
+// runnerIsValid: what the operator says about spec.runner.
+func runnerIsValid(a *acceptance) *opinion {
+	if a.RunnerFault == nil {
+		return nil
+	}
+	return no(v1alpha1.ReasonInvalidRunner, a.RunnerFault.Error())
 }
 
 // childrenAreValid: what the API server says about what spec.runner becomes.
-func childrenAreValid(f *Facts) *verdict {
-	if !apierrors.IsInvalid(f.ApplyErr) && !apierrors.IsBadRequest(f.ApplyErr) {
+func childrenAreValid(a *acceptance) *opinion {
+	if a.refusal == nil || a.refusal.Why != Invalid {
 		return nil
 	}
-	return no(v1alpha1.ReasonInvalidRunner, "spec.runner has something that the API server refuses: "+f.ApplyErr.Error())
+	return no(v1alpha1.ReasonInvalidRunner, "spec.runner has something that the API server refuses: "+a.refusal.Error())
 }
 
-func acceptedFine(f *Facts) *verdict {
-	if len(f.Undeclared) > 0 {
+func acceptedFine(a *acceptance) *opinion {
+	if len(a.Undeclared) > 0 {
 		return yes(v1alpha1.ReasonUndeclaredEventType, fmt.Sprintf(
-			"no WildoutEventType declares %s: its events are not checked, and a gateway that runs --strict refuses them", strings.Join(f.Undeclared, ", ")))
+			"no WildoutEventType declares %s: its events are not checked, and a gateway that runs --strict refuses them", strings.Join(a.Undeclared, ", ")))
 	}
 	return yes(v1alpha1.ReasonAccepted, "the spec compiles")
 }

@@ -4,74 +4,93 @@ import (
 	"fmt"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/controllers/survey"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/controllers/view"
 )
 
-// streamRules are the rules about the Redis of a Secret.
-func streamRules(secret, namespace string) []rule {
-	return []rule{
-		func(f *Facts) *verdict { return secretIsThere(f.View.Secret, secret, namespace) },
-		func(f *Facts) *verdict { return redisAnswers(&f.View.Server) },
-		func(f *Facts) *verdict { return redisIsSafe(&f.View.Server, f.Function.Spec.Redis) },
-		groupsAreThere,
-	}
+// redis is what StreamsReady is about.
+type redis struct {
+	view.Redis
+	// secret is the name of the Secret with the URL.
+	secret, namespace string
+	// volatile: it may lose all.
+	volatile bool
+	// trouble is of the streams of one function, or one event type, alone.
+	trouble *view.Trouble
+	// there: they are made.
+	there bool
+	// what is there, for people.
+	what string
 }
 
+func newRedis(f *Function) *redis {
+	numbers := f.Redis.Numbers
+	return &redis{Redis: f.Redis.Redis, secret: f.Secret, namespace: f.Object.Namespace, volatile: mayForget(f.Object.Spec.Redis),
+		trouble: f.Redis.GroupTrouble, there: numbers != nil && !numbers.Ungrouped, what: "the streams and consumer groups"}
+}
+
+func mayForget(spec *v1alpha1.Redis) bool { return spec != nil && spec.AllowVolatile }
+
+// streamRules: from what must be there for Redis to be asked, to what it says.
+var streamRules = []rule[*redis]{secretIsThere, redisAnswers, redisIsSafe, streamsAreThere}
+
 // secretIsThere: somebody has said where Redis is.
-func secretIsThere(s survey.Secret, name, namespace string) *verdict {
-	switch s.Problem {
-	case survey.Fine:
+func secretIsThere(r *redis) *opinion {
+	switch r.Secret.Problem {
+	case view.Fine:
 		return nil
-	case survey.NotFound:
+	case view.NotFound:
 		return no(v1alpha1.ReasonSecretNotFound, fmt.Sprintf("the Secret %s does not exist in namespace %s: create it with the URL of Redis:"+
-			" kubectl -n %[2]s create secret generic %[1]s --from-literal=url=redis://:PASSWORD@HOST:6379/0", name, namespace))
-	case survey.Forbidden:
+			" kubectl -n %[2]s create secret generic %[1]s --from-literal=url=redis://:PASSWORD@HOST:6379/0", r.secret, r.namespace))
+	case view.Forbidden:
 		return no(v1alpha1.ReasonSecretForbidden, fmt.Sprintf("the operator may not read the Secret %s: a Role in namespace %s must let it get the"+
-			" secrets of that name (docs/operations.md has one)", name, namespace))
-	case survey.Invalid:
-		return no(v1alpha1.ReasonSecretInvalid, fmt.Sprintf("the Secret %s cannot be used: %s", name, s.Detail))
+			" secrets of that name (docs/operations.md has one)", r.secret, r.namespace))
+	case view.Invalid:
+		return no(v1alpha1.ReasonSecretInvalid, fmt.Sprintf("the Secret %s cannot be used: %s", r.secret, r.Secret.Detail))
+	case view.NotRead:
 	}
-	return unasked(v1alpha1.ReasonConnecting, fmt.Sprintf("the Secret %s was not read yet", name))
+	return unasked(v1alpha1.ReasonConnecting, fmt.Sprintf("the Secret %s was not read yet", r.secret))
 }
 
 // redisAnswers: it is there, and lets us in.
-func redisAnswers(s *survey.Server) *verdict {
-	if !s.Asked {
+func redisAnswers(r *redis) *opinion {
+	if !r.Asked {
 		return unasked(v1alpha1.ReasonConnecting, "Redis was not asked yet")
 	}
-	if s.Err == nil {
+	if r.Trouble == nil {
 		return nil
 	}
-	switch store.TroubleOf(s.Err) {
-	case store.Unauthorized:
-		return no(v1alpha1.ReasonAuthFailed, s.Err.Error())
-	case store.ReadOnly:
-		return no(v1alpha1.ReasonRedisReadOnly, s.Err.Error())
-	case store.Full:
-		return no(v1alpha1.ReasonRedisFull, s.Err.Error())
-	case store.Unreachable:
-		return notYet(v1alpha1.ReasonRedisUnreachable, s.Err.Error()+"; nothing is lost: runners go on when it is back")
+	words := r.Trouble.Words
+	switch r.Trouble.Kind {
+	case view.Unauthorized:
+		return no(v1alpha1.ReasonAuthFailed, words)
+	case view.ReadOnly:
+		return no(v1alpha1.ReasonRedisReadOnly, words)
+	case view.Full:
+		return no(v1alpha1.ReasonRedisFull, words)
+	case view.Unreachable:
+		return notYet(v1alpha1.ReasonRedisUnreachable, words+"; nothing is lost: runners go on when it is back")
+	case view.NotAllowed:
+		return no(v1alpha1.ReasonRedisNotAllowed, words)
+	case view.Refused:
 	}
-	return no(v1alpha1.ReasonRedisRefuses, s.Err.Error())
+	return no(v1alpha1.ReasonRedisRefuses, words)
 }
 
 // redisIsSafe is the gate: what is accepted must not get lost.
-func redisIsSafe(s *survey.Server, spec *v1alpha1.Redis) *verdict {
-	volatile := spec != nil && spec.AllowVolatile
+func redisIsSafe(r *redis) *opinion {
 	const anyway = "; for trying out only: spec.redis.allowVolatile: true"
-	switch state := s.State; {
+	switch state := r.State; {
 	case state.TooOld():
 		return no(v1alpha1.ReasonRedisTooOld, fmt.Sprintf("this is Redis %s, and wildout needs 7.0 or later, or Valkey: update the server", state.Version))
 	case state.Replica:
 		return no(v1alpha1.ReasonRedisReadOnly, "this Redis is a replica, which takes no writes: point the URL in the Secret at the primary")
-	case state.EvictionPolicy != "" && state.EvictionPolicy != "noeviction":
+	case state.Evicts():
 		return no(v1alpha1.ReasonUnsafeEviction, fmt.Sprintf("a full Redis would silently drop events and runs: its maxmemory-policy is %s,"+
 			" set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration)", state.EvictionPolicy))
-	case !state.Durable() && !volatile:
+	case !state.Durable() && !r.volatile:
 		return no(v1alpha1.ReasonNotDurable, "a restart of this Redis would lose every event and run: switch persistence on"+
 			" (appendonly yes, and a disk)"+anyway)
-	case state.Cluster && state.Replicas == 0 && !volatile:
+	case state.Cluster && state.Replicas == 0 && !r.volatile:
 		return no(v1alpha1.ReasonNotDurable, "this node of the Redis Cluster has no replica: its part of the events would be lost with it; add one"+anyway)
 	case state.NearlyFull():
 		return no(v1alpha1.ReasonRedisFull, fmt.Sprintf("Redis uses %d of %d MiB and will soon refuse writes: raise maxmemory, or shorten the retention"+
@@ -80,20 +99,20 @@ func redisIsSafe(s *survey.Server, spec *v1alpha1.Redis) *verdict {
 	return nil
 }
 
-// groupsAreThere: an event that is published now will be read.
-func groupsAreThere(f *Facts) *verdict {
-	if err := f.View.GroupsErr; err != nil {
-		return no(v1alpha1.ReasonRedisRefuses, err.Error())
-	}
-	if n := f.View.Numbers; n == nil || len(n.Missing) > 0 {
-		return unasked(v1alpha1.ReasonConnecting, "the streams and consumer groups are being made")
+// streamsAreThere: an event that is published now will be read.
+func streamsAreThere(r *redis) *opinion {
+	switch {
+	case r.trouble != nil:
+		return no(v1alpha1.ReasonRedisRefuses, r.trouble.Words)
+	case !r.there:
+		return unasked(v1alpha1.ReasonConnecting, "the operator is making "+r.what)
 	}
 	return nil
 }
 
-func streamsFine(f *Facts) *verdict {
-	message := "Redis has the streams and consumer groups"
-	if !f.View.State.Durable() {
+func streamsFine(r *redis) *opinion {
+	message := "Redis has " + r.what
+	if !r.State.Durable() {
 		message += ", and loses them when it restarts (spec.redis.allowVolatile)"
 	}
 	return yes(v1alpha1.ReasonStreamsReady, message)

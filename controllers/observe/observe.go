@@ -37,7 +37,7 @@ var ChildKinds = []schema.GroupVersionKind{
 
 // Snapshot is what there is of a function.
 type Snapshot struct {
-	// Deployment is nil when there is none of its name.
+	// Deployment is nil when the function has none.
 	Deployment *appsv1.Deployment
 	// Children are the other objects with the function's label.
 	Children []metav1.PartialObjectMetadata
@@ -53,8 +53,9 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 	var deployment appsv1.Deployment
 	err := c.Get(ctx, client.ObjectKey{Namespace: f.Namespace, Name: desired.Name(f.Name)}, &deployment)
 	switch {
-	case err == nil:
+	case err == nil && metav1.IsControlledBy(&deployment, f):
 		s.Deployment = &deployment
+	case err == nil: // somebody else's: to apply ours will say so
 	case !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("read the Deployment of %s: %w", f.Name, err)
 	}
@@ -82,7 +83,7 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 }
 
 func undeclared(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (names []string, err error) {
-	for _, t := range Reads(&f.Spec) {
+	for _, t := range f.Spec.Reads() {
 		var types v1alpha1.WildoutEventTypeList
 		if err := c.List(ctx, &types, client.InNamespace(f.Namespace), client.MatchingFields{IndexType: t}); err != nil {
 			return nil, fmt.Errorf("look for the event type %s: %w", t, err)
@@ -93,26 +94,4 @@ func undeclared(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunctio
 		}
 	}
 	return names, nil
-}
-
-// Reads returns the event types that a function reads: of its triggers, and
-// those that its steps wait for. It is what the runner reads, also of a spec
-// that does not compile.
-func Reads(spec *v1alpha1.WildoutFunctionSpec) (types []string) {
-	add := func(t v1alpha1.EventTypeName) {
-		if t != "" && !slices.Contains(types, string(t)) {
-			types = append(types, string(t))
-		}
-	}
-	for _, trigger := range spec.Triggers {
-		add(trigger.Event)
-	}
-	for _, steps := range [][]v1alpha1.Step{spec.Steps, spec.OnFailure} {
-		for _, step := range steps {
-			if step.WaitForEvent != nil {
-				add(step.WaitForEvent.Event)
-			}
-		}
-	}
-	return types
 }

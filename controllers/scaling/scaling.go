@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/controllers/view"
 )
 
 // What is known to come is not waited for without a runner.
@@ -46,21 +47,10 @@ func LimitsOf(spec *v1alpha1.WildoutFunctionSpec) Limits {
 	return l
 }
 
-// Work is what there is to do.
-type Work struct {
-	// Open counts entries that no runner has read, entries that runners have,
-	// and timers and cron ticks whose time has come.
-	Open int64
-	// Queued: runs wait for a slot. A runner gives it to them.
-	Queued bool
-	// Next is when the next timer or tick is due; zero: none is known.
-	Next time.Time
-}
-
 // Wants is how many runners the work asks for where there are so many now.
-func (l Limits) Wants(w Work, runners int32, now time.Time) int32 {
+func (l Limits) Wants(w view.Work, runners int32, now time.Time) int32 {
 	wanted := (w.Open + int64(l.Target) - 1) / int64(l.Target)
-	if w.Queued || w.isNear(runners, now) {
+	if w.Queued || isNear(w.Next, runners, now) {
 		wanted = max(wanted, 1)
 	}
 	return max(l.Min, int32(min(wanted, int64(l.most()))))
@@ -75,12 +65,12 @@ func (l Limits) most() int32 {
 }
 
 // isNear reports whether the next timer is worth a runner already.
-func (w Work) isNear(runners int32, now time.Time) bool {
+func isNear(next time.Time, runners int32, now time.Time) bool {
 	ahead := KeepFor
 	if runners == 0 {
 		ahead = StartAhead
 	}
-	return !w.Next.IsZero() && w.Next.Sub(now) <= ahead
+	return !next.IsZero() && next.Sub(now) <= ahead
 }
 
 // Memory is what was wanted within the window, as far as it still counts: each
@@ -101,10 +91,10 @@ type Decision struct {
 	Again time.Duration
 }
 
-// Decide decides. Who has no Memory yet, such as a manager that has just begun,
+// Decide decides. Who has no Memory yet, such as an operator that has just begun,
 // takes the runners that there are for what was wanted until now. A nil work
 // means that nobody knows: then what is there stays.
-func (m Memory) Decide(l Limits, work *Work, runners int32, now time.Time) (Decision, Memory) {
+func (m Memory) Decide(l Limits, work *view.Work, runners int32, now time.Time) (Decision, Memory) {
 	if len(m) == 0 {
 		m = Memory{{runners, now}}
 	}

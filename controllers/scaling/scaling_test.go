@@ -6,6 +6,7 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/scaling"
+	"github.com/wildout/wildout/controllers/view"
 )
 
 var begin = time.Unix(1_700_000_000, 0)
@@ -18,26 +19,26 @@ func TestWants(t *testing.T) {
 	next := begin.Add
 	for name, test := range map[string]struct {
 		set     func(*scaling.Limits)
-		work    scaling.Work
+		work    view.Work
 		runners int32
 		want    int32
 	}{
-		"nothing":                            {nil, scaling.Work{}, 1, 0},
-		"one entry":                          {nil, scaling.Work{Open: 1}, 0, 1},
-		"the target":                         {nil, scaling.Work{Open: 100}, 0, 1},
-		"one more than the target":           {nil, scaling.Work{Open: 101}, 0, 2},
-		"more than max can do":               {nil, scaling.Work{Open: 1 << 50}, 0, 10},
-		"at least min":                       {func(l *scaling.Limits) { l.Min = 3 }, scaling.Work{Open: 150}, 3, 3},
-		"no more than can run at once":       {func(l *scaling.Limits) { l.Useful = 2 }, scaling.Work{Open: 900}, 0, 2},
-		"a limit above max":                  {func(l *scaling.Limits) { l.Useful = 50 }, scaling.Work{Open: 5000}, 0, 10},
-		"min is more than can run at once":   {func(l *scaling.Limits) { l.Min, l.Useful = 3, 2 }, scaling.Work{Open: 900}, 0, 3},
-		"a run waits for a slot":             {nil, scaling.Work{Queued: true}, 0, 1},
-		"a timer keeps the last runner":      {nil, scaling.Work{Next: next(time.Minute)}, 1, 1},
-		"a timer later than that":            {nil, scaling.Work{Next: next(time.Minute + 1)}, 1, 0},
-		"a timer starts a runner in advance": {nil, scaling.Work{Next: next(scaling.StartAhead)}, 0, 1},
-		"a timer does not start one early":   {nil, scaling.Work{Next: next(scaling.StartAhead + 1)}, 0, 0},
-		"a timer that is late":               {nil, scaling.Work{Next: next(-time.Hour)}, 0, 1},
-		"a timer adds nothing to more":       {nil, scaling.Work{Open: 150, Next: next(0)}, 0, 2},
+		"nothing":                            {nil, view.Work{}, 1, 0},
+		"one entry":                          {nil, view.Work{Open: 1}, 0, 1},
+		"the target":                         {nil, view.Work{Open: 100}, 0, 1},
+		"one more than the target":           {nil, view.Work{Open: 101}, 0, 2},
+		"more than max can do":               {nil, view.Work{Open: 1 << 50}, 0, 10},
+		"at least min":                       {func(l *scaling.Limits) { l.Min = 3 }, view.Work{Open: 150}, 3, 3},
+		"no more than can run at once":       {func(l *scaling.Limits) { l.Useful = 2 }, view.Work{Open: 900}, 0, 2},
+		"a limit above max":                  {func(l *scaling.Limits) { l.Useful = 50 }, view.Work{Open: 5000}, 0, 10},
+		"min is more than can run at once":   {func(l *scaling.Limits) { l.Min, l.Useful = 3, 2 }, view.Work{Open: 900}, 0, 3},
+		"a run waits for a slot":             {nil, view.Work{Queued: true}, 0, 1},
+		"a timer keeps the last runner":      {nil, view.Work{Next: next(time.Minute)}, 1, 1},
+		"a timer later than that":            {nil, view.Work{Next: next(time.Minute + 1)}, 1, 0},
+		"a timer starts a runner in advance": {nil, view.Work{Next: next(scaling.StartAhead)}, 0, 1},
+		"a timer does not start one early":   {nil, view.Work{Next: next(scaling.StartAhead + 1)}, 0, 0},
+		"a timer that is late":               {nil, view.Work{Next: next(-time.Hour)}, 0, 1},
+		"a timer adds nothing to more":       {nil, view.Work{Open: 150, Next: next(0)}, 0, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := limits()
@@ -77,8 +78,8 @@ func TestDecide(t *testing.T) {
 		}},
 		"a number counts until another one is wanted": {nil, 0, []step{{0, 450, 5, 0}, {30 * m, 0, 5, 5 * m}, {35 * m, 0, 0, 0}}},
 		"to zero and back":                            {nil, 1, []step{{0, 0, 1, 5 * m}, {5 * m, 0, 0, 0}, {5*m + time.Second, 1, 1, 0}}},
-		"a manager that begins takes none away":       {nil, 7, []step{{0, 0, 7, 5 * m}, {m, 0, 7, 4 * m}, {5 * m, 0, 0, 0}}},
-		"a manager that begins adds at once":          {nil, 2, []step{{0, 900, 9, 0}}},
+		"an operator that begins takes none away":     {nil, 7, []step{{0, 0, 7, 5 * m}, {m, 0, 7, 4 * m}, {5 * m, 0, 0, 0}}},
+		"an operator that begins adds at once":        {nil, 2, []step{{0, 900, 9, 0}}},
 		"nothing is known":                            {nil, 7, []step{{0, unknown, 7, 0}, {30 * m, unknown, 7, 0}, {31 * m, 0, 7, 5 * m}, {36 * m, 0, 0, 0}}},
 		"Redis is away while fewer are wanted": {nil, 0, []step{
 			{0, 450, 5, 0}, {m, 50, 5, 5 * m}, {2 * m, unknown, 5, 0}, {30 * m, 50, 5, 5 * m}, {35 * m, 50, 1, 0},
@@ -96,7 +97,7 @@ func TestDecide(t *testing.T) {
 			}
 			var memory scaling.Memory
 			for _, s := range test.steps {
-				work := &scaling.Work{Open: s.open}
+				work := &view.Work{Open: s.open}
 				if s.open == unknown {
 					work = nil
 				}
@@ -123,7 +124,7 @@ func TestAskingChangesNothing(t *testing.T) {
 	var a, b scaling.Decision
 	var again time.Duration
 	for at := time.Duration(0); at <= 10*time.Minute; at += time.Second {
-		work := &scaling.Work{Open: open(at)}
+		work := &view.Work{Open: open(at)}
 		a, often = often.Decide(limits(), work, a.Runners, begin.Add(at))
 		if changed := open(at) != open(at-time.Second); at == 0 || changed || at == again {
 			b, seldom = seldom.Decide(limits(), work, b.Runners, begin.Add(at))

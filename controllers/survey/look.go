@@ -8,91 +8,117 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/controllers/view"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
-// counted are the numbers that people see change.
-type counted struct {
-	unread, due, pending, waiting, succeeded, failed int64
-}
+// lastRuns is how many of the last runs say whether a function is healthy.
+const lastRuns = 20
 
-func count(n *store.Numbers) counted {
-	return counted{n.Unread, n.Due, n.Pending, n.Waiting, n.Succeeded, n.Failed}
-}
-
-// found is what a look has found about one function.
+// found is what a look finds about one function.
 type found struct {
 	function Function
 	reads    []string
-	numbers  *store.Numbers
-	ends     store.Ends
-	err      error
+	// before are the numbers of the look before; nil: there was none.
+	before  *view.Numbers
+	numbers inspect.Numbers
+	runs    view.Runs
+	// err is what went wrong with this function alone.
+	err error
+}
+
+func (l *found) subject() inspect.Subject {
+	return inspect.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
+}
+
+// ran reports whether a run has ended since the look before.
+func (l *found) ran() bool {
+	return l.before == nil || l.before.Succeeded != l.numbers.Succeeded || l.before.Failed != l.numbers.Failed
 }
 
 // lookAtFunctions reads the numbers of the functions of a server, makes the
 // groups that are missing, drops those that are not needed any more, and tells
 // what has changed.
 func (p *Poller) lookAtFunctions(ctx context.Context, s *server, all bool) error {
-	looked := p.subjects(s, all)
-	subjects := make([]store.Subject, len(looked))
-	for i, l := range looked {
-		subjects[i] = store.Subject{Namespace: l.function.Name.Namespace, Function: l.function.Name.Name, Types: l.reads, Scaled: l.function.Scaled}
-	}
-	numbers, err := s.store.Survey(ctx, subjects)
-	if err != nil {
+	looked := p.functionsOf(s, all)
+	if err := lookAtNumbers(ctx, s, looked); err != nil {
 		return err
 	}
-	var ran []int // whose counters have moved
 	for i := range looked {
-		if before := looked[i].numbers; before == nil || before.Succeeded != numbers[i].Succeeded || before.Failed != numbers[i].Failed {
-			ran = append(ran, i)
+		l := &looked[i]
+		if l.err == nil {
+			l.err = p.mendGroups(ctx, s, l)
 		}
-		looked[i].numbers = &numbers[i]
-		looked[i].err = p.mendGroups(ctx, s, looked[i].function, subjects[i], &numbers[i])
 	}
-	moved := make([]store.Subject, len(ran))
-	for i, at := range ran {
-		moved[i] = subjects[at]
-	}
-	ends, err := s.store.LastEnds(ctx, moved, lastRuns)
-	if err != nil {
+	if err := lookAtRuns(ctx, s, looked); err != nil {
 		return err
-	}
-	for i, at := range ran {
-		looked[at].ends = ends[i]
 	}
 	p.keep(looked)
 	return nil
 }
 
-// subjects returns the functions of a server, with what is known of them.
-func (p *Poller) subjects(s *server, all bool) []found {
+// lookAtNumbers reads the numbers of functions.
+func lookAtNumbers(ctx context.Context, s *server, looked []found) error {
+	subjects := make([]inspect.Subject, len(looked))
+	for i := range looked {
+		subjects[i] = looked[i].subject()
+	}
+	return inParts(len(looked), functionsAtATime, func(from, to int) error {
+		numbers, err := s.redis.Survey(ctx, subjects[from:to])
+		for i := range numbers {
+			looked[from+i].numbers = numbers[i]
+		}
+		return err
+	}, func(i int, err error) {
+		looked[i].err = err
+		looked[i].numbers.Err = err
+	})
+}
+
+// functionsOf returns the functions of a server, with what is known of them:
+// all, or those that were not looked at yet.
+func (p *Poller) functionsOf(s *server, all bool) []found {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var looked []found
 	for name, f := range p.functions {
 		if (all || f.fresh) && p.uses(name.Namespace, f.Secret, s) {
-			looked = append(looked, found{function: f.Function, reads: f.reads(), numbers: f.view.Numbers, ends: f.view.Ends})
+			looked = append(looked, found{function: f.Function, reads: f.reads(), before: f.view.Numbers, runs: f.view.Runs})
 		}
 	}
 	return looked
 }
 
+// lookAtRuns reads the last runs of those functions of which one has ended.
+func lookAtRuns(ctx context.Context, s *server, looked []found) error {
+	var ran []*found
+	var subjects []inspect.Subject
+	for i := range looked {
+		if looked[i].ran() {
+			ran = append(ran, &looked[i])
+			subjects = append(subjects, looked[i].subject())
+		}
+	}
+	return inParts(len(ran), endsAtATime, func(from, to int) error {
+		ends, err := s.redis.LastEnds(ctx, subjects[from:to], lastRuns)
+		for i := range ends {
+			ran[from+i].runs = runsOf(ends[i])
+		}
+		return err
+	}, func(i int, err error) { ran[i].err = err })
+}
+
 // mendGroups makes what is missing, and drops what only earlier versions read.
-func (p *Poller) mendGroups(ctx context.Context, s *server, f Function, subject store.Subject, n *store.Numbers) error {
+func (p *Poller) mendGroups(ctx context.Context, s *server, l *found) error {
+	f, n := l.function, &l.numbers
 	if len(n.Missing) == 0 && (!f.Settled || len(n.Gone) == 0) {
 		return nil
 	}
-	p.mend.RLock()
-	defer p.mend.RUnlock()
-	p.mu.Lock()
-	followed := p.functions[f.Name] != nil
-	p.mu.Unlock()
-	if !followed {
+	if !p.follows(f.Name) {
 		return nil
 	}
 	if len(n.Missing) > 0 {
-		if err := s.store.Make(ctx, subject, n.Missing); err != nil {
+		if err := s.redis.CreateGroups(ctx, l.subject(), n.Missing); err != nil {
 			return err
 		}
 		n.Missing = nil
@@ -100,7 +126,7 @@ func (p *Poller) mendGroups(ctx context.Context, s *server, f Function, subject 
 	if !f.Settled {
 		return nil
 	}
-	here := s.store.In(f.Name.Namespace)
+	here := s.redis.In(f.Name.Namespace)
 	for _, t := range n.Gone {
 		dropped, err := here.DropGroup(ctx, f.Name.Name, t)
 		if err != nil {
@@ -115,114 +141,57 @@ func (p *Poller) mendGroups(ctx context.Context, s *server, f Function, subject 
 
 // keep stores what was found and tells what has changed: words at once,
 // numbers at most every NumbersInterval.
-func (p *Poller) keep(looked []found) {
+func (p *Poller) keep(looked []found) { p.tell(p.keepAll(looked), nil) }
+
+// keepAll stores what was found, and returns of whom to tell.
+func (p *Poller) keepAll(looked []found) (tell []types.NamespacedName) {
 	p.mu.Lock()
-	var tell []types.NamespacedName
-	now := time.Now()
-	for _, l := range looked {
+	defer p.mu.Unlock()
+	now := p.o.Now()
+	for i := range looked {
+		l := &looked[i]
 		f := p.functions[l.function.Name]
 		if f == nil || f.Secret != l.function.Secret {
 			continue // it is gone, or another one by now
 		}
-		// An error of one function, too, keeps its first words.
-		if store.TroubleOf(f.view.GroupsErr) == store.TroubleOf(l.err) {
-			l.err = f.view.GroupsErr
-		}
-		news := f.fresh || f.view.Numbers == nil || (l.err == nil) != (f.view.GroupsErr == nil) ||
-			!maps.Equal(f.view.Numbers.ByVersion, l.numbers.ByVersion) && now.Sub(f.toldAt) >= p.o.NumbersInterval ||
-			count(l.numbers) != f.told && now.Sub(f.toldAt) >= p.o.NumbersInterval
-		f.view.Numbers, f.view.Ends, f.view.GroupsErr = l.numbers, l.ends, l.err
-		f.view.Ticks, f.view.Next = l.ahead(now)
-		f.older = l.olderReads()
-		if slices.Equal(f.reads(), l.reads) && f.Settled == l.function.Settled && f.Scaled == l.function.Scaled {
-			f.fresh = false
-		} else {
-			p.kick()
-		}
-		if f.Wants != nil && f.Wants(&f.view) != f.Decided {
-			news, f.Decided = true, f.Wants(&f.view)
-		}
-		if news {
-			f.told, f.toldAt = count(l.numbers), now
+		trouble := p.trouble(l.err, f.view.GroupTrouble, "function", f.Name)
+		if f.keep(l, trouble, now, p.o.NumbersInterval) {
 			tell = append(tell, l.function.Name)
 		}
+		if f.fresh { // it has changed during the look
+			p.kick()
+		}
 	}
-	onFn := p.onFn
-	p.mu.Unlock()
-	for _, name := range tell {
-		onFn(name)
-	}
+	return tell
 }
 
-// lookAtTypes makes the streams of event types, keeps them within their
-// retention and reads how large they are.
-func (p *Poller) lookAtTypes(ctx context.Context, s *server, all bool) error {
-	p.mu.Lock()
-	var looked []eventType
-	for name, t := range p.types {
-		if (all || t.fresh) && p.uses(name.Namespace, t.Secret, s) {
-			looked = append(looked, *t)
-		}
+// keep stores what was found, and reports whether to tell it.
+func (f *function) keep(l *found, trouble *view.Trouble, now time.Time, interval time.Duration) (news bool) {
+	numbers := numbersOf(&l.numbers)
+	news = f.fresh || f.view.Numbers == nil || trouble != f.view.GroupTrouble || f.view.Numbers.Ungrouped != numbers.Ungrouped ||
+		!sameNumbers(&f.told, numbers) && now.Sub(f.toldAt) >= interval
+	f.view.Numbers = numbers
+	f.view.Runs = l.runs
+	f.view.GroupTrouble = trouble
+	f.view.Work = l.work(now)
+	f.read = l.numbers.Outlook.Read
+	f.leaving = l.numbers.Runners > 0
+	f.older = l.olderReads()
+	f.fresh = !slices.Equal(f.reads(), l.reads) || f.Settled != l.function.Settled || f.Scaled != l.function.Scaled
+	if f.Wants != nil {
+		wants := f.Wants(f.view.Work, now)
+		news = news || wants != f.Decided
+		f.Decided = wants
 	}
-	p.mu.Unlock()
-	refs := make([]store.StreamRef, len(looked))
-	for i := range looked {
-		t := &looked[i]
-		refs[i] = store.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
-		here := s.store.In(t.Name.Namespace)
-		if !t.made {
-			t.view.StreamErr = p.makeStream(ctx, here, t)
-			t.made = t.view.StreamErr == nil
-		}
-		if t.made && time.Since(t.trimmed) >= trimEvery {
-			t.view.StreamErr = here.Trim(ctx, t.Type, t.Period, t.MaxBytes)
-			t.trimmed = time.Now()
-		}
+	if news {
+		f.told = *numbers
+		f.toldAt = now
 	}
-	states, err := s.store.SurveyStreams(ctx, refs)
-	if err != nil {
-		return err
-	}
-	for i := range looked {
-		looked[i].view.Stream = &states[i]
-		looked[i].made = looked[i].made && states[i].Bytes > 0 // a Redis that was emptied: make it again
-	}
-	p.keepTypes(looked)
-	return nil
+	return news
 }
 
-func (p *Poller) makeStream(ctx context.Context, here *store.Store, t *eventType) error {
-	p.mend.RLock()
-	defer p.mend.RUnlock()
-	p.mu.Lock()
-	followed := p.types[t.Name] != nil
-	p.mu.Unlock()
-	if !followed {
-		return nil
-	}
-	return here.MakeStream(ctx, t.Type, t.Period, t.MaxBytes)
-}
-
-func (p *Poller) keepTypes(looked []eventType) {
-	p.mu.Lock()
-	var tell []types.NamespacedName
-	now := time.Now()
-	for _, l := range looked {
-		t := p.types[l.Name]
-		if t == nil || t.EventType != l.EventType {
-			continue
-		}
-		news := t.fresh || (l.view.StreamErr == nil) != (t.view.StreamErr == nil) || *l.view.Stream != t.told && now.Sub(t.toldAt) >= p.o.NumbersInterval
-		t.view.Stream, t.view.StreamErr = l.view.Stream, l.view.StreamErr
-		t.made, t.trimmed, t.fresh = l.made, l.trimmed, false
-		if news {
-			t.told, t.toldAt = *l.view.Stream, now
-			tell = append(tell, l.Name)
-		}
-	}
-	onType := p.onType
-	p.mu.Unlock()
-	for _, name := range tell {
-		onType(name)
-	}
+// sameNumbers compares the numbers that people see change.
+func sameNumbers(a, b *view.Numbers) bool {
+	return a.Unread == b.Unread && a.Due == b.Due && a.Pending == b.Pending && a.Waiting == b.Waiting &&
+		a.Succeeded == b.Succeeded && a.Failed == b.Failed && maps.Equal(a.ByVersion, b.ByVersion)
 }

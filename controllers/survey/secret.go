@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -31,30 +32,10 @@ type SecretReader interface {
 	Secret(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error)
 }
 
-// Problem is what is wrong with a Secret.
-type Problem int
-
-// What can be wrong with a Secret.
-const (
-	NotRead Problem = iota
-	Fine
-	NotFound
-	Forbidden
-	Invalid
-)
-
-// Secret is what is known of the Secret with the URL of a Redis.
-type Secret struct {
-	Problem Problem
-	// Detail says more about the problem.
-	Detail string
-	// Hash changes with the content; HasCA reads it.
-	Hash string
-}
-
+// secret is a Secret that somebody uses.
 type secret struct {
-	Secret
-	server *server
+	view.Secret
+	server *server // nil unless it is Fine
 	readAt time.Time
 	// last is how Redis was reached last: what is in it can be cleaned up when
 	// the Secret goes before the function, as it does with a namespace.
@@ -63,17 +44,25 @@ type secret struct {
 	idle time.Time
 }
 
-// lastsFor is how long the way to a Redis is remembered that nobody uses any
-// more: longer than a deletion takes.
-const lastsFor = 10 * time.Minute
+// How Secrets are read.
+const (
+	secretTimeout = 10 * time.Second
+	secretsAtOnce = 8
+	// secretsAtATime is how many are read in one go, so that a new one never
+	// waits for all the others, and secretsPerSecond how many when nothing is
+	// wrong with them: the API server has more to do.
+	secretsAtATime   = 32
+	secretsPerSecond = 10
+	// lastsFor is how long the way to a Redis is remembered that nobody uses any
+	// more: longer than a deletion takes.
+	lastsFor = 10 * time.Minute
+)
 
 // readSecrets looks at those Secrets whose time has come.
 func (p *Poller) readSecrets(ctx context.Context) {
-	due := p.dueSecrets()
-	const atOnce = 8
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, secretsAtOnce)
 	var all sync.WaitGroup
-	for _, name := range due {
+	for _, name := range p.dueSecrets() {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
@@ -83,51 +72,25 @@ func (p *Poller) readSecrets(ctx context.Context) {
 	all.Wait()
 }
 
-// How many Secrets are read in one go, so that a new one never waits for all
-// the others, and how many in a second when nothing is wrong with them: the API
-// server has more to do.
-const (
-	secretsAtATime   = 32
-	secretsPerSecond = 10
-)
-
 // dueSecrets returns the Secrets to read, those that were never read first, and
 // drops those that nobody uses.
 func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	used := map[types.NamespacedName]bool{}
-	for name, f := range p.functions {
-		used[types.NamespacedName{Namespace: name.Namespace, Name: f.Secret}] = true
-	}
-	for name, t := range p.types {
-		used[types.NamespacedName{Namespace: name.Namespace, Name: t.Secret}] = true
-	}
+	now := p.o.Now()
+	used := p.usedSecrets()
 	inNoHurry := max(p.o.SecretInterval, time.Duration(len(used))*time.Second/secretsPerSecond)
 	for name := range used {
-		s := p.secrets[name]
-		if s == nil {
-			s = &secret{}
-			p.secrets[name] = s
-		}
+		s := p.secretOf(name)
 		interval := p.o.SecretInterval
-		if s.Problem == Fine && (s.server == nil || s.server.err == nil) {
+		if s.Problem == view.Fine && (s.server == nil || s.server.trouble == nil) {
 			interval = inNoHurry
 		}
-		if time.Since(s.readAt) >= interval {
+		if now.Sub(s.readAt) >= interval {
 			due = append(due, name)
 		}
 	}
-	for name, s := range p.secrets {
-		switch {
-		case used[name]:
-			s.idle = time.Time{}
-		case s.idle.IsZero():
-			s.idle = time.Now()
-		case time.Since(s.idle) > lastsFor:
-			delete(p.secrets, name)
-		}
-	}
+	p.dropIdle(used, now)
 	slices.SortFunc(due, func(a, b types.NamespacedName) int { return p.secrets[a].readAt.Compare(p.secrets[b].readAt) })
 	if len(due) > secretsAtATime {
 		due = due[:secretsAtATime]
@@ -136,67 +99,111 @@ func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 	return due
 }
 
-func (p *Poller) readSecret(ctx context.Context, name types.NamespacedName) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	object, err := p.o.Secrets.Secret(ctx, name)
-	found, options := judgeSecret(name, object, err)
-	if found.Problem == NotRead {
-		p.o.Logger.Warn("could not read a Secret; trying again", "secret", name, "error", err)
+// secretOf returns what is known of a Secret. The lock is held.
+func (p *Poller) secretOf(name types.NamespacedName) *secret {
+	if p.secrets[name] == nil {
+		p.secrets[name] = &secret{}
 	}
-	p.mu.Lock()
-	s := p.secrets[name]
-	if s == nil {
-		p.mu.Unlock()
-		return
+	return p.secrets[name]
+}
+
+func (p *Poller) usedSecrets() map[types.NamespacedName]bool {
+	used := map[types.NamespacedName]bool{}
+	for name, f := range p.functions {
+		used[types.NamespacedName{Namespace: name.Namespace, Name: f.Secret}] = true
 	}
-	s.readAt = time.Now()
-	if found.Problem == NotRead { // the API server has trouble: what was known holds
-		p.mu.Unlock()
-		return
+	for name, t := range p.types {
+		used[types.NamespacedName{Namespace: name.Namespace, Name: t.Secret}] = true
 	}
-	changed := s.Secret != found
-	s.Secret = found
-	if found.Problem != Fine {
-		s.server = nil
-	} else if server, err := p.serverFor(options); err != nil {
-		s.Secret, s.server = Secret{Problem: Invalid, Detail: err.Error()}, nil
-	} else {
-		s.server, s.last = server, &options
+	for _, r := range p.removals {
+		used[r.secret] = true
 	}
-	tell := p.usersOf(func(n types.NamespacedName) bool { return n == name })
-	p.mu.Unlock()
-	if changed {
-		tell()
+	return used
+}
+
+// dropIdle drops the Secrets that nobody has used for a while.
+func (p *Poller) dropIdle(used map[types.NamespacedName]bool, now time.Time) {
+	for name, s := range p.secrets {
+		switch {
+		case used[name]:
+			s.idle = time.Time{}
+		case s.idle.IsZero():
+			s.idle = now
+		case now.Sub(s.idle) > lastsFor:
+			delete(p.secrets, name)
+		}
 	}
 }
 
-func judgeSecret(name types.NamespacedName, object *corev1.Secret, err error) (Secret, store.Options) {
+// readSecret reads a Secret, and tells those who use it when it is another one.
+func (p *Poller) readSecret(ctx context.Context, name types.NamespacedName) {
+	ctx, cancel := context.WithTimeout(ctx, secretTimeout)
+	defer cancel()
+	object, err := p.o.Secrets.Secret(ctx, name)
+	found, options := judgeSecret(name, object, err)
+	if found.Problem == view.NotRead {
+		p.o.Logger.Warn("could not read a Secret; trying again", "secret", name, "error", err)
+	}
+	p.mu.Lock()
+	changed := p.noteSecret(name, found, options)
+	var functions, eventTypes []types.NamespacedName
+	if changed {
+		functions, eventTypes = p.usersOf(func(n types.NamespacedName) bool { return n == name })
+	}
+	p.mu.Unlock()
+	p.tell(functions, eventTypes)
+}
+
+// noteSecret keeps what was found, and reports whether it is another than
+// before. The lock is held.
+func (p *Poller) noteSecret(name types.NamespacedName, found view.Secret, options store.Options) (changed bool) {
+	s := p.secrets[name]
+	if s == nil {
+		return false
+	}
+	s.readAt = p.o.Now()
+	if found.Problem == view.NotRead { // the API server has trouble: what was known holds
+		return false
+	}
+	s.server = nil
+	if found.Problem == view.Fine {
+		server, err := p.serverFor(options)
+		if err != nil {
+			found = view.Secret{Problem: view.Invalid, Detail: err.Error()}
+		} else {
+			s.server = server
+			s.last = &options
+		}
+	}
+	changed = s.Secret != found
+	s.Secret = found
+	return changed
+}
+
+func judgeSecret(name types.NamespacedName, object *corev1.Secret, err error) (view.Secret, store.Options) {
 	switch {
 	case apierrors.IsNotFound(err):
-		return Secret{Problem: NotFound}, store.Options{}
+		return view.Secret{Problem: view.NotFound}, store.Options{}
 	case apierrors.IsForbidden(err):
-		return Secret{Problem: Forbidden}, store.Options{}
+		return view.Secret{Problem: view.Forbidden}, store.Options{}
 	case err != nil:
-		return Secret{}, store.Options{}
+		return view.Secret{}, store.Options{}
 	}
 	address := strings.TrimSpace(string(object.Data[KeyURL]))
 	if address == "" {
-		return Secret{Problem: Invalid, Detail: fmt.Sprintf("it has no key %q", KeyURL)}, store.Options{}
+		return view.Secret{Problem: view.Invalid, Detail: fmt.Sprintf("it has no key %q", KeyURL)}, store.Options{}
 	}
-	options := store.Options{URL: seenFromAfar(address, name.Namespace), Namespace: name.Namespace, CA: object.Data[KeyCA]}
+	ca := object.Data[KeyCA]
+	options := store.Options{URL: seenFromAfar(address, name.Namespace), Namespace: name.Namespace, CA: ca}
 	if err := options.Validate(); err != nil {
-		return Secret{Problem: Invalid, Detail: err.Error()}, store.Options{}
+		return view.Secret{Problem: view.Invalid, Detail: err.Error()}, store.Options{}
 	}
-	// The id of the Secret is the salt: the hash, which anybody may see, says
+	// The id of the Secret is the salt: the digest, which anybody may see, says
 	// nothing about a password that is easy to guess.
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\x00%s\x00%s", object.UID, address, object.Data[KeyCA])
-	hash := hex.EncodeToString(sum.Sum(nil))[:10]
-	if len(object.Data[KeyCA]) > 0 {
-		hash += withCA
-	}
-	return Secret{Problem: Fine, Hash: hash}, options
+	fmt.Fprintf(sum, "%s\x00%s\x00%s", object.UID, address, ca)
+	digest := hex.EncodeToString(sum.Sum(nil))[:10]
+	return view.Secret{Problem: view.Fine, Content: view.NewContent(digest, len(ca) > 0)}, options
 }
 
 // seenFromAfar is a URL as the operator has to read it: a host of one label is
@@ -219,15 +226,9 @@ func seenFromAfar(text, namespace string) string {
 	return parsed.String()
 }
 
-const withCA = "-ca"
-
-// HasCA reports whether the Secret of that hash has a certificate authority.
-func HasCA(hash string) bool { return strings.HasSuffix(hash, withCA) }
-
-// usersOf returns a function that tells everybody about a Secret of which
-// that holds. It is called with the lock held, the result without it.
-func (p *Poller) usersOf(is func(secret types.NamespacedName) bool) (tell func()) {
-	var functions, eventTypes []types.NamespacedName
+// usersOf returns the functions and event types that use a Secret of which that
+// holds. The lock is held.
+func (p *Poller) usersOf(is func(secret types.NamespacedName) bool) (functions, eventTypes []types.NamespacedName) {
 	for name, f := range p.functions {
 		if is(types.NamespacedName{Namespace: name.Namespace, Name: f.Secret}) {
 			functions = append(functions, name)
@@ -238,89 +239,5 @@ func (p *Poller) usersOf(is func(secret types.NamespacedName) bool) (tell func()
 			eventTypes = append(eventTypes, name)
 		}
 	}
-	onFn, onType := p.onFn, p.onType
-	return func() {
-		for _, name := range functions {
-			onFn(name)
-		}
-		for _, name := range eventTypes {
-			onType(name)
-		}
-	}
-}
-
-// ErrNoRedis says that there is no usable Secret for a Redis.
-type ErrNoRedis struct {
-	Name    types.NamespacedName
-	Problem Problem
-	Detail  string
-}
-
-func (e *ErrNoRedis) Error() string {
-	what := map[Problem]string{NotFound: "does not exist", Forbidden: "may not be read by the operator", NotRead: "could not be read"}[e.Problem]
-	if what == "" {
-		what = "cannot be used: " + e.Detail
-	}
-	return fmt.Sprintf("the Secret %s with the URL of Redis %s", e.Name, what)
-}
-
-// Uninstall removes what a function has in Redis, and those of the given event
-// types that no other function reads. The Poller follows it no more.
-func (p *Poller) Uninstall(ctx context.Context, name types.NamespacedName, secretName string, eventTypes []string) error {
-	p.Forget(name)
-	p.mend.Lock() // a look that has just begun would make its groups anew
-	defer p.mend.Unlock()
-	redis, err := p.open(ctx, types.NamespacedName{Namespace: name.Namespace, Name: secretName})
-	if err != nil {
-		return err
-	}
-	defer redis.Close()
-	if err := redis.Uninstall(ctx, name.Name); err != nil {
-		return err
-	}
-	for _, t := range eventTypes {
-		if err := redis.DropStream(ctx, t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// DropStream removes the stream of an event type that no function reads. The
-// Poller follows it no more.
-func (p *Poller) DropStream(ctx context.Context, name types.NamespacedName, secretName, eventType string) error {
-	p.ForgetType(name)
-	p.mend.Lock()
-	defer p.mend.Unlock()
-	redis, err := p.open(ctx, types.NamespacedName{Namespace: name.Namespace, Name: secretName})
-	if err != nil {
-		return err
-	}
-	defer redis.Close()
-	return redis.DropStream(ctx, eventType)
-}
-
-// open opens the Redis of a Secret for one namespace.
-func (p *Poller) open(ctx context.Context, name types.NamespacedName) (*store.Store, error) {
-	object, err := p.o.Secrets.Secret(ctx, name)
-	found, options := judgeSecret(name, object, err)
-	if found.Problem == NotFound {
-		if last := p.lastOptions(name); last != nil {
-			found, options = Secret{Problem: Fine}, *last
-		}
-	}
-	if found.Problem != Fine {
-		return nil, &ErrNoRedis{name, found.Problem, found.Detail}
-	}
-	options.PoolSize, options.Logger = 2, p.o.Logger
-	return store.Open(options)
-}
-
-func (p *Poller) lastOptions(name types.NamespacedName) *store.Options {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.secrets[name]; s != nil {
-		return s.last
-	}
-	return nil
+	return functions, eventTypes
 }

@@ -2,10 +2,16 @@ package survey
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -13,25 +19,25 @@ import (
 // one that fails is an answer that came late.
 const failuresToTell = 2
 
-// lastRuns is how many of the last runs say whether a function is healthy.
-const lastRuns = 20
-
-// trimEvery is how often a stream is shortened to its retention. Runners do it
-// too; a stream that nobody reads has none.
-const trimEvery = time.Minute
-
-// server is one Redis. One goroutine, look, writes its fields, with the lock
-// of the Poller held.
+// server is one Redis. It has goroutines of its own, so that one that is slow, or
+// never answers, holds up nobody who uses another: watch looks at it, sweep
+// removes from it what deletions leave.
 type server struct {
 	id    string
-	store *store.Store
+	host  string // for logs
+	redis Redis
 	stop  context.CancelFunc // nil: not running
-	kick  chan struct{}
+	kick  chan struct{}      // to look soon
+	swept chan struct{}      // to remove soon
 
-	asked  bool
-	err    error
-	state  store.Server
-	failed int // looks in a row
+	// looking has something in it while it is looked at.
+	looking chan struct{}
+
+	// What was found last: watch writes it, with the lock of the Poller held.
+	asked   bool
+	trouble *view.Trouble
+	state   view.State
+	failed  int // looks in a row
 }
 
 // serverFor returns the server for a URL, and makes it known. The lock is held.
@@ -40,53 +46,100 @@ func (p *Poller) serverFor(o store.Options) (*server, error) {
 	if have := p.servers[id]; have != nil {
 		return have, nil
 	}
-	o.PoolSize, o.Logger = 4, p.o.Logger
-	opened, err := store.Open(o)
+	const connections = 2 // one for each goroutine
+	o.PoolSize, o.Logger = connections, p.o.Logger
+	redis, err := p.o.Open(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{id: id, store: opened, kick: make(chan struct{}, 1)}
+	s := &server{id: id, host: hostOf(o.URL), redis: redis, kick: make(chan struct{}, 1), swept: make(chan struct{}, 1), looking: make(chan struct{}, 1)}
 	p.servers[id] = s
 	return s, nil
 }
 
+// hostOf is the part of a URL that is no secret.
+func hostOf(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return parsed.Host
+}
+
 // connect starts the loops of new servers, wakes those with something new to
-// look at, and ends those that nobody uses.
+// do, and ends those that nobody uses.
 func (p *Poller) connect(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	used := map[*server]bool{}
-	for _, s := range p.secrets {
-		used[s.server] = true
-	}
+	used := p.usedServers()
 	for id, s := range p.servers {
 		switch {
 		case !used[s]:
 			delete(p.servers, id)
-			if s.stop != nil {
-				s.stop()
-			} else {
-				_ = s.store.Close()
-			}
+			p.end(s)
 		case s.stop == nil:
-			var loop context.Context
-			loop, s.stop = context.WithCancel(ctx)
-			p.loops.Go(func() { p.watch(loop, s) })
-		case p.anyFresh(s):
-			select {
-			case s.kick <- struct{}{}:
-			default:
-			}
+			p.begin(ctx, s)
+		default:
+			p.wakeLoops(s)
 		}
 	}
 }
 
+func (p *Poller) usedServers() map[*server]bool {
+	used := map[*server]bool{}
+	for _, s := range p.secrets {
+		used[s.server] = true
+	}
+	for _, r := range p.removals {
+		used[p.serverOfLeaver(p.secretOf(r.secret))] = true
+	}
+	return used
+}
+
+func (p *Poller) begin(ctx context.Context, s *server) {
+	ctx, s.stop = context.WithCancel(ctx)
+	var both sync.WaitGroup
+	both.Go(func() { p.watch(ctx, s) })
+	both.Go(func() { p.sweep(ctx, s) })
+	p.loops.Go(func() {
+		both.Wait()
+		_ = s.redis.Close()
+	})
+}
+
+func (p *Poller) end(s *server) {
+	if s.stop != nil {
+		s.stop()
+		return
+	}
+	_ = s.redis.Close()
+}
+
+func (p *Poller) wakeLoops(s *server) {
+	if p.anyFresh(s) {
+		signal(s.kick)
+	}
+	for _, r := range p.removals {
+		if !r.tried && p.serverOfLeaver(p.secretOf(r.secret)) == s {
+			signal(s.swept)
+		}
+	}
+}
+
+func signal(to chan struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
+}
+
+// closeAll closes the servers whose loops never began: the others close theirs.
 func (p *Poller) closeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.servers {
 		if s.stop == nil {
-			_ = s.store.Close()
+			_ = s.redis.Close()
 		}
 	}
 }
@@ -112,7 +165,6 @@ func (p *Poller) uses(namespace, secretName string, s *server) bool {
 
 // watch looks at a server until ctx ends.
 func (p *Poller) watch(ctx context.Context, s *server) {
-	defer s.store.Close()
 	tick := time.NewTicker(p.o.Interval)
 	defer tick.Stop()
 	wake := time.NewTicker(p.o.WakeInterval)
@@ -132,56 +184,88 @@ func (p *Poller) watch(ctx context.Context, s *server) {
 	}
 }
 
+// patience is how long a look may take.
+func (p *Poller) patience() time.Duration { return max(p.o.Interval, 5*time.Second) }
+
+// errPanicked is what becomes of a panic: a library that trips over what a
+// server sends must not take the operator of everybody with it.
+var errPanicked = errors.New("the Redis client panicked")
+
+// safely calls a function that asks a Redis.
+func (p *Poller) safely(ask func() error) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			p.o.Logger.Error("the Redis client panicked", "panic", short(fmt.Sprint(what)), "stack", string(debug.Stack()))
+			err = errPanicked
+		}
+	}()
+	return ask()
+}
+
 // look asks a server about itself and about all, or only the new, functions
 // and event types.
 func (p *Poller) look(ctx context.Context, s *server, all bool) {
-	ctx, cancel := context.WithTimeout(ctx, max(p.o.Interval, 5*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, p.patience())
 	defer cancel()
-	state, err := s.store.AskServer(ctx)
-	if err == nil {
-		err = p.lookAtFunctions(ctx, s, all)
-	}
-	if err == nil {
-		err = p.lookAtTypes(ctx, s, all)
-	}
+	s.looking <- struct{}{}
+	defer func() { <-s.looking }()
+	var state store.Server
+	err := p.safely(func() (err error) {
+		if state, err = s.redis.AskServer(ctx); err != nil {
+			return err
+		}
+		if err := p.lookAtFunctions(ctx, s, all); err != nil {
+			return err
+		}
+		return p.lookAtTypes(ctx, s, all)
+	})
 	if context.Cause(ctx) == context.Canceled { //nolint:errorlint // the very value
 		return
 	}
-	p.note(s, state, err)
+	p.note(s, stateOf(&state), err)
+}
+
+// waitForLook waits until a look that is under way has ended, or ctx has.
+func (s *server) waitForLook(ctx context.Context) error {
+	select {
+	case s.looking <- struct{}{}:
+		<-s.looking
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // note keeps what a look has found about the server itself, and tells everybody
-// if that is new.
-func (p *Poller) note(s *server, state store.Server, err error) {
+// if that is new. A server that answers again may be cleaned.
+func (p *Poller) note(s *server, state view.State, err error) {
 	p.mu.Lock()
-	var changed bool
-	if err != nil {
-		s.failed++
-		if s.asked && s.err == nil && s.failed < failuresToTell {
-			p.mu.Unlock()
-			return
-		}
-		// The words of an error differ from time to time; what is said stays
-		// the same until it is another trouble.
-		changed = !s.asked || store.TroubleOf(s.err) != store.TroubleOf(err)
-		if changed {
-			s.err = err
-		}
-	} else {
-		changed = !s.asked || s.err != nil || !sameSafety(s.state, state)
-		s.failed, s.err, s.state = 0, nil, state
-	}
-	s.asked = true
-	tell := func() {}
+	changed := s.note(state, p.trouble(err, s.trouble, "redis", s.host))
+	var functions, eventTypes []types.NamespacedName
 	if changed {
-		tell = p.usersOf(func(name types.NamespacedName) bool { return p.uses(name.Namespace, name.Name, s) })
+		signal(s.swept)
+		functions, eventTypes = p.usersOf(func(name types.NamespacedName) bool { return p.uses(name.Namespace, name.Name, s) })
 	}
 	p.mu.Unlock()
-	tell()
+	p.tell(functions, eventTypes)
 }
 
-// sameSafety reports whether the rules about a server see no difference.
-func sameSafety(a, b store.Server) bool {
-	a.Used, b.Used = 0, 0
-	return a == b
+// note keeps what was found, and reports whether that is news.
+func (s *server) note(state view.State, trouble *view.Trouble) (news bool) {
+	if trouble == nil {
+		news = !s.asked || s.trouble != nil || !s.state.AsSafe(state)
+		s.failed = 0
+		s.trouble = nil
+		s.state = state
+		s.asked = true
+		return news
+	}
+	s.failed++
+	if s.asked && s.trouble == nil && s.failed < failuresToTell {
+		return false
+	}
+	news = !s.asked || trouble != s.trouble
+	s.trouble = trouble
+	s.asked = true
+	return news
 }

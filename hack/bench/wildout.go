@@ -12,6 +12,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -48,12 +49,12 @@ func (wildoutSystem) Setup(ctx context.Context, e *env) (instance, error) {
 	w := &wildoutInstance{env: e, store: s, publisher: e.newClient()}
 	sent := func() int64 { return s.Traffic().Commands }
 	e.sent.others.Store(&sent)
-	w.worker, err = worker.New(worker.Options{Store: s, Plan: p, Handlers: handlers, Name: "bench",
+	w.worker, err = worker.New(worker.Options{Store: runs.New(s), Plan: p, Handlers: handlers, Name: "bench",
 		MaxInFlight: wildoutInFlight, Logger: slog.New(&endings{instance: w})})
 	if err != nil {
 		return nil, err
 	}
-	return w, s.EnsureGroup(ctx, wildoutFunction, s.Keys().Stream(eventType), s.Keys().Inbox(wildoutFunction))
+	return w, runs.New(s).EnsureGroup(ctx, wildoutFunction, s.Keys().Stream(eventType), s.Keys().Inbox(wildoutFunction))
 }
 
 type wildoutInput struct {
@@ -83,7 +84,7 @@ func wildoutManifest(w work) string {
 
 type wildoutInstance struct {
 	*env
-	store     *store.Store
+	store     *store.Conn
 	publisher *redis.Client
 	worker    *worker.Worker
 }

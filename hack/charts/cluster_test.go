@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
 // cluster is a real API server. The namespace shop takes only pods within the

@@ -99,13 +99,13 @@ func TestPrograms(t *testing.T) {
 
 // The Lease of the managers is the chart's, so that uninstall removes it.
 func TestLease(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(repository, "cmd", "manager", "manager.go"))
+	content, err := os.ReadFile(filepath.Join(repository, "cmd", "manager", "operator.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := regexp.MustCompile(`leaseName = "(.*)"`).FindStringSubmatch(string(content))
 	if name == nil {
-		t.Fatal("the manager has no name of its Lease any more")
+		t.Fatal("the operator has no name of its Lease any more")
 	}
 	lease := find(t, render(t, "helm4", allCharts[0], ""), "Lease/"+name[1])
 	if lease["spec"] != nil {

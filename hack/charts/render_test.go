@@ -90,7 +90,8 @@ func TestPodsAreAsTheValuesSay(t *testing.T) {
 		if at(spec, "containers", 0, "resources", "limits", "memory") == nil {
 			t.Errorf("%s has no limit of memory", o.id())
 		}
-		if o.id() == "Deployment/wildout-manager" && !strings.HasSuffix(text(spec, "containers", 0, "image"), "wildout/manager:0.1.0@sha256:"+strings.Repeat("0", 64)) {
+		version := text(o, "metadata", "labels", "app.kubernetes.io/version")
+		if o.id() == "Deployment/wildout-manager" && !strings.HasSuffix(text(spec, "containers", 0, "image"), "wildout/manager:"+version+"@sha256:"+strings.Repeat("0", 64)) {
 			t.Errorf("its image is %s", text(spec, "containers", 0, "image"))
 		}
 	}

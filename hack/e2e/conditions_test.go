@@ -104,7 +104,7 @@ steps:
 	It("are what people see in kubectl get", func() {
 		key := apply(home, "cond-table", plain)
 		becomesReady(key)
-		out, err := run(".", "kubectl", "get", "wfn", "--namespace", home, key.Name)
+		out, err := printed(".", "kubectl", "get", "wfn", "--namespace", home, key.Name)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(out).To(MatchRegexp(`NAME +TRIGGERS +READY +REASON`))
 		Expect(out).To(MatchRegexp(`cond-table +conditions/tested +True +Ready`))

@@ -19,8 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/internal/scenarios"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/scenarios"
 )
 
 // runnerPods are the runners of a site: the pods that the operator makes of

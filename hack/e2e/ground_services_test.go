@@ -15,8 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/wildout/wildout/runtime/mailsink"
-	"github.com/wildout/wildout/runtime/scenarios"
+	"github.com/wildout/wildout/internal/mailsink"
+	"github.com/wildout/wildout/internal/scenarios"
 )
 
 // Of hack/e2e/services, in each site.

@@ -20,8 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/wildout/wildout/internal/scenarios"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/scenarios"
 )
 
 // cluster is the ground that a cluster is: each site has a namespace with

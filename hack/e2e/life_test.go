@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 var _ = Describe("The life of a function", func() {
@@ -23,7 +24,7 @@ var _ = Describe("The life of a function", func() {
 			}
 		}
 		succeeded := func() int64 {
-			st, err := redis.Stats(ctx, key.Name, []string{eventType})
+			st, err := inspect.New(redis).Stats(ctx, key.Name, []string{eventType})
 			Expect(err).NotTo(HaveOccurred())
 			return st.Succeeded
 		}
@@ -48,10 +49,10 @@ var _ = Describe("The life of a function", func() {
 
 		By("deleted, it leaves nothing in Redis")
 		remove(key)
-		groups, err := redis.Groups(ctx, eventType)
+		groups, err := inspect.New(redis).Groups(ctx, eventType)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(groups).To(BeEmpty())
-		st, err := redis.Stats(ctx, key.Name, []string{eventType})
+		st, err := inspect.New(redis).Stats(ctx, key.Name, []string{eventType})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(st.Succeeded).To(BeZero())
 		Eventually(func() int { return len(runners(key)) }).Should(BeZero())

@@ -12,7 +12,9 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // pause is how long a run of the function below sleeps between its two steps.
@@ -34,7 +36,7 @@ history: {limit: 100000}
 type flow struct {
 	function  client.ObjectKey
 	eventType string
-	store     *store.Store
+	inspect   *inspect.Inspector
 
 	stop chan struct{}
 	sent sync.WaitGroup
@@ -43,8 +45,8 @@ type flow struct {
 }
 
 // startFlow sends that many events a second until end is called.
-func startFlow(s sender, redis *store.Store, function client.ObjectKey, eventType string, perSecond int) *flow {
-	f := &flow{function: function, eventType: eventType, store: redis, stop: make(chan struct{})}
+func startFlow(s sender, redis *store.Conn, function client.ObjectKey, eventType string, perSecond int) *flow {
+	f := &flow{function: function, eventType: eventType, inspect: inspect.New(redis), stop: make(chan struct{})}
 	const senders = 8
 	for i := range senders {
 		f.sent.Go(func() {
@@ -75,23 +77,23 @@ func (f *flow) end(within time.Duration) {
 	close(f.stop)
 	f.sent.Wait()
 	Eventually(func() (string, error) {
-		st, err := f.store.Stats(ctx, f.function.Name, []string{f.eventType})
+		st, err := f.inspect.Stats(ctx, f.function.Name, []string{f.eventType})
 		return fmt.Sprintf("%d succeeded, %d failed, %d unread, %d in flight, %d waiting",
 			st.Succeeded, st.Failed, st.Unread, st.Pending, st.Waiting), err
 	}, within).Should(Equal(fmt.Sprintf("%d succeeded, 0 failed, 0 unread, 0 in flight, 0 waiting", len(f.ids))))
 	runs := map[string]int{}
 	for _, r := range f.history() {
 		runs[r.EventID]++
-		Expect(r.Status).To(Equal(store.Succeeded), "run %s: %s", r.ID, r.Error)
+		Expect(r.Status).To(Equal(run.Succeeded), "run %s: %s", r.ID, r.Error)
 	}
 	for _, id := range f.ids {
 		Expect(runs[id]).To(Equal(1), "runs of event %s", id)
 	}
 }
 
-func (f *flow) history() []store.Record {
+func (f *flow) history() []run.Record {
 	GinkgoHelper()
-	all, err := f.store.History(ctx, f.function.Name, 1_000_000)
+	all, err := f.inspect.History(ctx, f.function.Name, 1_000_000)
 	Expect(err).NotTo(HaveOccurred())
 	return all
 }
@@ -114,7 +116,7 @@ func (f *flow) published() map[string]time.Time {
 	GinkgoHelper()
 	all := map[string]time.Time{}
 	for _, id := range f.ids {
-		entry, err := f.store.Locate(ctx, f.eventType, id)
+		entry, err := f.inspect.Locate(ctx, f.eventType, id)
 		Expect(err).NotTo(HaveOccurred())
 		all[id] = event.EntryTime(entry.ID)
 	}

@@ -12,7 +12,9 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // awake is how long a function without runners may take to begin.
@@ -43,10 +45,10 @@ runner: {scaling: {max: 2, %s}}
 				sleeps(key)
 				id := fmt.Sprintf("%s-%d-%d", key.Name, GinkgoRandomSeed(), round)
 				sender.send(eventType, id, map[string]any{})
-				run := awaitRun(redis, key.Name, id, time.Minute)
-				entry, err := redis.Locate(ctx, eventType, id)
+				record := awaitRun(redis, key.Name, id, time.Minute)
+				entry, err := inspect.New(redis).Locate(ctx, eventType, id)
 				Expect(err).NotTo(HaveOccurred())
-				late = append(late, run.StartedAt.Sub(event.EntryTime(entry.ID)))
+				late = append(late, record.StartedAt.Sub(event.EntryTime(entry.ID)))
 			}
 			return late
 		})
@@ -66,8 +68,8 @@ runner: {scaling: {max: 2, %s}}
 				id := fmt.Sprintf("%s-%d-%d", key.Name, GinkgoRandomSeed(), round)
 				sender.send(eventType, id, map[string]any{})
 				sleeps(key)
-				run := awaitRun(redis, key.Name, id, nap+time.Minute)
-				late = append(late, run.EndedAt.Sub(run.Steps[0].Start.Add(nap)))
+				record := awaitRun(redis, key.Name, id, nap+time.Minute)
+				late = append(late, record.EndedAt.Sub(record.Steps[0].Start.Add(nap)))
 			}
 			return late
 		})
@@ -81,8 +83,8 @@ runner: {scaling: {max: 2, %s}}
 				sleeps(key)
 				Eventually(func() int { return len(history(redis, key.Name)) }, 150*time.Second).Should(BeNumerically(">", round))
 			}
-			for _, run := range history(redis, key.Name) {
-				late = append(late, run.StartedAt.Sub(run.StartedAt.Truncate(time.Minute)))
+			for _, record := range history(redis, key.Name) {
+				late = append(late, record.StartedAt.Sub(record.StartedAt.Truncate(time.Minute)))
 			}
 			return late
 		})
@@ -99,7 +101,7 @@ runner: {scaling: {max: 2, %s}}
 		const eventType, events = "scale/many", 400
 		sender, redis := newSender(), openStore(home)
 		spec := func(more string) string {
-			return flowing(eventType, "rateLimit: {limit: 20, period: 1s, burst: 20}\nrunner: {scaling: {min: 0, max: 4, targetBacklog: 50, stabilizationWindow: 3s}}\n"+more)
+			return flowing(eventType, "throttle: {limit: 20, period: 1s, burst: 20}\nrunner: {scaling: {min: 0, max: 4, targetBacklog: 50, stabilizationWindow: 3s}}\n"+more)
 		}
 		key := apply(home, "scale-many", spec("suspend: true"))
 		Eventually(state(key, v1alpha1.ConditionReady)).Should(Equal("True/Suspended"))
@@ -111,7 +113,7 @@ runner: {scaling: {max: 2, %s}}
 		most := 0
 		Eventually(func() int64 {
 			most = max(most, len(runners(key)))
-			st, err := redis.Stats(ctx, key.Name, []string{eventType})
+			st, err := inspect.New(redis).Stats(ctx, key.Name, []string{eventType})
 			Expect(err).NotTo(HaveOccurred())
 			return st.Succeeded
 		}, 2*time.Minute).Should(Equal(int64(events)))
@@ -130,7 +132,7 @@ runner: {scaling: {max: 2, %s}}
 
 		owned := apply(home, "scale-owned", plain+"runner: {scaling: {min: 1, max: 2}}")
 		becomesReady(owned)
-		_, err := run(".", "kubectl", "scale", "wfn/"+owned.Name, "--namespace", home, "--replicas=3")
+		_, err := printed(".", "kubectl", "scale", "wfn/"+owned.Name, "--namespace", home, "--replicas=3")
 		Expect(err).To(MatchError(ContainSubstring("scaling decides how many runners there are")))
 		Expect(runners(owned)).To(HaveLen(1))
 	})
@@ -160,23 +162,23 @@ func sleeps(key client.ObjectKey) {
 }
 
 // awaitRun waits for the end of the run of an event.
-func awaitRun(redis *store.Store, function, eventID string, within time.Duration) (run store.Record) {
+func awaitRun(redis *store.Conn, function, eventID string, within time.Duration) (record run.Record) {
 	GinkgoHelper()
 	Eventually(func() bool {
 		for _, r := range history(redis, function) {
 			if r.EventID == eventID {
-				run = r
+				record = r
 				return true
 			}
 		}
 		return false
 	}, within).Should(BeTrue(), "the run of event %s", eventID)
-	return run
+	return record
 }
 
-func history(redis *store.Store, function string) []store.Record {
+func history(redis *store.Conn, function string) []run.Record {
 	GinkgoHelper()
-	all, err := redis.History(ctx, function, 1_000_000)
+	all, err := inspect.New(redis).History(ctx, function, 1_000_000)
 	Expect(err).NotTo(HaveOccurred())
 	return all
 }

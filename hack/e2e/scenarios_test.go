@@ -3,10 +3,10 @@ package e2e_test
 import (
 	. "github.com/onsi/ginkgo/v2"
 
-	"github.com/wildout/wildout/runtime/scenarios"
+	"github.com/wildout/wildout/internal/scenarios"
 )
 
-// What runtime/scenarios shows on processes of one machine, in the cluster.
+// What internal/scenarios shows on processes of one machine, in the cluster.
 var _ = Describe("The site in a cluster", Ordered, ContinueOnFailure, Label("scenarios"), func() {
 	ground := &cluster{}
 	// Not AfterAll: that would come before the last site is taken away.

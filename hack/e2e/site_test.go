@@ -40,7 +40,7 @@ func secret(namespace, name, key string) string {
 }
 
 // openStore looks into the Redis of the release, as it is for a namespace.
-func openStore(namespace string) *store.Store {
+func openStore(namespace string) *store.Conn {
 	GinkgoHelper()
 	address, err := url.Parse(secret(home, "wildout-redis", "url"))
 	Expect(err).NotTo(HaveOccurred())

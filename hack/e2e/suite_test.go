@@ -96,12 +96,12 @@ func loadImages(folder string) {
 // execute runs a program and returns what it prints.
 func execute(dir, name string, args ...string) string {
 	GinkgoHelper()
-	out, err := run(dir, name, args...)
+	out, err := printed(dir, name, args...)
 	Expect(err).NotTo(HaveOccurred())
 	return out
 }
 
-func run(dir, name string, args ...string) (string, error) {
+func printed(dir, name string, args ...string) (string, error) {
 	bounded, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(bounded, name, args...)

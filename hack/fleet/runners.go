@@ -20,6 +20,7 @@ import (
 	writer "github.com/wildout/wildout/runtime/handlers/log"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -89,7 +90,7 @@ func (r *runners) begin(ctx context.Context, pod types.UID, f *v1alpha1.WildoutF
 	if err != nil {
 		return fmt.Errorf("reach Redis for %s: %w", f.Name, err)
 	}
-	w, err := worker.New(worker.Options{Store: s, Plan: p, Handlers: r.registry, Name: "fleet", Logger: r.quiet, Metrics: r.metrics})
+	w, err := worker.New(worker.Options{Store: runs.New(s), Plan: p, Handlers: r.registry, Name: "fleet", Logger: r.quiet, Metrics: r.metrics})
 	if err != nil {
 		return fmt.Errorf("set up a runner of %s: %w", f.Name, err)
 	}
@@ -116,7 +117,7 @@ func (r *runners) ended() (n float64) {
 
 // publisher publishes events of some types, in turn, as the gateway does.
 type publisher struct {
-	stores []*store.Store
+	stores []*store.Conn
 	types  []string
 }
 

@@ -32,6 +32,26 @@ func TestFaults(t *testing.T) {
 			pkg:  pkg{ImportPath: module + "/cmd/runner", Deps: []string{"fmt", "k8s.io/client-go/rest"}},
 			want: "links k8s.io/client-go/rest",
 		},
+		"a runner has no console": {
+			pkg:  pkg{ImportPath: module + "/runtime/runner", Deps: []string{module + "/runtime/store", module + "/runtime/console"}},
+			want: "links " + module + "/runtime/console",
+		},
+		"nor a part of the gateway": {
+			pkg:  pkg{ImportPath: module + "/cmd/runner", Deps: []string{module + "/runtime/gateway/webhook"}},
+			want: "links " + module + "/runtime/gateway/webhook",
+		},
+		"nor has the manager": {
+			pkg:  pkg{ImportPath: module + "/cmd/manager", Deps: []string{module + "/runtime/gateway/config"}},
+			want: "links " + module + "/runtime/gateway/config",
+		},
+		"a pure room reaches nothing": {
+			pkg:  pkg{ImportPath: module + "/controllers/health", Imports: []string{"net/url", "net/http"}},
+			want: "imports net/http; controllers/health is pure",
+		},
+		"nor does it by way of others": {
+			pkg:  pkg{ImportPath: module + "/controllers/desired", Deps: []string{"net/http", "github.com/redis/go-redis/v9"}},
+			want: "links github.com/redis/go-redis/v9",
+		},
 		"a Redis client belongs to the store": {
 			pkg: pkg{ImportPath: module + "/runtime/store", Imports: []string{"github.com/redis/go-redis/v9"}},
 		},
@@ -44,13 +64,13 @@ func TestFaults(t *testing.T) {
 			want: "only runtime/store may",
 		},
 		"tests start servers": {
-			pkg: pkg{ImportPath: module + "/runtime/worker", TestImports: []string{module + "/runtime/servicetest"}},
+			pkg: pkg{ImportPath: module + "/runtime/worker", TestImports: []string{module + "/internal/servicetest"}},
 		},
 		"so does what is there for tests": {
-			pkg: pkg{ImportPath: module + "/runtime/handlers/http/handlertest", Imports: []string{module + "/runtime/servicetest"}},
+			pkg: pkg{ImportPath: module + "/runtime/handlers/http/handlertest", Imports: []string{module + "/internal/servicetest"}},
 		},
 		"programs do not": {
-			pkg:  pkg{ImportPath: module + "/cmd/wildout", Imports: []string{module + "/runtime/servicetest"}},
+			pkg:  pkg{ImportPath: module + "/cmd/wildout", Imports: []string{module + "/internal/servicetest"}},
 			want: "which is for tests",
 		},
 	} {

@@ -27,6 +27,13 @@ var (
 		"k8s.io/apiserver", "k8s.io/apiextensions-apiserver",
 	}
 	operatorAndRedis = slices.Concat(operator, redisClient)
+	// The ways in from outside: what serves people and applications.
+	frontDoor = []string{module + "/runtime/console", module + "/runtime/gateway"}
+	// A runner is multiplied by the number of functions and stays small. gRPC has
+	// pages in html/template, which keep every method of everything in a program.
+	notOfRunners = slices.Concat(operator, frontDoor, []string{"google.golang.org/grpc"})
+	// The operator serves nobody's events.
+	notOfTheManager = []string{module + "/runtime/gateway"}
 )
 
 // room is a folder with everything below it, down to the next room.
@@ -40,9 +47,15 @@ type room struct {
 	outside []string
 	// unlinked is what must not come in at all, not even through others.
 	unlinked []string
+	// pure rooms reach nothing outside the process by themselves. What they
+	// import may: the types of Kubernetes alone link net/http.
+	pure bool
 	// planned rooms need not exist yet.
 	planned bool
 }
+
+// outward is what a pure room does not import of the standard library.
+var outward = []string{"context", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}
 
 // none allows nothing: nil would allow everything.
 var none = []string{}
@@ -51,34 +64,63 @@ var rooms = []room{
 	{path: "api", direct: none, outside: []string{"k8s.io/apimachinery"}, unlinked: operatorAndRedis},
 	{path: "runtime", direct: []string{"runtime/event", "runtime/strictjson"}, outside: none},
 	{path: "runtime/event", direct: []string{"runtime/strictjson"}, outside: none},
+	{path: "runtime/run", direct: []string{"runtime/event"}, outside: none},
+	{path: "runtime/intake", direct: []string{"runtime/event", "runtime/strictjson"}, outside: []string{"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"}, unlinked: operatorAndRedis},
+	{path: "runtime/plan", direct: []string{"api", "runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
+	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/admission", direct: []string{"runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
+	// The connection, and a room for each who asks: who looks, who asks for
+	// something, who keeps order, and the runners.
+	{path: "runtime/store", direct: []string{"runtime/event"}, unlinked: operator},
+	{path: "runtime/store/inspect", direct: []string{"runtime/store", "runtime/event", "runtime/run"}, unlinked: operator},
+	{path: "runtime/store/acts", direct: []string{"runtime/store", "runtime/store/inspect", "runtime/event", "runtime/run"}, unlinked: operator},
+	{path: "runtime/store/upkeep", direct: []string{"runtime/store"}, unlinked: operator},
+	{path: "runtime/store/runs", direct: []string{"runtime/store", "runtime/store/acts", "runtime/store/upkeep", "runtime/event", "runtime/run"}, unlinked: operator},
+	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store", "runtime/store/inspect"}, unlinked: operator},
+	{path: "runtime/worker", direct: []string{"runtime", "runtime/admission", "runtime/engine", "runtime/run", "runtime/store", "runtime/store/runs", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
+	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event", "runtime/intake", "runtime/strictjson"}, unlinked: operator},
 	// The one reading of JSON of others. Everything may import it; the library
 	// that reads is known here alone, so that a handler's author gets no other.
 	{path: "runtime/strictjson", direct: none, outside: []string{"github.com/go-json-experiment/json"}},
-	{path: "runtime/plan", direct: []string{"api", "runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
-	{path: "runtime/engine", direct: []string{"runtime", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
-	{path: "runtime/store", direct: []string{"runtime/event"}, unlinked: operator},
-	{path: "runtime/telemetry", direct: []string{"runtime", "runtime/event", "runtime/store"}, unlinked: operator},
-	{path: "runtime/worker", direct: []string{"runtime", "runtime/engine", "runtime/store", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
-	{path: "runtime/intake", direct: []string{"runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
-	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event", "runtime/intake", "runtime/strictjson"}, unlinked: operator},
 	{path: "runtime/gateway/config", direct: []string{"runtime/gateway", "runtime/gateway/webhook", "runtime/plan", "api"}, unlinked: operator},
 	{path: "runtime/gateway/files", direct: none, unlinked: operatorAndRedis},
 	{path: "runtime/gateway/server", direct: none, unlinked: operatorAndRedis},
 	{path: "runtime/gateway/cloudevents", direct: []string{"runtime/gateway", "runtime/event", "runtime/strictjson"}, unlinked: operator},
 	// Its mappings are the expressions of functions, with other variables.
-	{path: "runtime/gateway/webhook", direct: []string{"runtime/gateway", "runtime/plan", "runtime/event", "runtime/strictjson", "api"}, unlinked: operator},
-	{path: "runtime/console", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event", "runtime/strictjson"}, unlinked: operator},
-	{path: "runtime/handlers", direct: []string{"runtime", "runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
-	{path: "runtime/runner", direct: []string{"runtime", "runtime/plan", "runtime/store", "runtime/telemetry", "runtime/worker"}, unlinked: operator},
-	{path: "runtime/standard", direct: []string{"runtime", "runtime/handlers"}, unlinked: operatorAndRedis},
-	{path: "docs/examples", direct: []string{"runtime", "runtime/runner"}, unlinked: operator},
-	{path: "runtime/mailsink", direct: none, unlinked: operatorAndRedis},
-	{path: "runtime/servicetest", direct: none, unlinked: operatorAndRedis},
-	{path: "runtime/scenarios", direct: []string{"api", "runtime/event", "runtime/mailsink", "runtime/scenarios/outside", "runtime/standard", "runtime/store"}, unlinked: operator},
-	{path: "runtime/scenarios/outside", direct: []string{"runtime/mailsink"}, unlinked: operatorAndRedis},
-	{path: "controllers", direct: []string{"api", "runtime/plan", "runtime/store", "runtime/event", "runtime/intake"}},
+	{path: "runtime/gateway/webhook", direct: []string{"runtime/gateway", "runtime/plan", "runtime/event", "api", "runtime/strictjson"}, unlinked: operator},
+	{path: "runtime/console", direct: []string{"api", "runtime/plan", "runtime/run", "runtime/store", "runtime/store/inspect", "runtime/store/acts", "runtime/event", "runtime/strictjson"}, unlinked: operator},
+	{path: "runtime/handlers", direct: []string{"runtime", "runtime/strictjson"}, unlinked: operatorAndRedis},
+	{path: "runtime/runner", direct: []string{"runtime", "runtime/plan", "runtime/store", "runtime/store/runs", "runtime/telemetry", "runtime/worker", "api"}, unlinked: notOfRunners},
+	{path: "site", direct: []string{"runtime", "runtime/handlers", "runtime/strictjson"}, unlinked: operatorAndRedis},
+	{path: "internal/standard", direct: []string{"runtime", "runtime/handlers", "site"}, unlinked: operatorAndRedis},
+	{path: "docs/examples", direct: []string{"runtime", "runtime/runner"}, unlinked: notOfRunners},
+	{path: "internal/mailsink", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/crashtest", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/servicetest", direct: none, unlinked: operatorAndRedis},
+	{path: "internal/scenarios", direct: []string{"api", "runtime/event", "runtime/run", "internal/mailsink", "internal/scenarios/outside", "internal/standard", "runtime/store", "runtime/store/inspect"}, unlinked: operator},
+	{path: "internal/scenarios/outside", direct: []string{"internal/mailsink"}, unlinked: operatorAndRedis},
+	{path: "controllers", direct: []string{
+		"api", "controllers/view", "controllers/observe", "controllers/desired", "controllers/scaling", "controllers/health", "controllers/survey",
+		"runtime/plan", "runtime/intake",
+	}, unlinked: notOfTheManager},
+	{path: "controllers/view", pure: true, direct: none, outside: none, unlinked: operatorAndRedis},
+	{path: "controllers/observe", direct: []string{"api", "controllers/desired", "runtime/plan"}, unlinked: redisClient},
+	// Its apply configurations can also be made from live objects, and link the
+	// client of client-go for that.
+	{
+		path: "controllers/desired", pure: true, direct: []string{"api", "controllers/view"},
+		outside:  []string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go/applyconfigurations", "sigs.k8s.io/yaml"},
+		unlinked: slices.Concat(redisClient, []string{"sigs.k8s.io/controller-runtime", "k8s.io/client-go/kubernetes/typed"}),
+	},
+	{path: "controllers/scaling", pure: true, direct: []string{"api", "controllers/view"}, outside: none, unlinked: operatorAndRedis},
+	{
+		path: "controllers/health", pure: true, direct: []string{"api", "controllers/view", "runtime/plan"},
+		outside: []string{"k8s.io/api", "k8s.io/apimachinery"}, unlinked: operatorAndRedis,
+	},
+	{path: "controllers/survey", direct: []string{"controllers/view", "runtime/run", "runtime/store", "runtime/store/inspect", "runtime/store/upkeep"}, unlinked: []string{"sigs.k8s.io/controller-runtime", "k8s.io/client-go"}},
 	{path: "cmd"},
-	{path: "cmd/runner", unlinked: operator},
+	{path: "cmd/manager", unlinked: notOfTheManager},
+	{path: "cmd/runner", unlinked: notOfRunners},
 	{path: "hack/importrules", direct: none, outside: none},
 	{path: "hack/charts", direct: none, outside: []string{"go.yaml.in/yaml/v3"}},
 }
@@ -90,7 +132,7 @@ const onlyStore = "runtime/store"
 // servicetest: by its name, as with httptest, or as it is specs. No program may
 // carry it.
 func forTests(importPath string) bool {
-	return isOurs(importPath) && (strings.HasSuffix(importPath, "test") || inModule(importPath) == "runtime/scenarios")
+	return isOurs(importPath) && (strings.HasSuffix(importPath, "test") || inModule(importPath) == "internal/scenarios")
 }
 
 // pkg is a package as `go list` prints it.
@@ -149,10 +191,12 @@ func faults(r room, p pkg) (found []string) {
 			fault("imports %s; %s may import %v of this repository", imported, r.path, r.direct)
 		case !isOurs(imported) && !isStandard(imported) && r.outside != nil && !hasPrefix(imported, r.outside):
 			fault("imports %s; %s may import %v of other modules", imported, r.path, r.outside)
+		case r.pure && slices.Contains(outward, imported):
+			fault("imports %s; %s is pure: it takes values and returns values", imported, r.path)
 		}
 	}
 	for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
-		if hasPrefix(imported, redisClient) && r.path != onlyStore {
+		if hasPrefix(imported, redisClient) && !hasPrefix(r.path, []string{onlyStore}) {
 			fault("imports %s; only %s may, others go through it", imported, onlyStore)
 		}
 	}

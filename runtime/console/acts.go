@@ -6,7 +6,7 @@ import (
 	"net/http"
 
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/acts"
 )
 
 // Action is what somebody may be allowed to do.
@@ -64,7 +64,7 @@ func (s *Service) Cancel(ctx context.Context, id, reason string) error {
 	if err != nil {
 		return err
 	}
-	return s.outcome(id, s.store.Cancel(ctx, run.Function, id, reason))
+	return s.outcome(id, s.acts.Cancel(ctx, run.Function, id, reason))
 }
 
 // Replay starts a run anew, from its event and with the function as it is now,
@@ -77,18 +77,18 @@ func (s *Service) Replay(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	replay, err := s.store.Replay(ctx, run.Function, id)
+	replay, err := s.acts.Replay(ctx, run.Function, id)
 	return replay, s.outcome(id, err)
 }
 
 // outcome puts what the store says of a run into the words of the API.
 func (s *Service) outcome(id string, err error) error {
 	switch {
-	case errors.Is(err, store.ErrNoRun):
+	case errors.Is(err, acts.ErrNoRun):
 		return failf(http.StatusNotFound, "%v", err)
-	case errors.Is(err, store.ErrNoEvent):
+	case errors.Is(err, acts.ErrNoEvent):
 		return failf(http.StatusGone, "%v", err)
-	case errors.Is(err, store.ErrEnded):
+	case errors.Is(err, acts.ErrEnded):
 		return failf(http.StatusConflict, "run %s has ended already", id)
 	}
 	return err

@@ -10,10 +10,11 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
-func (r *rig) status(t *testing.T, id string) store.Status {
+func (r *rig) status(t *testing.T, id string) run.Status {
 	t.Helper()
 	runs, err := r.client.EventRuns(t.Context(), "hello", id)
 	if err != nil {
@@ -22,20 +23,20 @@ func (r *rig) status(t *testing.T, id string) store.Status {
 	if len(runs.Runs) != 1 || runs.Runs[0].Function != "greet" || runs.Runs[0].EventID != id {
 		t.Fatalf("the event has the runs %+v", runs.Runs)
 	}
-	run := runs.Runs[0]
-	if run.Status == console.Filtered {
-		return run.Status
+	record := runs.Runs[0]
+	if record.Status == console.Filtered {
+		return record.Status
 	}
 	// The list and the run itself say the same.
-	page, err := r.client.Runs(t.Context(), console.RunQuery{Statuses: []store.Status{run.Status}, EventID: id})
-	if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != run.ID || page.Runs[0].EventType != "hello" {
-		t.Errorf("the list of %s runs of the event has %+v (%v)", run.Status, page.Runs, err)
+	page, err := r.client.Runs(t.Context(), console.RunQuery{Statuses: []run.Status{record.Status}, EventID: id})
+	if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != record.ID || page.Runs[0].EventType != "hello" {
+		t.Errorf("the list of %s runs of the event has %+v (%v)", record.Status, page.Runs, err)
 	}
-	one, err := r.client.Run(t.Context(), run.ID)
-	if err != nil || one.Status != run.Status || one.EventID != id {
-		t.Errorf("the run is %+v (%v), want %s", one, err, run.Status)
+	one, err := r.client.Run(t.Context(), record.ID)
+	if err != nil || one.Status != record.Status || one.EventID != id {
+		t.Errorf("the run is %+v (%v), want %s", one, err, record.Status)
 	}
-	return run.Status
+	return record.Status
 }
 
 // TestStates follows an event from the stream to the end of its run.
@@ -54,7 +55,7 @@ func TestStates(t *testing.T) {
 				t.Errorf("functions %+v (%v)", functions, err)
 			}
 			entries := r.read(t, "greet", 10)
-			if st := r.status(t, id); st != store.Running {
+			if st := r.status(t, id); st != run.Running {
 				t.Errorf("when a runner has it, the run is %s", st)
 			}
 			c := r.committer(t, "greet")
@@ -62,7 +63,7 @@ func TestStates(t *testing.T) {
 				t.Fatal(err)
 			}
 			end(t, c, "greet", &entries[1], nil)
-			if st := r.status(t, id); st != store.Succeeded {
+			if st := r.status(t, id); st != run.Succeeded {
 				t.Errorf("when it has ended, the run is %s", st)
 			}
 			if st := r.status(t, other); st != console.Filtered {
@@ -113,7 +114,7 @@ func TestFunctions(t *testing.T) {
 	if l := f.LastFailure; l == nil || l.Error != "no route" || l.Step != "a" {
 		t.Errorf("its last failure is %+v", l)
 	}
-	if _, err := r.store.Beat(t.Context(), "greet", "runner-1", 1e9, true); err != nil {
+	if _, err := r.runs.Beat(t.Context(), "greet", "runner-1", 1e9, true); err != nil {
 		t.Fatal(err)
 	}
 	if f, _ = r.service.Function(t.Context(), "greet"); f.State != console.Idle {
@@ -206,8 +207,8 @@ func TestActs(t *testing.T) {
 	if err != nil || replay == id {
 		t.Errorf("the replay is %q (%v)", replay, err)
 	}
-	if run, err := r.client.Run(t.Context(), replay); err != nil || run.Status != console.Queued || run.ReplayOf != id {
-		t.Errorf("it is %+v (%v)", run, err)
+	if record, err := r.client.Run(t.Context(), replay); err != nil || record.Status != console.Queued || record.ReplayOf != id {
+		t.Errorf("it is %+v (%v)", record, err)
 	}
 	e := r.read(t, "greet", 1)[0]
 	c := r.committer(t, "greet")
@@ -252,7 +253,7 @@ func TestSend(t *testing.T) {
 	if _, err := r.service.Send(t.Context(), events()); console.StatusOf(err) != http.StatusNotImplemented {
 		t.Errorf("without a gateway: %v", err)
 	}
-	var st *store.Store
+	var st *store.Conn
 	r = newRig(t, func(o *console.Options) {
 		st = o.Store
 		o.Send = func(ctx context.Context, events []*event.Event) error { return st.Publish(ctx, events...) }

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // invokeType is the type of the event that an invoked run sees.
@@ -19,7 +19,7 @@ const invokeType = "wildout/function.invoked"
 
 // order puts the steps of a run that has not ended, of which the journal knows
 // only the times, into the order of the function where those are equal.
-func (f *installed) order(r *store.Record) {
+func (f *installed) order(r *run.Record) {
 	place := func(name string) int {
 		for i := range f.spec.Steps {
 			if f.spec.Steps[i].Name == stepOf(name) {
@@ -28,7 +28,7 @@ func (f *installed) order(r *store.Record) {
 		}
 		return len(f.spec.Steps)
 	}
-	slices.SortStableFunc(r.Steps, func(a, b store.RecordStep) int {
+	slices.SortStableFunc(r.Steps, func(a, b run.StepRecord) int {
 		if a.Start == nil || b.Start == nil || a.Start.Equal(*b.Start) {
 			return cmp.Compare(place(a.Name), place(b.Name))
 		}
@@ -76,20 +76,20 @@ func (s *Service) run(ctx context.Context, function, id string) (*RunDetail, err
 }
 
 // Bare returns a run as it is on record, without what was planned.
-func Bare(record *store.Record) *RunDetail {
+func Bare(record *run.Record) *RunDetail {
 	d := &RunDetail{Record: *record, Steps: make([]Step, len(record.Steps))}
 	for i, step := range record.Steps {
-		d.Steps[i].RecordStep = step
+		d.Steps[i].StepRecord = step
 	}
 	return d
 }
 
 // Done returns the steps that have begun.
-func (d *RunDetail) Done() []store.RecordStep {
-	var done []store.RecordStep
+func (d *RunDetail) Done() []run.StepRecord {
+	var done []run.StepRecord
 	for i := range d.Steps {
-		if d.Steps[i].Status != Pending {
-			done = append(done, d.Steps[i].RecordStep)
+		if d.Steps[i].Status != run.StepPending {
+			done = append(done, d.Steps[i].StepRecord)
 		}
 	}
 	return done
@@ -98,7 +98,7 @@ func (d *RunDetail) Done() []store.RecordStep {
 // addEvent looks up the event of a run, and with it the run that invoked it.
 func (s *Service) addEvent(ctx context.Context, d *RunDetail) error {
 	if d.Event == nil && d.EventID != "" && d.EventType != "" {
-		entry, err := s.store.Locate(ctx, d.EventType, d.EventID)
+		entry, err := s.inspect.Locate(ctx, d.EventType, d.EventID)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (s *Service) addEvent(ctx context.Context, d *RunDetail) error {
 // any more. A run whose version is not known yet has the installed one.
 func (s *Service) planOf(ctx context.Context, function, version string) (*plan.Plan, error) {
 	if version == "" {
-		versions, err := s.store.Functions(ctx)
+		versions, err := s.inspect.Functions(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func (s *Service) planOf(ctx context.Context, function, version string) (*plan.P
 	if p := s.compiled.get(function, version); p != nil {
 		return p, nil
 	}
-	texts, err := s.store.PlanTexts(ctx, map[string]string{function: version})
+	texts, err := s.inspect.PlanTexts(ctx, map[string]string{function: version})
 	if err != nil || texts[function] == "" {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (s *Service) addChildren(ctx context.Context, d *RunDetail) error {
 			step := &steps[i]
 			if step.Kind != "" {
 				function = ""
-				if step.Kind == KindInvoke {
+				if step.Kind == plan.KindInvoke {
 					function = step.Does
 				}
 			}
@@ -179,10 +179,10 @@ func (s *Service) addChildren(ctx context.Context, d *RunDetail) error {
 // when the step did: its id is made of the step and of the time in it.
 func (s *Service) childOf(ctx context.Context, d *RunDetail, step *Step, function string) (string, error) {
 	if d.EndedAt == nil {
-		return s.store.Child(ctx, d.Function, d.ID, step.Name)
+		return s.inspect.Child(ctx, d.Function, d.ID, step.Name)
 	}
 	end := step.Start.Add(time.Duration(step.Millis)*time.Millisecond - time.Second)
-	child, err := s.store.SearchEnded(ctx, &store.HistorySearch{
+	child, err := s.inspect.SearchEnded(ctx, &inspect.HistorySearch{
 		Functions: []string{function}, From: strconv.FormatInt(max(0, end.UnixMilli()), 10), Most: searchChild,
 		Fits: func(text string) bool {
 			id := idIn(text)
@@ -204,33 +204,4 @@ func idIn(text string) string {
 	}
 	id, _, _ := strings.Cut(rest, `"`)
 	return id
-}
-
-// kindOf returns what a step does.
-func kindOf(p *plan.Step, spec *v1alpha1.Step) (kind Kind, does string) {
-	switch {
-	case p.Handler != "":
-		return KindHandler, p.Handler
-	case p.SleepUntil != nil:
-		return KindSleep, "until " + string(spec.SleepUntil)
-	case p.Wait != nil:
-		return KindWait, p.Wait.Event + ", up to " + string(spec.WaitForEvent.Timeout)
-	case len(p.Send) > 0:
-		types := make([]string, len(p.Send))
-		for i := range p.Send {
-			types[i] = p.Send[i].Type
-		}
-		return KindSend, strings.Join(types, ", ")
-	case p.Invoke != nil:
-		return KindInvoke, p.Invoke.Function
-	case len(p.Assert) > 0:
-		conditions := make([]string, len(p.Assert))
-		for i := range p.Assert {
-			conditions[i] = string(spec.Assert[i].That)
-		}
-		return KindAssert, strings.Join(conditions, "; ")
-	case p.Set != nil:
-		return KindSet, ""
-	}
-	return KindSleep, string(spec.Sleep)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // previewBytes is how much of its data a list shows of an event.
@@ -49,7 +50,7 @@ func (s *Service) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 	}
 }
 
-func (s *Service) mergeEvents(types []string, after *position, q *EventQuery) *merge[store.Peeked] {
+func (s *Service) mergeEvents(types []string, after *position, q *EventQuery) *merge[inspect.Peeked] {
 	newest, oldest := "", ""
 	if !q.Since.IsZero() {
 		oldest = strconv.FormatInt(max(0, q.Since.UnixMilli()), 10)
@@ -57,25 +58,25 @@ func (s *Service) mergeEvents(types []string, after *position, q *EventQuery) *m
 	if !q.Until.IsZero() {
 		newest = strconv.FormatInt(max(0, q.Until.UnixMilli()), 10)
 	}
-	m := &merge[store.Peeked]{id: func(e store.Peeked) string { return e.ID }, chunk: firstChunk(q.Limit, len(types))}
+	m := &merge[inspect.Peeked]{id: func(e inspect.Peeked) string { return e.ID }, chunk: firstChunk(q.Limit, len(types))}
 	for _, t := range types {
-		one := &source[store.Peeked]{name: t, newest: newest}
+		one := &source[inspect.Peeked]{name: t, newest: newest}
 		if after != nil {
 			one.newest = after.before(t)
 		}
 		m.sources = append(m.sources, one)
 	}
-	m.read = func(ctx context.Context, sources []*source[store.Peeked], count int) ([][]store.Peeked, error) {
-		ranges := make([]store.EventRange, len(sources))
+	m.read = func(ctx context.Context, sources []*source[inspect.Peeked], count int) ([][]inspect.Peeked, error) {
+		ranges := make([]inspect.EventRange, len(sources))
 		for i, one := range sources {
-			ranges[i] = store.EventRange{Type: one.name, Newest: one.newest, Oldest: oldest, Count: count}
+			ranges[i] = inspect.EventRange{Type: one.name, Newest: one.newest, Oldest: oldest, Count: count}
 		}
-		return s.store.Peek(ctx, ranges, previewBytes)
+		return s.inspect.Peek(ctx, ranges, previewBytes)
 	}
 	return m
 }
 
-func summary(p *store.Peeked) EventSummary {
+func summary(p *inspect.Peeked) EventSummary {
 	e := EventSummary{ID: p.Field(event.FieldID), Type: p.Type, Time: event.EntryTime(p.ID), Source: p.Field(event.FieldSource),
 		Subject: p.Field(event.FieldSubject), Bytes: p.Bytes, Preview: strings.ToValidUTF8(p.Field(event.FieldData), "")}
 	if e.ID == "" {
@@ -111,7 +112,7 @@ func (s *Service) entry(ctx context.Context, eventType, id string) (*store.Entry
 		return nil, err
 	}
 	for _, t := range types {
-		entry, err := s.store.Locate(ctx, t, id)
+		entry, err := s.inspect.Locate(ctx, t, id)
 		if entry != nil || err != nil {
 			return entry, err
 		}
@@ -129,12 +130,12 @@ func (s *Service) eventTypes(ctx context.Context) ([]string, error) {
 }
 
 func (s *Service) typesOf(ctx context.Context, functions []*installed) ([]string, error) {
-	types, err := s.store.PublishedTypes(ctx)
+	types, err := s.inspect.PublishedTypes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range functions {
-		types = slices.Concat(types, f.triggers(), f.waits(), f.sends())
+		types = slices.Concat(types, f.spec.Reads(), f.spec.Sends())
 	}
 	for _, t := range s.declared() {
 		types = append(types, t.Type)
@@ -161,7 +162,7 @@ func (s *Service) EventTypes(ctx context.Context) ([]EventType, error) {
 	if err != nil {
 		return nil, err
 	}
-	streams, err := s.store.Streams(ctx, names)
+	streams, err := s.inspect.Streams(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -177,9 +178,9 @@ func (s *Service) EventTypes(ctx context.Context) ([]EventType, error) {
 			t.Newest = &at
 		}
 		for _, f := range functions {
-			t.Triggers = addIf(t.Triggers, f.name, slices.Contains(f.triggers(), name))
-			t.Waits = addIf(t.Waits, f.name, slices.Contains(f.waits(), name))
-			t.Sends = addIf(t.Sends, f.name, slices.Contains(f.sends(), name))
+			t.Triggers = addIf(t.Triggers, f.name, slices.Contains(f.spec.Triggered(), name))
+			t.Waits = addIf(t.Waits, f.name, f.awaits(name))
+			t.Sends = addIf(t.Sends, f.name, slices.Contains(f.spec.Sends(), name))
 		}
 		all[i] = t
 	}

@@ -5,17 +5,19 @@ import (
 	"net/http"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // find returns a run of any function. The error is a *Problem when there is
 // none.
-func (s *Service) find(ctx context.Context, id string) (*store.Record, error) {
+func (s *Service) find(ctx context.Context, id string) (*run.Record, error) {
 	return s.findIn(ctx, "", id)
 }
 
 // findIn returns a run of a function, or of any.
-func (s *Service) findIn(ctx context.Context, function, id string) (*store.Record, error) {
+func (s *Service) findIn(ctx context.Context, function, id string) (*run.Record, error) {
 	functions, err := s.functions(ctx, function)
 	if err != nil {
 		return nil, err
@@ -26,36 +28,36 @@ func (s *Service) findIn(ctx context.Context, function, id string) (*store.Recor
 	if err != nil {
 		return nil, err
 	}
-	run, err := s.known(ctx, functions, id)
+	record, err := s.known(ctx, functions, id)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case run == nil && open == nil:
+	case record == nil && open == nil:
 		return nil, failf(http.StatusNotFound, "there is no run %q: it may have left the history (spec.history.limit)", id)
-	case run == nil:
+	case record == nil:
 		return open, nil
-	case open != nil && run.EndedAt == nil && run.Status == store.Waiting && open.Status == store.Running:
-		run.Status = store.Running
+	case open != nil && record.EndedAt == nil && record.Status == run.Waiting && open.Status == run.Running:
+		record.Status = run.Running
 	}
-	if open != nil && run.EventID == "" {
-		run.EventID, run.EventType = open.EventID, open.EventType
+	if open != nil && record.EventID == "" {
+		record.EventID, record.EventType = open.EventID, open.EventType
 	}
-	if open != nil && run.ReplayOf == "" {
-		run.ReplayOf = open.ReplayOf
+	if open != nil && record.ReplayOf == "" {
+		record.ReplayOf = open.ReplayOf
 	}
-	return run, nil
+	return record, nil
 }
 
 // openRun looks for a run among those that runners have or have not read yet.
-func (s *Service) openRun(ctx context.Context, functions []*installed, id string) (*store.Record, error) {
-	open, _, err := s.store.OpenRuns(ctx, store.OpenQuery{Functions: readsOf(functions), Running: true, Queued: true, Most: maxOpen, MostQueued: maxOpen})
+func (s *Service) openRun(ctx context.Context, functions []*installed, id string) (*run.Record, error) {
+	open, _, err := s.inspect.OpenRuns(ctx, inspect.OpenQuery{Functions: readsOf(functions), Running: true, Queued: true, Most: maxOpen, MostQueued: maxOpen})
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range open {
 		if o.ID == id {
-			briefs, err := s.store.Briefs(ctx, []store.OpenRun{o})
+			briefs, err := s.inspect.Briefs(ctx, []inspect.OpenRun{o})
 			if err != nil {
 				return nil, err
 			}
@@ -66,26 +68,26 @@ func (s *Service) openRun(ctx context.Context, functions []*installed, id string
 }
 
 // known returns a run that the journal or the history has; nil: neither.
-func (s *Service) known(ctx context.Context, functions []*installed, id string) (*store.Record, error) {
+func (s *Service) known(ctx context.Context, functions []*installed, id string) (*run.Record, error) {
 	names := make([]string, len(functions))
 	for i, f := range functions {
 		names[i] = f.name
 	}
 	// In this order: a run that ends in between is found in the history.
-	holder, err := s.store.HasJournal(ctx, names, id)
+	holder, err := s.inspect.HasJournal(ctx, names, id)
 	if err != nil {
 		return nil, err
 	}
-	var open *store.Record
+	var open *run.Record
 	if holder != "" {
-		if open, err = s.store.Unended(ctx, holder, id); err != nil {
+		if open, err = s.inspect.Unended(ctx, holder, id); err != nil {
 			return nil, err
 		}
-		if open != nil && open.Status == store.Waiting {
+		if open != nil && open.Status == run.Waiting {
 			return open, nil // it is parked: no zombie left this journal
 		}
 	}
-	ended, err := s.store.FindEnded(ctx, names, id)
+	ended, err := s.inspect.FindEnded(ctx, names, id)
 	if ended != nil || err != nil {
 		return ended, err
 	}
@@ -109,7 +111,7 @@ func (s *Service) EventRuns(ctx context.Context, eventType, id string) (*EventRu
 }
 
 func (s *Service) locate(ctx context.Context, eventType, id string) (*store.Entry, error) {
-	entry, err := s.store.Locate(ctx, eventType, id)
+	entry, err := s.inspect.Locate(ctx, eventType, id)
 	if err != nil {
 		return nil, err
 	}
@@ -120,22 +122,22 @@ func (s *Service) locate(ctx context.Context, eventType, id string) (*store.Entr
 }
 
 // startedBy returns a run for each function that an event triggers.
-func (s *Service) startedBy(ctx context.Context, eventType, id, entry string) ([]store.Record, error) {
+func (s *Service) startedBy(ctx context.Context, eventType, id, entry string) ([]run.Record, error) {
 	functions, err := s.functions(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	runs := []store.Record{}
+	runs := []run.Record{}
 	for _, f := range functions {
 		if !triggeredBy(f, eventType) {
 			continue
 		}
-		run, err := s.started(ctx, f, eventType, entry)
+		record, err := s.started(ctx, f, eventType, entry)
 		if err != nil {
 			return nil, err
 		}
-		run.EventID, run.EventType = id, eventType
-		runs = append(runs, *run)
+		record.EventID, record.EventType = id, eventType
+		runs = append(runs, *record)
 	}
 	return runs, nil
 }
@@ -151,13 +153,13 @@ func triggeredBy(f *installed, eventType string) bool {
 
 // started returns the run that an entry started in a function, in the state
 // Queued or Filtered when there is none.
-func (s *Service) started(ctx context.Context, f *installed, eventType, entry string) (*store.Record, error) {
-	run := &store.Record{ID: store.RunID(f.name, eventType, entry), Function: f.name, StartedAt: event.EntryTime(entry)}
-	delivery, err := s.store.Delivery(ctx, f.name, eventType, entry)
+func (s *Service) started(ctx context.Context, f *installed, eventType, entry string) (*run.Record, error) {
+	record := &run.Record{ID: store.RunID(f.name, eventType, entry), Function: f.name, StartedAt: event.EntryTime(entry)}
+	delivery, err := s.inspect.Delivery(ctx, f.name, eventType, entry)
 	if err != nil {
 		return nil, err
 	}
-	known, err := s.known(ctx, []*installed{f}, run.ID)
+	known, err := s.known(ctx, []*installed{f}, record.ID)
 	if known != nil || err != nil {
 		if known != nil && known.EndedAt == nil {
 			f.order(known)
@@ -165,12 +167,12 @@ func (s *Service) started(ctx context.Context, f *installed, eventType, entry st
 		return known, err
 	}
 	switch delivery {
-	case store.Unread:
-		run.Status = Queued
-	case store.Pending:
-		run.Status = store.Running
-	case store.Acknowledged:
-		run.Status = Filtered
+	case inspect.Unread:
+		record.Status = Queued
+	case inspect.Pending:
+		record.Status = run.Running
+	case inspect.Acknowledged:
+		record.Status = Filtered
 	}
-	return run, nil
+	return record, nil
 }

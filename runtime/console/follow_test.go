@@ -12,6 +12,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -34,7 +35,7 @@ func await(t *testing.T, changes <-chan console.Change, what string, is func(con
 	}
 }
 
-func status(id string, st store.Status) func(console.Change) bool {
+func status(id string, st run.Status) func(console.Change) bool {
 	return func(c console.Change) bool { return c.Run != nil && c.Run.EventID == id && c.Run.Status == st }
 }
 
@@ -59,9 +60,9 @@ func TestFollow(t *testing.T) {
 	}
 	await(t, greet, "a queued run", status(id, console.Queued))
 	entry := r.read(t, "greet", 1)[0]
-	await(t, greet, "a running run", status(id, store.Running))
+	await(t, greet, "a running run", status(id, run.Running))
 	ended := end(t, r.committer(t, "greet"), "greet", &entry, fail("no route"))
-	last := await(t, greet, "a run that failed", status(id, store.Failed))
+	last := await(t, greet, "a run that failed", status(id, run.Failed))
 	if last.Run.ID != ended || last.Run.Error != "no route" || last.Run.Function != "greet" {
 		t.Errorf("it is told as %+v", last.Run)
 	}
@@ -254,13 +255,13 @@ func TestFollowOneRun(t *testing.T) {
 	r.serve(t)
 	r.publish(t, event.Event{})
 	e := r.read(t, "greet", 1)[0]
-	run := store.RunID("greet", "hello", e.ID)
-	changes, err := r.service.Follow(t.Context(), console.Filter{RunID: run})
+	record := store.RunID("greet", "hello", e.ID)
+	changes, err := r.service.Follow(t.Context(), console.Filter{RunID: record})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := r.committer(t, "greet")
-	if _, err := c.CommitResult(t.Context(), run, "a", []byte(`{"n":1,"t":1,"d":2,"o":{"x":1}}`)); err != nil {
+	if _, err := c.CommitResult(t.Context(), record, "a", []byte(`{"n":1,"t":1,"d":2,"o":{"x":1}}`)); err != nil {
 		t.Fatal(err)
 	}
 	await(t, changes, "the step", func(c console.Change) bool {

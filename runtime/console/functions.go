@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/api/v1alpha1"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // installed is a function as it is stored, in its newest version.
@@ -22,61 +24,18 @@ type installed struct {
 	spec          v1alpha1.WildoutFunctionSpec
 }
 
-// collect returns what get finds in the steps, without repetitions.
-func (f *installed) collect(into []string, get func(*v1alpha1.Step) []string) []string {
-	for _, steps := range [][]v1alpha1.Step{f.spec.Steps, f.spec.OnFailure} {
-		for i := range steps {
-			for _, name := range get(&steps[i]) {
-				if !slices.Contains(into, name) {
-					into = append(into, name)
-				}
-			}
-		}
-	}
-	return into
-}
-
-// triggers returns the event types that start runs.
-func (f *installed) triggers() []string {
-	var types []string
-	for _, t := range f.spec.Triggers {
-		if t.Event != "" && !slices.Contains(types, string(t.Event)) {
-			types = append(types, string(t.Event))
-		}
-	}
-	return types
-}
-
-// waits returns the event types that steps wait for.
-func (f *installed) waits() []string {
-	return f.collect(nil, waitsFor)
-}
-
-func waitsFor(s *v1alpha1.Step) []string {
-	if s.WaitForEvent == nil {
-		return nil
-	}
-	return []string{string(s.WaitForEvent.Event)}
-}
-
-// sends returns the event types that steps send.
-func (f *installed) sends() []string {
-	return f.collect(nil, func(s *v1alpha1.Step) (types []string) {
-		for i := range s.SendEvent {
-			types = append(types, string(s.SendEvent[i].Name))
-		}
-		return types
-	})
-}
-
 // reads is what the store needs to know of the function.
-func (f *installed) reads() store.Reads {
-	triggers := f.triggers()
-	return store.Reads{Function: f.name, Triggers: triggers, Types: f.collect(slices.Clone(triggers), waitsFor)}
+func (f *installed) reads() inspect.Reads {
+	return inspect.Reads{Function: f.name, Triggers: f.spec.Triggered(), Types: f.spec.Reads()}
 }
 
-func readsOf(functions []*installed) []store.Reads {
-	reads := make([]store.Reads, len(functions))
+// awaits reports whether a step waits for events of the type.
+func (f *installed) awaits(eventType string) bool {
+	return slices.ContainsFunc(f.spec.Awaited(), func(a v1alpha1.AwaitedEvent) bool { return string(a.Event) == eventType })
+}
+
+func readsOf(functions []*installed) []inspect.Reads {
+	reads := make([]inspect.Reads, len(functions))
 	for i, f := range functions {
 		reads[i] = f.reads()
 	}
@@ -119,7 +78,7 @@ func (c *planCache) forget(versions map[string]string) {
 
 // functions returns the installed functions by name; all, or the one asked for.
 func (s *Service) functions(ctx context.Context, only string) ([]*installed, error) {
-	versions, err := s.store.Functions(ctx)
+	versions, err := s.inspect.Functions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +90,7 @@ func (s *Service) functions(ctx context.Context, only string) ([]*installed, err
 		}
 		versions = map[string]string{only: version}
 	}
-	texts, err := s.store.PlanTexts(ctx, versions)
+	texts, err := s.inspect.PlanTexts(ctx, versions)
 	if err != nil {
 		return nil, err
 	}
@@ -183,21 +142,21 @@ const recentRuns = 100
 
 // describe adds the numbers of functions to what their manifests say.
 func (s *Service) describe(ctx context.Context, all []*installed) ([]Function, error) {
-	stats, err := s.store.StatsOf(ctx, readsOf(all))
+	stats, err := s.inspect.StatsOf(ctx, readsOf(all))
 	if err != nil {
 		return nil, err
 	}
-	ranges := make([]store.HistoryRange, 0, 2*len(all))
+	ranges := make([]inspect.HistoryRange, 0, 2*len(all))
 	for _, f := range all {
-		ranges = append(ranges, store.HistoryRange{Function: f.name, Count: recentRuns}, store.HistoryRange{Function: f.name, Dead: true, Count: recentRuns})
+		ranges = append(ranges, inspect.HistoryRange{Function: f.name, Count: recentRuns}, inspect.HistoryRange{Function: f.name, Dead: true, Count: recentRuns})
 	}
-	histories, err := s.store.Histories(ctx, ranges)
+	histories, err := s.inspect.Histories(ctx, ranges)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Function, len(all))
 	for i, f := range all {
-		out[i] = Function{Name: f.name, Version: f.version, Description: f.spec.Description, Triggers: f.triggers(), Stats: stats[i]}
+		out[i] = Function{Name: f.name, Version: f.version, Description: f.spec.Description, Triggers: f.spec.Triggered(), Stats: stats[i]}
 		for _, t := range f.spec.Triggers {
 			if t.Cron != "" {
 				out[i].Triggers = append(out[i].Triggers, strings.TrimSpace("cron "+t.Cron+" "+t.TimeZone))
@@ -210,9 +169,9 @@ func (s *Service) describe(ctx context.Context, all []*installed) ([]Function, e
 }
 
 // newest joins two histories, the newest runs first.
-func newest(done, dead []store.HistoryEntry) []store.HistoryEntry {
+func newest(done, dead []inspect.HistoryEntry) []inspect.HistoryEntry {
 	all := slices.Concat(done, dead)
-	slices.SortStableFunc(all, func(a, b store.HistoryEntry) int { return store.CompareEntries(b.ID, a.ID) })
+	slices.SortStableFunc(all, func(a, b inspect.HistoryEntry) int { return store.CompareEntries(b.ID, a.ID) })
 	return all[:min(recentRuns, len(all))]
 }
 
@@ -220,29 +179,29 @@ func newest(done, dead []store.HistoryEntry) []store.HistoryEntry {
 const rateWindow = 5 * time.Minute
 
 // recent fills in what the last runs tell.
-func (s *Service) recent(f *Function, entries []store.HistoryEntry, now time.Time) {
+func (s *Service) recent(f *Function, entries []inspect.HistoryEntry, now time.Time) {
 	var took []int64
 	counted, since := 0, now.Add(-rateWindow)
 	for i := range entries {
-		run, err := entries[i].Record()
-		if err != nil || run.EndedAt == nil {
+		record, err := entries[i].Record()
+		if err != nil || record.EndedAt == nil {
 			s.log.Warn("history entry skipped", "function", f.Name, "entry", entries[i].ID, "error", err)
 			continue
 		}
 		if f.LastRun == nil {
-			f.LastRun = run.EndedAt
+			f.LastRun = record.EndedAt
 		}
-		if !run.EndedAt.Before(since) {
+		if !record.EndedAt.Before(since) {
 			counted++
 		}
 		f.Recent.Runs++
-		if run.Status == store.Failed || run.Status == store.Rejected {
+		if record.Status == run.Failed || record.Status == run.Rejected {
 			f.Recent.Failed++
 			if f.LastFailure == nil {
-				f.LastFailure = &Failure{RunID: run.ID, Step: run.ErrorStep, Error: run.Error, Time: *run.EndedAt}
+				f.LastFailure = &Failure{RunID: record.ID, Step: record.ErrorStep, Error: record.Error, Time: *record.EndedAt}
 			}
 		}
-		took = append(took, run.EndedAt.Sub(run.StartedAt).Milliseconds())
+		took = append(took, record.EndedAt.Sub(record.StartedAt).Milliseconds())
 	}
 	window := rateWindow
 	if counted == recentRuns { // there were more, which are not looked at
@@ -276,22 +235,4 @@ func stateOf(f *Function, suspended bool) State {
 		return Busy
 	}
 	return Idle
-}
-
-// Backlog returns how many events and due runs wait, over all functions.
-func Backlog(ctx context.Context, st *store.Store) (int64, error) {
-	s := &Service{store: st}
-	all, err := s.functions(ctx, "")
-	if err != nil {
-		return 0, err
-	}
-	stats, err := st.StatsOf(ctx, readsOf(all))
-	if err != nil {
-		return 0, err
-	}
-	var backlog int64
-	for i := range stats {
-		backlog += stats[i].Backlog()
-	}
-	return backlog, nil
 }

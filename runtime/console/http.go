@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Register adds the routes of the HTTP API to mux.
@@ -90,8 +90,8 @@ func ParseRunQuery(v url.Values, now time.Time) (q RunQuery, err error) {
 	q = RunQuery{Function: v.Get("function"), EventType: v.Get("eventType"), EventID: v.Get("event"), Text: v.Get("text"), Cursor: v.Get("cursor")}
 	for _, list := range v["status"] {
 		for status := range strings.SplitSeq(list, ",") {
-			if status != "" && !slices.Contains(q.Statuses, store.Status(status)) {
-				q.Statuses = append(q.Statuses, store.Status(status))
+			if status != "" && !slices.Contains(q.Statuses, run.Status(status)) {
+				q.Statuses = append(q.Statuses, run.Status(status))
 			}
 		}
 	}

@@ -11,16 +11,12 @@ import (
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // compile makes a plan of a stored version.
 func compile(function, text string) (*plan.Plan, error) {
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		return nil, err
-	}
-	return plan.Compile(function, &spec, plan.Options{})
+	return plan.CompileStored(function, text)
 }
 
 // maxCompiled bounds the compiled versions that are kept.
@@ -52,15 +48,19 @@ type view struct {
 	run   *RunDetail
 	scope plan.Scope
 	// ran has the steps of the record by name, parts those of their parts.
-	ran   map[string]store.RecordStep
-	parts map[string][]store.RecordStep
+	ran     map[string]run.StepRecord
+	parts   map[string][]run.StepRecord
+	planned map[string]*plan.Step
 	// gap is set when an expression reads something that is not kept.
 	gap bool
 	now time.Time
 }
 
 func newView(d *RunDetail, p *plan.Plan) *view {
-	v := &view{run: d, ran: map[string]store.RecordStep{}, parts: map[string][]store.RecordStep{}, now: time.Now()}
+	v := &view{run: d, ran: map[string]run.StepRecord{}, parts: map[string][]run.StepRecord{}, planned: map[string]*plan.Step{}, now: time.Now()}
+	for _, step := range slices.Concat(p.Steps, p.OnFailure) {
+		v.planned[step.Name] = step
+	}
 	for _, step := range d.Record.Steps {
 		if name := stepOf(step.Name); name != step.Name {
 			v.parts[name] = append(v.parts[name], step)
@@ -78,7 +78,7 @@ func newView(d *RunDetail, p *plan.Plan) *view {
 // stepVar is what expressions see of a step.
 func (v *view) stepVar(name string) (plan.StepVar, bool) {
 	step, there := v.ran[name]
-	if !there || !over(step.Status) || step.OutputBytes > 0 {
+	if !there || !step.Status.Ended() || step.OutputBytes > 0 {
 		v.gap = true
 		return plan.StepVar{}, false
 	}
@@ -86,14 +86,42 @@ func (v *view) stepVar(name string) (plan.StepVar, bool) {
 	if len(output) == 0 {
 		output = json.RawMessage("null")
 	}
-	return plan.StepVar{Output: output, Error: step.Error, Attempts: step.Attempts}, true
+	found := plan.StepVar{Output: output, Error: step.Error, Attempts: step.Attempts}
+	switch p := v.planned[name]; {
+	case p == nil:
+	case p.ForEach != nil:
+		found.Error = run.ParseFailedElements(step.Error).Error
+		found.Elements = func() []plan.Element { return v.elements(p) }
+	default:
+		found.TimedOut = step.Status == run.StepOK && p.Action.Kind().TimedOut(step.Error, output)
+	}
+	return found, true
 }
 
-// over says whether a step has ended.
-func over(status string) bool { return status == "ok" || status == "failed" || status == "skipped" }
+// elements are those of a forEach, where all of them are told.
+func (v *view) elements(p *plan.Step) []plan.Element {
+	scope := v.scope
+	items, err := p.ForEach.List(&scope)
+	if err != nil {
+		v.gap = true
+		return nil
+	}
+	all := make([]plan.Element, len(items))
+	told := 0
+	for _, part := range v.parts[p.Name] {
+		i, isElement := elementOf(p.Name, part.Name)
+		if !isElement || i >= len(all) || !part.Status.Ended() || part.OutputBytes > 0 {
+			continue
+		}
+		all[i] = plan.Element{Index: i, Item: slices.Clone(items[i]), Output: part.Output, Error: part.Error}
+		told++
+	}
+	v.gap = v.gap || told < len(all)
+	return all
+}
 
 // failed says whether the onFailure steps are of interest.
-func (v *view) failed() bool { return v.run.Status == store.Failed || v.scope.Error != nil }
+func (v *view) failed() bool { return v.run.Status == run.Failed || v.scope.Error != nil }
 
 // evaluate returns a value of the plan; nil when it cannot be told any more:
 // the event or an output is not kept, or it reads the settings of the runner.
@@ -107,6 +135,14 @@ func (v *view) evaluate(value *plan.Value) json.RawMessage {
 		return nil
 	}
 	return slices.Clone(out)
+}
+
+// input returns what a step is given. That of a pure one is its output.
+func (v *view) input(p *plan.Step) json.RawMessage {
+	if p.Action.Kind().Pure() {
+		return nil
+	}
+	return v.evaluate(p.Action.Input())
 }
 
 // steps returns a list of steps with what came of them, in the order of the
@@ -132,7 +168,7 @@ func (v *view) steps(planned []*plan.Step, specs []v1alpha1.Step) []Step {
 
 func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Step {
 	step := Step{MaxAttempts: p.Retry.MaxAttempts, If: string(spec.If), ForEach: p.ForEach != nil}
-	step.Kind, step.Does = kindOf(p, spec)
+	step.Kind, step.Does = p.Action.Kind(), p.Action.Does()
 	for _, i := range p.Needs {
 		step.Needs = append(step.Needs, planned[i].Name)
 	}
@@ -141,19 +177,16 @@ func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Ste
 		ran = v.guess(planned, p)
 		v.ran[p.Name] = ran // the steps after it may read it
 	}
-	step.RecordStep = v.settled(p, ran)
+	step.StepRecord = v.settled(p, ran)
 	if p.ForEach != nil {
-		v.span(&step.RecordStep)
+		v.span(&step.StepRecord)
 	}
-	value, template := inputOf(p, spec)
-	step.Template = template
-	if p.ForEach == nil && ran.Status != Pending && ran.Status != "skipped" {
-		step.Input = v.evaluate(value)
+	step.Template = p.Action.Input().Source()
+	if p.ForEach == nil && ran.Status != run.StepPending && ran.Status != run.StepSkipped {
+		step.Input = v.input(p)
 	}
-	if step.Kind == KindSend {
-		step.Sent = sent(p, ran.Output)
-	}
-	if step.Kind != KindHandler {
+	step.Sent = sent(p, ran.Output)
+	if step.Kind != plan.KindHandler {
 		step.MaxAttempts = 0
 	}
 	return step
@@ -161,40 +194,38 @@ func (v *view) step(planned []*plan.Step, p *plan.Step, spec *v1alpha1.Step) Ste
 
 // settled says that a handler is at work again where the journal still shows
 // that it waits: an attempt leaves nothing before it ends.
-func (v *view) settled(p *plan.Step, ran store.RecordStep) store.RecordStep {
+func (v *view) settled(p *plan.Step, ran run.StepRecord) run.StepRecord {
 	due := ran.Until == nil || !ran.Until.After(v.now)
-	if v.run.EndedAt == nil && v.run.Status == store.Running && ran.Status == string(store.Waiting) && due && p.Handler != "" {
-		ran.Status, ran.Until = string(store.Running), nil
+	if v.run.EndedAt == nil && v.run.Status == run.Running && ran.Status == run.StepWaiting && due && p.Action.Kind() == plan.KindHandler {
+		ran.Status = run.StepRunning
+		ran.Until = nil
 	}
 	return ran
 }
 
 // part is an element of a forEach or a sub-step of a handler.
-func (v *view) part(p *plan.Step, ran store.RecordStep, items []json.RawMessage) Step {
-	step := Step{RecordStep: ran}
+func (v *view) part(p *plan.Step, ran run.StepRecord, items []json.RawMessage) Step {
+	step := Step{StepRecord: ran}
 	n, isElement := elementOf(p.Name, ran.Name)
 	if !isElement || n >= len(items) {
 		return step
 	}
-	v.scope.Item = items[n]
-	value, _ := inputOf(p, nil)
-	step.Input = v.evaluate(value)
+	v.scope.Item, v.scope.Index = items[n], n
+	step.Input = v.input(p)
 	v.scope.Item = nil
-	if len(p.Send) > 0 {
-		step.Sent = sent(p, ran.Output)
-	}
+	step.Sent = sent(p, ran.Output)
 	return step
 }
 
 // guess says where a step is that the journal of an open run does not have:
 // pure steps are not written down, and an attempt leaves nothing before it ends.
-func (v *view) guess(planned []*plan.Step, p *plan.Step) store.RecordStep {
-	step := store.RecordStep{Name: p.Name, Status: Pending}
+func (v *view) guess(planned []*plan.Step, p *plan.Step) run.StepRecord {
+	step := run.StepRecord{Name: p.Name, Status: run.StepPending}
 	if v.run.EndedAt != nil || v.run.Status == Queued || v.run.Event == nil {
 		return step
 	}
 	for _, i := range p.Needs {
-		if !over(v.ran[planned[i].Name].Status) {
+		if !v.ran[planned[i].Name].Status.Ended() {
 			return step
 		}
 	}
@@ -205,31 +236,35 @@ func (v *view) guess(planned []*plan.Step, p *plan.Step) store.RecordStep {
 			return step
 		}
 		if !yes {
-			step.Status = "skipped"
+			step.Status = run.StepSkipped
 			return step
 		}
 	}
+	pure, computed := p.Action.(plan.Pure)
 	switch {
 	case p.ForEach != nil:
 		v.gather(p, &step)
-	case p.Set != nil:
-		if out := v.evaluate(p.Set); out != nil {
-			step.Status, step.Output = "ok", out
+	case computed:
+		v.gap = false
+		out, err := pure.Compute(&v.scope)
+		known := err == nil && !v.gap
+		if known {
+			step.Output = slices.Clone(out)
+		}
+		if known || p.Action.Input() == nil { // a check that does not hold ends the run
+			step.Status = run.StepOK
 		}
 		return step
-	case len(p.Assert) > 0:
-		step.Status = "ok" // one that does not hold ends the run
-		return step
 	}
-	if v.run.Status == store.Running && step.Status == Pending {
-		step.Status = string(store.Running)
+	if v.run.Status == run.Running && step.Status == run.StepPending {
+		step.Status = run.StepRunning
 	}
 	return step
 }
 
 // gather says where a forEach is by its elements, of which alone the journal
 // knows.
-func (v *view) gather(p *plan.Step, step *store.RecordStep) {
+func (v *view) gather(p *plan.Step, step *run.StepRecord) {
 	items, err := p.ForEach.List(&v.scope)
 	if err != nil || v.gap {
 		return
@@ -239,7 +274,7 @@ func (v *view) gather(p *plan.Step, step *store.RecordStep) {
 	ended, whole := 0, true
 	for _, part := range parts {
 		i, isElement := elementOf(p.Name, part.Name)
-		if !isElement || i >= len(items) || !over(part.Status) {
+		if !isElement || i >= len(items) || !part.Status.Ended() {
 			continue
 		}
 		ended++
@@ -249,15 +284,15 @@ func (v *view) gather(p *plan.Step, step *store.RecordStep) {
 	}
 	switch {
 	case ended < len(items) && len(parts) > 0:
-		step.Status = string(store.Waiting)
-		if v.run.Status == store.Running {
-			step.Status = string(store.Running)
+		step.Status = run.StepWaiting
+		if v.run.Status == run.Running {
+			step.Status = run.StepRunning
 		}
 		return
 	case ended < len(items):
 		return
 	}
-	step.Status = "ok"
+	step.Status = run.StepOK
 	step.Output, err = json.Marshal(outputs)
 	if !whole || err != nil {
 		step.Output, step.OutputBytes = nil, 1 // more than is kept
@@ -266,7 +301,7 @@ func (v *view) gather(p *plan.Step, step *store.RecordStep) {
 
 // span makes a forEach begin with its first element and end with its last one:
 // its own times are those of the last time that the run went on.
-func (v *view) span(step *store.RecordStep) {
+func (v *view) span(step *run.StepRecord) {
 	var start, end time.Time
 	for _, part := range v.parts[step.Name] {
 		if part.Start == nil {
@@ -292,43 +327,16 @@ func elementOf(name, part string) (int, bool) {
 	return n, ok && isElement && err == nil && n >= 0
 }
 
-// inputOf returns what a step is given, compiled and as it was written. spec
-// may be nil: then only the first.
-func inputOf(p *plan.Step, spec *v1alpha1.Step) (*plan.Value, json.RawMessage) {
-	raw := func(j *v1alpha1.JSON) json.RawMessage {
-		if j == nil {
-			return nil
-		}
-		return j.Raw
-	}
-	switch {
-	case spec == nil && p.Handler != "":
-		return p.With, nil
-	case spec == nil && p.Invoke != nil:
-		return p.Invoke.Data, nil
-	case spec == nil:
-		return nil, nil
-	case p.Handler != "":
-		return p.With, raw(spec.With)
-	case p.Invoke != nil:
-		return p.Invoke.Data, raw(spec.Invoke.Data)
-	case p.Set != nil:
-		return nil, raw(spec.Set)
-	case len(p.Send) == 1:
-		return p.Send[0].Data, raw(spec.SendEvent[0].Data)
-	}
-	return nil, nil
-}
-
 // sent returns the events that a step sent: its output are their ids.
 func sent(p *plan.Step, output json.RawMessage) []EventRef {
 	var ids []string
-	if json.Unmarshal(output, &ids) != nil || len(ids) != len(p.Send) {
+	action, sends := p.Action.(*plan.SendEvent)
+	if !sends || json.Unmarshal(output, &ids) != nil || len(ids) != len(action.Events) {
 		return nil
 	}
 	refs := make([]EventRef, len(ids))
 	for i, id := range ids {
-		refs[i] = EventRef{Type: p.Send[i].Type, ID: id}
+		refs[i] = EventRef{Type: action.Events[i].Type, ID: id}
 	}
 	return refs
 }

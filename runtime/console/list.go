@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // Bounds on lists.
@@ -25,7 +27,7 @@ const (
 )
 
 // statuses are what RunQuery.Statuses may have.
-var statuses = []store.Status{store.Queued, store.Running, store.Waiting, store.Succeeded, store.Failed, store.Cancelled, store.Rejected}
+var statuses = []run.Status{run.Queued, run.Running, run.Waiting, run.Succeeded, run.Failed, run.Cancelled, run.Rejected}
 
 // validate reports what is wrong, as a *Problem, and fills in the limit.
 func (q *RunQuery) validate() error {
@@ -51,8 +53,8 @@ func limitIn(limit *int) error {
 }
 
 // wants says whether runs in one of the states are asked for.
-func (q *RunQuery) wants(states ...store.Status) bool {
-	return len(q.Statuses) == 0 || slices.ContainsFunc(states, func(st store.Status) bool { return slices.Contains(q.Statuses, st) })
+func (q *RunQuery) wants(states ...run.Status) bool {
+	return len(q.Statuses) == 0 || slices.ContainsFunc(states, func(st run.Status) bool { return slices.Contains(q.Statuses, st) })
 }
 
 // Runs returns runs, the newest first. It reads a bounded part of the history.
@@ -68,7 +70,7 @@ func (s *Service) Runs(ctx context.Context, q RunQuery) (RunPage, error) {
 	if err != nil {
 		return RunPage{}, err
 	}
-	l := &lister{Service: s, q: &q, after: after, seen: map[string]bool{}, page: RunPage{Runs: []store.Record{}}}
+	l := &lister{Service: s, q: &q, after: after, seen: map[string]bool{}, page: RunPage{Runs: []run.Record{}}}
 	// The open runs are read first: one that ends meanwhile is found in the
 	// history, and there it counts.
 	if err := l.readOpen(ctx, functions); err != nil {
@@ -91,11 +93,11 @@ type lister struct {
 
 // openItem is a run that has not ended, with its place in the list.
 type openItem struct {
-	run store.Record
+	run run.Record
 	at  position
 }
 
-func openPosition(r *store.OpenRun) position {
+func openPosition(r *inspect.OpenRun) position {
 	if r.Entry != "" {
 		return entryPosition(r.Entry, "f"+r.Function+" "+r.EventType)
 	}
@@ -105,10 +107,10 @@ func openPosition(r *store.OpenRun) position {
 // readOpen collects the open runs that come after the cursor.
 func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 	q := l.q
-	if q.Text != "" || !q.wants(store.Running, store.Waiting, store.Queued) {
+	if q.Text != "" || !q.wants(run.Running, run.Waiting, run.Queued) {
 		return nil // a run that has not ended has no error
 	}
-	ask := store.OpenQuery{Functions: readsOf(functions), Running: true, Waiting: q.wants(store.Waiting), Queued: q.wants(store.Queued),
+	ask := inspect.OpenQuery{Functions: readsOf(functions), Running: true, Waiting: q.wants(run.Waiting), Queued: q.wants(run.Queued),
 		Most: maxOpen, MostQueued: q.Limit + 2} // the one of the cursor, and one to know of more
 	if !q.Until.IsZero() {
 		ask.Newest = strconv.FormatInt(max(0, q.Until.UnixMilli()), 10)
@@ -116,14 +118,14 @@ func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 	if l.after != nil {
 		ask.Newest = l.after.entry()
 	}
-	runs, more, err := l.store.OpenRuns(ctx, ask)
+	runs, more, err := l.inspect.OpenRuns(ctx, ask)
 	if err != nil {
 		return err
 	}
 	if more {
 		l.page.Partial = fmt.Sprintf("a function has more than %d runs that run or wait: of those that wait, only the ones that are due next are listed", maxOpen)
 	}
-	if q.EventID != "" && q.wants(store.Queued) {
+	if q.EventID != "" && q.wants(run.Queued) {
 		queued, err := l.backlogged(ctx, functions)
 		if err != nil {
 			return err
@@ -134,7 +136,7 @@ func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 	if q.EventType == "" && q.EventID == "" {
 		runs = runs[:min(len(runs), q.Limit+1)]
 	}
-	briefs, err := l.store.Briefs(ctx, runs)
+	briefs, err := l.inspect.Briefs(ctx, runs)
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (l *lister) readOpen(ctx context.Context, functions []*installed) error {
 
 // backlogged returns the runs that the event that is asked for will start,
 // however much there is in the stream after it.
-func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs []store.OpenRun, err error) {
+func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs []inspect.OpenRun, err error) {
 	entry, err := l.entry(ctx, l.q.EventType, l.q.EventID)
 	if err != nil {
 		if StatusOf(err) == http.StatusNotFound {
@@ -160,12 +162,12 @@ func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs [
 		if !triggeredBy(f, entry.Type) {
 			continue
 		}
-		delivery, err := l.store.Delivery(ctx, f.name, entry.Type, entry.ID)
+		delivery, err := l.inspect.Delivery(ctx, f.name, entry.Type, entry.ID)
 		if err != nil {
 			return nil, err
 		}
-		if delivery == store.Unread {
-			runs = append(runs, store.OpenRun{Function: f.name, ID: store.RunID(f.name, entry.Type, entry.ID), Status: Queued,
+		if delivery == inspect.Unread {
+			runs = append(runs, inspect.OpenRun{Function: f.name, ID: store.RunID(f.name, entry.Type, entry.ID), Status: Queued,
 				At: event.EntryTime(entry.ID), Entry: entry.ID, EventType: entry.Type, EventID: l.q.EventID})
 		}
 	}
@@ -174,9 +176,9 @@ func (l *lister) backlogged(ctx context.Context, functions []*installed) (runs [
 
 // placed returns the runs that belong on the page, in the order of the list,
 // each once: a run that was found running is not waiting any more.
-func (l *lister) placed(runs []store.OpenRun) []store.OpenRun {
-	rank := map[store.Status]int{store.Running: 2, store.Waiting: 1}
-	best := map[string]store.OpenRun{}
+func (l *lister) placed(runs []inspect.OpenRun) []inspect.OpenRun {
+	rank := map[run.Status]int{run.Running: 2, run.Waiting: 1}
+	best := map[string]inspect.OpenRun{}
 	for _, r := range runs {
 		if known, there := best[r.ID]; !there || rank[r.Status] > rank[known.Status] {
 			best[r.ID] = r
@@ -189,7 +191,7 @@ func (l *lister) placed(runs []store.OpenRun) []store.OpenRun {
 			runs = append(runs, r)
 		}
 	}
-	slices.SortFunc(runs, func(a, b store.OpenRun) int { return openPosition(&b).compare(openPosition(&a)) })
+	slices.SortFunc(runs, func(a, b inspect.OpenRun) int { return openPosition(&b).compare(openPosition(&a)) })
 	return runs
 }
 
@@ -198,7 +200,7 @@ func (l *lister) placed(runs []store.OpenRun) []store.OpenRun {
 func (l *lister) fill(ctx context.Context, functions []*installed) error {
 	q := l.q
 	newest, oldest := l.bounds()
-	ended := l.mergeHistories(functions, q.wants(store.Succeeded) && q.Text == "", q.wants(store.Failed, store.Cancelled, store.Rejected), l.after, newest, oldest, q.Limit)
+	ended := l.mergeHistories(functions, q.wants(run.Succeeded) && q.Text == "", q.wants(run.Failed, run.Cancelled, run.Rejected), l.after, newest, oldest, q.Limit)
 	for scanned := 0; ; {
 		from, at, err := ended.peek(ctx)
 		if err != nil {
@@ -223,17 +225,17 @@ func (l *lister) fill(ctx context.Context, functions []*installed) error {
 		l.last = at
 		scanned++
 		entry := from.take()
-		if run, ok := l.decode(&entry); ok {
-			l.add(run)
+		if record, ok := l.decode(&entry); ok {
+			l.add(record)
 		}
 	}
 }
 
-func (l *lister) add(run store.Record) {
-	if !l.seen[run.ID] {
-		l.page.Runs = append(l.page.Runs, run)
+func (l *lister) add(record run.Record) {
+	if !l.seen[record.ID] {
+		l.page.Runs = append(l.page.Runs, record)
 	}
-	l.seen[run.ID] = true
+	l.seen[record.ID] = true
 }
 
 // bounds returns the newest and the oldest entry of a history that count.
@@ -253,23 +255,23 @@ func (l *lister) bounds() (newest, oldest string) {
 }
 
 // decode reads an entry of the history if it may be what is asked for.
-func (l *lister) decode(e *store.HistoryEntry) (run store.Record, ok bool) {
+func (l *lister) decode(e *inspect.HistoryEntry) (record run.Record, ok bool) {
 	if !l.q.mayFit(e.Text()) {
-		return run, false
+		return record, false
 	}
-	run, err := e.Record()
+	record, err := e.Record()
 	if err != nil {
 		l.log.Warn("history entry skipped", "function", e.Function, "entry", e.ID, "error", err)
-		return run, false
+		return record, false
 	}
-	return run, l.q.wants(run.Status) && l.q.fits(&run)
+	return record, l.q.wants(record.Status) && l.q.fits(&record)
 }
 
 // Fits says whether a run is what is asked for, but for its time.
-func (q *RunQuery) Fits(r *store.Record) bool { return q.wants(r.Status) && q.fits(r) }
+func (q *RunQuery) Fits(r *run.Record) bool { return q.wants(r.Status) && q.fits(r) }
 
 // fits says whether a run has what is asked for, but for its state and time.
-func (q *RunQuery) fits(r *store.Record) bool {
+func (q *RunQuery) fits(r *run.Record) bool {
 	return (q.EventType == "" || r.EventType == q.EventType) && (q.EventID == "" || r.EventID == q.EventID) &&
 		(q.Text == "" || strings.Contains(strings.ToLower(r.Error), strings.ToLower(q.Text)))
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // crowd ends many runs of several functions, and leaves others open: some
@@ -42,7 +44,7 @@ func crowd(t *testing.T, r *rig) {
 }
 
 // walk reads all pages of a query.
-func (r *rig) walk(t *testing.T, q console.RunQuery) (all []store.Record) {
+func (r *rig) walk(t *testing.T, q console.RunQuery) (all []run.Record) {
 	t.Helper()
 	for pages := 0; ; pages++ {
 		page, err := r.client.Runs(t.Context(), q)
@@ -63,7 +65,7 @@ func (r *rig) walk(t *testing.T, q console.RunQuery) (all []store.Record) {
 	}
 }
 
-func at(r *store.Record) time.Time {
+func at(r *run.Record) time.Time {
 	if r.EndedAt != nil {
 		return *r.EndedAt
 	}
@@ -95,7 +97,7 @@ func TestPages(t *testing.T) {
 	}
 	for _, limit := range []int{1, 2, 7, 50, 179, 180, 181} {
 		parts := r.walk(t, console.RunQuery{Limit: limit})
-		if !slices.EqualFunc(parts, whole, func(a, b store.Record) bool { return a.ID == b.ID && a.Status == b.Status }) {
+		if !slices.EqualFunc(parts, whole, func(a, b run.Record) bool { return a.ID == b.ID && a.Status == b.Status }) {
 			t.Errorf("in pages of %d the list is another one: %d runs", limit, len(parts))
 		}
 	}
@@ -109,20 +111,20 @@ func TestFilters(t *testing.T) {
 	middle := at(&whole[90])
 	for name, c := range map[string]struct {
 		q    console.RunQuery
-		want func(*store.Record) bool
+		want func(*run.Record) bool
 	}{
-		"a function":        {console.RunQuery{Function: "mail"}, func(r *store.Record) bool { return r.Function == "mail" }},
-		"failed":            {console.RunQuery{Statuses: []store.Status{store.Failed}}, func(r *store.Record) bool { return r.Status == store.Failed }},
-		"succeeded":         {console.RunQuery{Statuses: []store.Status{store.Succeeded}}, func(r *store.Record) bool { return r.Status == store.Succeeded }},
-		"two states":        {console.RunQuery{Statuses: []store.Status{store.Running, store.Failed}}, func(r *store.Record) bool { return r.Status == store.Running || r.Status == store.Failed }},
-		"queued":            {console.RunQuery{Statuses: []store.Status{console.Queued}}, func(r *store.Record) bool { return r.Status == console.Queued }},
-		"cancelled":         {console.RunQuery{Statuses: []store.Status{store.Cancelled}}, func(*store.Record) bool { return false }},
-		"an event type":     {console.RunQuery{EventType: "hello"}, func(*store.Record) bool { return true }},
-		"another type":      {console.RunQuery{EventType: "hell"}, func(*store.Record) bool { return false }},
-		"an event":          {console.RunQuery{EventID: whole[100].EventID}, func(r *store.Record) bool { return r.EventID == whole[100].EventID }},
-		"a text":            {console.RunQuery{Text: "no route"}, func(r *store.Record) bool { return r.Error != "" }},
-		"a text with quote": {console.RunQuery{Text: `"HOST-2"`}, func(r *store.Record) bool { return strings.Contains(r.Error, "host-2") }},
-		"a text and more":   {console.RunQuery{Text: "host-1", Function: "greet"}, func(r *store.Record) bool { return r.Function == "greet" && strings.Contains(r.Error, "host-1") }},
+		"a function":        {console.RunQuery{Function: "mail"}, func(r *run.Record) bool { return r.Function == "mail" }},
+		"failed":            {console.RunQuery{Statuses: []run.Status{run.Failed}}, func(r *run.Record) bool { return r.Status == run.Failed }},
+		"succeeded":         {console.RunQuery{Statuses: []run.Status{run.Succeeded}}, func(r *run.Record) bool { return r.Status == run.Succeeded }},
+		"two states":        {console.RunQuery{Statuses: []run.Status{run.Running, run.Failed}}, func(r *run.Record) bool { return r.Status == run.Running || r.Status == run.Failed }},
+		"queued":            {console.RunQuery{Statuses: []run.Status{console.Queued}}, func(r *run.Record) bool { return r.Status == console.Queued }},
+		"cancelled":         {console.RunQuery{Statuses: []run.Status{run.Cancelled}}, func(*run.Record) bool { return false }},
+		"an event type":     {console.RunQuery{EventType: "hello"}, func(*run.Record) bool { return true }},
+		"another type":      {console.RunQuery{EventType: "hell"}, func(*run.Record) bool { return false }},
+		"an event":          {console.RunQuery{EventID: whole[100].EventID}, func(r *run.Record) bool { return r.EventID == whole[100].EventID }},
+		"a text":            {console.RunQuery{Text: "no route"}, func(r *run.Record) bool { return r.Error != "" }},
+		"a text with quote": {console.RunQuery{Text: `"HOST-2"`}, func(r *run.Record) bool { return strings.Contains(r.Error, "host-2") }},
+		"a text and more":   {console.RunQuery{Text: "host-1", Function: "greet"}, func(r *run.Record) bool { return r.Function == "greet" && strings.Contains(r.Error, "host-1") }},
 		"since":             {console.RunQuery{Since: middle}, nil},
 		"until":             {console.RunQuery{Until: middle}, nil},
 	} {
@@ -158,7 +160,7 @@ func TestFilters(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	r := newRig(t)
 	r.install(t, "greet")
-	if _, err := r.store.Beat(t.Context(), "greet", "runner-1", time.Hour, true); err != nil {
+	if _, err := r.runs.Beat(t.Context(), "greet", "runner-1", time.Hour, true); err != nil {
 		t.Fatal(err)
 	}
 	const n = 2100
@@ -172,20 +174,20 @@ func TestWaiting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		meta, err := store.Meta{Event: ev, StartedAt: ev.Time, Version: "v1"}.MarshalJSON()
+		meta, err := run.Identity{Event: ev, StartedAt: ev.Time, Version: "v1"}.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}
-		ref := &store.Ref{Function: "greet", RunID: store.RunID("greet", "hello", e.ID), Stream: e.Stream, Entry: e.ID, Runner: "runner-1", Version: "v1"}
-		if res, err := c.Park(t.Context(), store.Park{Ref: ref, Meta: meta, Due: due}); err != nil || res != store.ParkOK {
+		ref := &runs.Ref{Function: "greet", RunID: store.RunID("greet", "hello", e.ID), Stream: e.Stream, Entry: e.ID, Runner: "runner-1", Version: "v1"}
+		if res, err := c.Park(t.Context(), runs.Park{Ref: ref, Meta: meta, Due: due}); err != nil || res != runs.ParkOK {
 			t.Fatalf("park: %v %v", res, err)
 		}
 		if i == 0 {
 			one, err := r.client.Run(t.Context(), ref.RunID)
-			if err != nil || one.Status != store.Waiting || !one.WaitsFor.Equal(due) || one.EventID != ev.ID || !one.Planned {
+			if err != nil || one.Status != run.Waiting || !one.WaitsFor.Equal(due) || one.EventID != ev.ID || !one.Planned {
 				t.Errorf("the run is %+v (%v)", one, err)
 			}
-			page, err := r.client.Runs(t.Context(), console.RunQuery{Statuses: []store.Status{store.Waiting}})
+			page, err := r.client.Runs(t.Context(), console.RunQuery{Statuses: []run.Status{run.Waiting}})
 			if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != ref.RunID || !page.Runs[0].WaitsFor.Equal(due) {
 				t.Errorf("the list is %+v (%v)", page, err)
 			}

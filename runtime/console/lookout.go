@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 const (
@@ -38,7 +40,7 @@ type lookout struct {
 	looks     int
 	functions []*installed
 	types     []string
-	stats     map[string]store.Stats
+	stats     map[string]inspect.Stats
 	tracked   map[string]*tracked
 	prints    map[string]string // of single runs that are followed
 	news      []Change
@@ -47,7 +49,7 @@ type lookout struct {
 
 // tracked is a run that has not ended, as it was told last.
 type tracked struct {
-	store.OpenRun
+	inspect.OpenRun
 	seen time.Time // when it was found last
 }
 
@@ -82,7 +84,7 @@ func (l *lookout) look(ctx context.Context, runs []RunRef, now time.Time) error 
 
 // begin forgets what was known: nobody looked for a while.
 func (l *lookout) begin(ctx context.Context) error {
-	now, err := l.store.Now(ctx)
+	now, err := l.inspect.Now(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,11 +101,11 @@ func (l *lookout) survey(ctx context.Context) (err error) {
 	if l.types, err = l.typesOf(ctx, l.functions); err != nil {
 		return err
 	}
-	all, err := l.store.StatsOf(ctx, readsOf(l.functions))
+	all, err := l.inspect.StatsOf(ctx, readsOf(l.functions))
 	if err != nil {
 		return err
 	}
-	stats := map[string]store.Stats{}
+	stats := map[string]inspect.Stats{}
 	for i, f := range l.functions {
 		stats[f.name] = all[i]
 		if before, known := l.stats[f.name]; l.stats != nil && (!known || before != all[i]) {
@@ -124,11 +126,11 @@ func (l *lookout) place(source string) string {
 
 // events tells new events, and notes the runs that they start.
 func (l *lookout) events(ctx context.Context) error {
-	ranges := make([]store.EventRange, len(l.types))
+	ranges := make([]inspect.EventRange, len(l.types))
 	for i, t := range l.types {
-		ranges[i] = store.EventRange{Type: t, Oldest: l.place("v" + t), Count: maxNews}
+		ranges[i] = inspect.EventRange{Type: t, Oldest: l.place("v" + t), Count: maxNews}
 	}
-	found, err := l.store.Peek(ctx, ranges, previewBytes)
+	found, err := l.inspect.Peek(ctx, ranges, previewBytes)
 	if err != nil {
 		return err
 	}
@@ -145,19 +147,19 @@ func (l *lookout) events(ctx context.Context) error {
 	return nil
 }
 
-func (l *lookout) published(entry *store.Peeked) {
+func (l *lookout) published(entry *inspect.Peeked) {
 	e := summary(entry)
 	l.news = append(l.news, Change{Kind: EventPublished, Event: &e})
 	for _, f := range l.functions {
 		if triggeredBy(f, e.Type) {
-			l.track(&store.OpenRun{Function: f.name, ID: store.RunID(f.name, e.Type, entry.ID), Status: Queued,
+			l.track(&inspect.OpenRun{Function: f.name, ID: store.RunID(f.name, e.Type, entry.ID), Status: Queued,
 				At: event.EntryTime(entry.ID), EventType: e.Type, EventID: e.ID})
 		}
 	}
 }
 
 // track notes where a run is, and tells it if that is new.
-func (l *lookout) track(r *store.OpenRun) {
+func (l *lookout) track(r *inspect.OpenRun) {
 	t := l.tracked[r.ID]
 	switch {
 	case t == nil && len(l.tracked) >= maxTracked:
@@ -173,20 +175,20 @@ func (l *lookout) track(r *store.OpenRun) {
 		r.EventID, r.EventType = t.EventID, t.EventType
 	}
 	t.OpenRun, t.seen = *r, l.lastLook
-	l.tell(&store.Record{ID: r.ID, Function: r.Function, Status: r.Status, EventID: r.EventID, EventType: r.EventType, StartedAt: r.At, WaitsFor: r.Due})
+	l.tell(&run.Record{ID: r.ID, Function: r.Function, Status: r.Status, EventID: r.EventID, EventType: r.EventType, StartedAt: r.At, WaitsFor: r.Due})
 }
 
 func sameTime(a, b *time.Time) bool {
 	return a == b || a != nil && b != nil && a.Equal(*b)
 }
 
-func (l *lookout) tell(r *store.Record) {
+func (l *lookout) tell(r *run.Record) {
 	l.news = append(l.news, Change{Kind: RunChanged, Run: r})
 }
 
 // openRuns tells which runs run, and which of those that were told wait now.
 func (l *lookout) openRuns(ctx context.Context) error {
-	running, _, err := l.store.OpenRuns(ctx, store.OpenQuery{Functions: readsOf(l.functions), Running: true, Most: maxNews})
+	running, _, err := l.inspect.OpenRuns(ctx, inspect.OpenQuery{Functions: readsOf(l.functions), Running: true, Most: maxNews})
 	if err != nil {
 		return err
 	}
@@ -195,13 +197,13 @@ func (l *lookout) openRuns(ctx context.Context) error {
 		atWork[running[i].ID] = true
 		l.track(&running[i])
 	}
-	var others []store.OpenRun
+	var others []inspect.OpenRun
 	for id, t := range l.tracked {
 		if !atWork[id] {
 			others = append(others, t.OpenRun)
 		}
 	}
-	parked, err := l.store.Parked(ctx, others)
+	parked, err := l.inspect.Parked(ctx, others)
 	if err != nil {
 		return err
 	}
@@ -225,7 +227,7 @@ func (l *lookout) missing(ctx context.Context) error {
 		switch {
 		case l.lastLook.Sub(t.seen) < patience:
 			continue
-		case t.Status == store.Waiting || t.EventID == "":
+		case t.Status == run.Waiting || t.EventID == "":
 			delete(l.tracked, id)
 			continue
 		case asked == maxMissing:
@@ -257,13 +259,13 @@ func (l *lookout) missing(ctx context.Context) error {
 
 // endedRuns tells what is new in the histories.
 func (l *lookout) endedRuns(ctx context.Context) error {
-	var ranges []store.HistoryRange
+	var ranges []inspect.HistoryRange
 	for _, f := range l.functions {
 		for _, dead := range []bool{false, true} {
-			ranges = append(ranges, store.HistoryRange{Function: f.name, Dead: dead, Oldest: l.place(historyName(f.name, dead)), Count: maxNews})
+			ranges = append(ranges, inspect.HistoryRange{Function: f.name, Dead: dead, Oldest: l.place(historyName(f.name, dead)), Count: maxNews})
 		}
 	}
-	histories, err := l.store.Histories(ctx, ranges)
+	histories, err := l.inspect.Histories(ctx, ranges)
 	if err != nil {
 		return err
 	}
@@ -274,12 +276,12 @@ func (l *lookout) endedRuns(ctx context.Context) error {
 		l.places[historyName(ranges[i].Function, ranges[i].Dead)] = list[0].ID
 		l.lossy = l.lossy || len(list) == maxNews
 		for _, entry := range slices.Backward(list) {
-			run, err := entry.Record()
+			record, err := entry.Record()
 			if err != nil {
 				continue // whoever lists the runs says so
 			}
-			delete(l.tracked, run.ID)
-			l.tell(&run)
+			delete(l.tracked, record.ID)
+			l.tell(&record)
 		}
 	}
 	return nil
@@ -289,7 +291,7 @@ func (l *lookout) endedRuns(ctx context.Context) error {
 // them has moved.
 func (l *lookout) single(ctx context.Context, runs []RunRef) error {
 	for _, ref := range runs {
-		r, err := l.store.Unended(ctx, ref.Function, ref.ID)
+		r, err := l.inspect.Unended(ctx, ref.Function, ref.ID)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,7 @@ package console
 import (
 	"context"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // source is a stream that is merged with others, from its newest entry on.
@@ -84,30 +84,30 @@ func firstChunk(limit, n int) int {
 }
 
 // mergeHistories merges the histories of functions; done and dead say which.
-func (s *Service) mergeHistories(functions []*installed, done, dead bool, after *position, newest, oldest string, limit int) *merge[store.HistoryEntry] {
-	m := &merge[store.HistoryEntry]{id: func(e store.HistoryEntry) string { return e.ID }}
-	ranges := map[*source[store.HistoryEntry]]store.HistoryRange{}
+func (s *Service) mergeHistories(functions []*installed, done, dead bool, after *position, newest, oldest string, limit int) *merge[inspect.HistoryEntry] {
+	m := &merge[inspect.HistoryEntry]{id: func(e inspect.HistoryEntry) string { return e.ID }}
+	ranges := map[*source[inspect.HistoryEntry]]inspect.HistoryRange{}
 	for _, f := range functions {
 		for _, isDead := range []bool{false, true} {
 			if isDead && !dead || !isDead && !done {
 				continue
 			}
-			one := &source[store.HistoryEntry]{name: historyName(f.name, isDead), newest: newest}
+			one := &source[inspect.HistoryEntry]{name: historyName(f.name, isDead), newest: newest}
 			if after != nil {
 				one.newest = after.before(one.name)
 			}
 			m.sources = append(m.sources, one)
-			ranges[one] = store.HistoryRange{Function: f.name, Dead: isDead, Oldest: oldest}
+			ranges[one] = inspect.HistoryRange{Function: f.name, Dead: isDead, Oldest: oldest}
 		}
 	}
 	m.chunk = firstChunk(limit, len(m.sources))
-	m.read = func(ctx context.Context, sources []*source[store.HistoryEntry], count int) ([][]store.HistoryEntry, error) {
-		asked := make([]store.HistoryRange, len(sources))
+	m.read = func(ctx context.Context, sources []*source[inspect.HistoryEntry], count int) ([][]inspect.HistoryEntry, error) {
+		asked := make([]inspect.HistoryRange, len(sources))
 		for i, one := range sources {
 			asked[i] = ranges[one]
 			asked[i].Newest, asked[i].Count = one.newest, count
 		}
-		return s.store.Histories(ctx, asked)
+		return s.inspect.Histories(ctx, asked)
 	}
 	return m
 }

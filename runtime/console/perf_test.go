@@ -10,7 +10,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // many ends n runs in the history, evenly of ten functions; one in fifty
@@ -41,15 +41,15 @@ func many(t testing.TB, r *rig, n int) {
 func endAll(t testing.TB, r *rig, function string, n int) {
 	c := r.committer(t, function)
 	entries := r.read(t, function, n)
-	step := func(name string) store.RecordStep {
+	step := func(name string) run.StepRecord {
 		now := time.Now()
-		return store.RecordStep{Name: name, Status: "ok", Attempts: 1, Start: &now, Millis: 12, Output: []byte(`{"changed":true}`)}
+		return run.StepRecord{Name: name, Status: "ok", Attempts: 1, Start: &now, Millis: 12, Output: []byte(`{"changed":true}`)}
 	}
 	var wg sync.WaitGroup
 	for part := range slices.Chunk(entries, len(entries)/8+1) {
 		wg.Go(func() {
 			for i := range part {
-				fill := func(rec *store.Record) { rec.Steps = []store.RecordStep{step("validate"), step("write"), step("tell")} }
+				fill := func(rec *run.Record) { rec.Steps = []run.StepRecord{step("validate"), step("write"), step("tell")} }
 				if i%50 == 7 {
 					fill = fail("connection refused by the mail server of example.com")
 				}
@@ -64,8 +64,8 @@ func endAll(t testing.TB, r *rig, function string, n int) {
 var pages = map[string]console.RunQuery{
 	"the newest":          {},
 	"the newest hundred":  {Limit: 100},
-	"failed":              {Statuses: []store.Status{store.Failed}},
-	"succeeded":           {Statuses: []store.Status{store.Succeeded}},
+	"failed":              {Statuses: []run.Status{run.Failed}},
+	"succeeded":           {Statuses: []run.Status{run.Succeeded}},
 	"of a function":       {Function: "function-3"},
 	"of an event type":    {EventType: "hello"},
 	"with a text":         {Text: "mail server"},

@@ -8,17 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 const spec = `{"triggers":[{"event":"hello"},{"cron":"0 3 * * *"}],"steps":[{"name":"a","handler":"x"},{"name":"b","waitForEvent":{"event":"answer","timeout":"1h"}}]}`
 
 // rig is a console over a Redis in which a test plays the runner.
 type rig struct {
-	store   *store.Store
+	store   *store.Conn
+	runs    *runs.Store
 	service *console.Service
 	client  *console.Client
 	url     string
@@ -44,7 +47,7 @@ func newRig(t testing.TB, change ...func(*console.Options)) *rig {
 	service.Register(mux)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return &rig{store: s, service: service, client: &console.Client{URL: server.URL}, url: server.URL}
+	return &rig{store: s, runs: runs.New(s), service: service, client: &console.Client{URL: server.URL}, url: server.URL}
 }
 
 // serve lets the service measure and follow; stop ends that.
@@ -65,13 +68,13 @@ func (r *rig) serve(t testing.TB) (stop func()) {
 func (r *rig) install(t testing.TB, function string) {
 	t.Helper()
 	k := r.store.Keys()
-	if err := r.store.EnsureGroup(t.Context(), function, k.Inbox(function), k.Stream("hello"), k.Stream("answer")); err != nil {
+	if err := r.runs.EnsureGroup(t.Context(), function, k.Inbox(function), k.Stream("hello"), k.Stream("answer")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.store.NoteReads(t.Context(), function, []string{"hello", "answer"}); err != nil {
+	if _, err := r.runs.NoteReads(t.Context(), function, []string{"hello", "answer"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.store.SavePlan(t.Context(), function, "v1", []byte(spec)); err != nil {
+	if err := r.runs.SavePlan(t.Context(), function, "v1", []byte(spec)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -93,7 +96,7 @@ func (r *rig) publish(t testing.TB, e event.Event) string {
 // read gives a runner of the function up to n events.
 func (r *rig) read(t testing.TB, function string, n int) []store.Entry {
 	t.Helper()
-	reader := r.store.NewReader(function, "runner-1")
+	reader := r.runs.NewReader(function, "runner-1")
 	defer reader.Close()
 	entries, err := reader.Read(t.Context(), []string{r.store.Keys().Stream("hello")}, n, 0)
 	if err != nil {
@@ -103,35 +106,35 @@ func (r *rig) read(t testing.TB, function string, n int) []store.Entry {
 }
 
 // committer is the group commit of a runner.
-func (r *rig) committer(t testing.TB, function string) *store.Committer {
-	c := r.store.NewCommitter(function, store.HistoryLimits{Done: 1_000_000, Dead: 1_000_000}, nil)
+func (r *rig) committer(t testing.TB, function string) *runs.Committer {
+	c := r.runs.NewCommitter(function, runs.HistoryLimits{Done: 1_000_000, Dead: 1_000_000}, nil)
 	t.Cleanup(c.Close)
 	return c
 }
 
 // end ends the run of an entry that was read.
-func end(t testing.TB, c *store.Committer, function string, e *store.Entry, fill func(*store.Record)) string {
+func end(t testing.TB, c *runs.Committer, function string, e *store.Entry, fill func(*run.Record)) string {
 	t.Helper()
 	ev, err := e.Event()
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	record := store.Record{ID: store.RunID(function, e.Type, e.ID), Function: function, Status: store.Succeeded, EventID: ev.ID, EventType: e.Type, Version: "v1",
+	record := run.Record{ID: store.RunID(function, e.Type, e.ID), Function: function, Status: run.Succeeded, EventID: ev.ID, EventType: e.Type, Version: "v1",
 		StartedAt: event.EntryTime(e.ID), EndedAt: &now}
 	if fill != nil {
 		fill(&record)
 	}
-	ref := &store.Ref{Function: function, RunID: record.ID, Stream: e.Stream, Entry: e.ID}
-	f := store.Finish{Ref: ref, Record: store.AppendRecord(nil, &record), Failed: record.Status == store.Failed}
+	ref := &runs.Ref{Function: function, RunID: record.ID, Stream: e.Stream, Entry: e.ID}
+	f := runs.Finish{Ref: ref, Record: run.AppendRecord(nil, &record), Failed: record.Status == run.Failed}
 	if counted, err := c.Finish(context.Background(), f); err != nil || !counted {
 		t.Fatalf("finish: %v %v", counted, err)
 	}
 	return record.ID
 }
 
-func fail(text string) func(*store.Record) {
-	return func(r *store.Record) { r.Status, r.Error, r.ErrorStep = store.Failed, text, "a" }
+func fail(text string) func(*run.Record) {
+	return func(r *run.Record) { r.Status, r.Error, r.ErrorStep = run.Failed, text, "a" }
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {

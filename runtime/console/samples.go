@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 const (
@@ -34,7 +34,7 @@ type sampler struct {
 
 // measured is what the sampler knows of a function from the step before.
 type measured struct {
-	stats      store.Stats
+	stats      inspect.Stats
 	done, dead string // the newest entries of the histories
 }
 
@@ -74,15 +74,15 @@ func (m *sampler) measure(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	stats, err := m.store.StatsOf(ctx, readsOf(functions))
+	stats, err := m.inspect.StatsOf(ctx, readsOf(functions))
 	if err != nil {
 		return err
 	}
-	ranges := make([]store.HistoryRange, 0, 2*len(functions))
+	ranges := make([]inspect.HistoryRange, 0, 2*len(functions))
 	for _, f := range functions {
 		ranges = append(ranges, m.since(f.name, false, now), m.since(f.name, true, now))
 	}
-	histories, err := m.store.Histories(ctx, ranges)
+	histories, err := m.inspect.Histories(ctx, ranges)
 	if err != nil {
 		return err
 	}
@@ -105,8 +105,8 @@ func (m *sampler) measure(ctx context.Context, now time.Time) error {
 
 // since is the part of a history that is new, or the last hour of one that was
 // not looked at before.
-func (m *sampler) since(function string, dead bool, now time.Time) store.HistoryRange {
-	r := store.HistoryRange{Function: function, Dead: dead, Count: maxMeasured}
+func (m *sampler) since(function string, dead bool, now time.Time) inspect.HistoryRange {
+	r := inspect.HistoryRange{Function: function, Dead: dead, Count: maxMeasured}
 	before, known := m.last[function]
 	switch {
 	case !known:
@@ -122,7 +122,7 @@ func (m *sampler) since(function string, dead bool, now time.Time) store.History
 
 // add puts the sample of a function into its ring; the first time, those of
 // the last hour too, as far as the history tells.
-func (m *sampler) add(function string, stats store.Stats, done, dead []store.HistoryEntry, now time.Time) {
+func (m *sampler) add(function string, stats inspect.Stats, done, dead []inspect.HistoryEntry, now time.Time) {
 	before, known := m.last[function]
 	r := m.rings[function]
 	if !known || r == nil {
@@ -158,9 +158,9 @@ func (r *ring) push(s Sample) {
 }
 
 // recall fills a new ring with what the history has of the last hour.
-func (m *sampler) recall(r *ring, entries []store.HistoryEntry, now time.Time) {
+func (m *sampler) recall(r *ring, entries []inspect.HistoryEntry, now time.Time) {
 	n := len(r.samples)
-	steps := make([][]store.HistoryEntry, n)
+	steps := make([][]inspect.HistoryEntry, n)
 	for _, e := range entries {
 		age := int(now.Sub(event.EntryTime(e.ID)) / m.every)
 		if i := n - 1 - age; i >= 0 && i < n {
@@ -181,7 +181,7 @@ func (m *sampler) recall(r *ring, entries []store.HistoryEntry, now time.Time) {
 }
 
 // sample measures how long runs took that ended in one step.
-func (m *sampler) sample(entries []store.HistoryEntry, at time.Time) Sample {
+func (m *sampler) sample(entries []inspect.HistoryEntry, at time.Time) Sample {
 	s := Sample{Time: at.UTC().Truncate(time.Millisecond)}
 	var took, start []int64
 	for i := range entries {

@@ -13,12 +13,14 @@ import (
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/acts"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // Options are what a Service needs.
 type Options struct {
 	// Store is where everything is read.
-	Store *store.Store
+	Store *store.Conn
 	// Authorize returns nil if whoever the context belongs to may act, else an
 	// error that says what would allow it. Nil: nobody may; it is read-only.
 	Authorize func(ctx context.Context, a Action) error
@@ -63,7 +65,8 @@ func (o *Options) Validate() error {
 // Service answers what people ask. It is safe for use by many goroutines.
 type Service struct {
 	opts     Options
-	store    *store.Store
+	inspect  *inspect.Inspector
+	acts     *acts.Acts
 	log      *slog.Logger
 	plans    planCache
 	compiled compiledCache
@@ -78,7 +81,7 @@ func New(o Options) (*Service, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{opts: o, store: o.Store, log: o.Logger, heartbeat: heartbeat}
+	s := &Service{opts: o, inspect: inspect.New(o.Store), acts: acts.New(o.Store), log: o.Logger, heartbeat: heartbeat}
 	s.samples = newSampler(s)
 	s.feed = newFeed(s)
 	return s, nil

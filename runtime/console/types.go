@@ -5,20 +5,20 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
-// States of a run that no journal and no history knows; see store.Status for
+// States of a run that no journal and no history knows; see run.Status for
 // the others.
 const (
 	// Queued: no runner has read the event yet.
-	Queued = store.Queued
+	Queued = run.Queued
 	// Filtered: the function took note of the event and started no run, because
-	// of its trigger's `if`, its idempotency key or its rate limit (Drop). A
+	// of its trigger's `if`, its idempotency key or its rate limit. A
 	// run that has left the history looks the same.
-	Filtered store.Status = "filtered"
-	// Pending is the state of a step that has not begun.
-	Pending = "pending"
+	Filtered run.Status = "filtered"
 )
 
 // State of a function: the first of these that holds.
@@ -41,7 +41,7 @@ type Function struct {
 	State       State  `json:"state"`
 	// Triggers are event types and schedules ("cron 0 3 * * *").
 	Triggers []string `json:"triggers"`
-	store.Stats
+	inspect.Stats
 	Recent Recent `json:"recent"`
 	// LastRun is when a run ended last; nil: none is in the history.
 	LastRun     *time.Time `json:"lastRun,omitempty"`
@@ -68,7 +68,7 @@ type Failure struct {
 // RunQuery selects runs. Empty fields select nothing out.
 type RunQuery struct {
 	Function  string
-	Statuses  []store.Status // any of them; Filtered is no state of a run
+	Statuses  []run.Status // any of them; Filtered is no state of a run
 	EventType string
 	EventID   string
 	// Text is looked for in the error, whatever the case of its letters.
@@ -83,7 +83,7 @@ type RunQuery struct {
 // RunPage is a part of the list of runs: the newest first, by when a run ended,
 // or began if it has not ended.
 type RunPage struct {
-	Runs []store.Record `json:"runs"`
+	Runs []run.Record `json:"runs"`
 	// Next is the cursor of the next page, empty on the last one. There may be
 	// a next page after one that is not full: a page looks through a bounded
 	// part of the history.
@@ -96,7 +96,7 @@ type RunPage struct {
 
 // RunDetail is one run with what its function's version planned.
 type RunDetail struct {
-	store.Record
+	run.Record
 	// Steps are all steps, those that have not begun too, in the order of the
 	// manifest.
 	Steps []Step `json:"steps"`
@@ -125,25 +125,11 @@ type EventRef struct {
 	ID   string `json:"id"`
 }
 
-// Kind is the action of a step, named like its field in the manifest.
-type Kind string
-
-// The actions of a step.
-const (
-	KindHandler Kind = "handler"
-	KindSleep   Kind = "sleep"
-	KindWait    Kind = "waitForEvent"
-	KindSend    Kind = "sendEvent"
-	KindInvoke  Kind = "invoke"
-	KindAssert  Kind = "assert"
-	KindSet     Kind = "set"
-)
-
 // Step is a step of a run and its place in the plan.
 type Step struct {
-	// Status is "ok", "failed", "skipped", "running", "waiting", "cancelled" or "pending".
-	store.RecordStep
-	Kind Kind `json:"kind,omitempty"`
+	run.StepRecord
+	// Kind is the action of the step; empty for an element or a sub-step.
+	Kind plan.Kind `json:"kind,omitempty"`
 	// Does says what the step does in a few words: the handler, the duration,
 	// the event type that it waits for, the function that it invokes.
 	Does string `json:"does,omitempty"`
@@ -197,7 +183,7 @@ type EventSummary struct {
 type EventDetail struct {
 	Event event.Event `json:"event"`
 	// Runs has one entry for each function that the event triggers.
-	Runs []store.Record `json:"runs"`
+	Runs []run.Record `json:"runs"`
 }
 
 // EventRuns are the runs that an event started.
@@ -205,7 +191,7 @@ type EventRuns struct {
 	ID   string `json:"id"`
 	Type string `json:"type"`
 	// Runs has one entry for each function that the event triggers.
-	Runs []store.Record `json:"runs"`
+	Runs []run.Record `json:"runs"`
 }
 
 // EventType is an event type that is declared, read, sent or was published.
@@ -281,7 +267,7 @@ type Change struct {
 	ID   string     `json:"-"`
 	Kind ChangeKind `json:"kind"`
 	// Run, Event or Function is set, as Kind says.
-	Run      *store.Record  `json:"run,omitempty"`
+	Run      *run.Record    `json:"run,omitempty"`
 	Event    *EventSummary  `json:"event,omitempty"`
 	Function *FunctionStats `json:"function,omitempty"`
 }
@@ -289,7 +275,7 @@ type Change struct {
 // FunctionStats are the numbers of one function.
 type FunctionStats struct {
 	Name string `json:"name"`
-	store.Stats
+	inspect.Stats
 }
 
 // Filter selects changes. Empty fields select nothing out.

@@ -1,11 +1,10 @@
 package engine
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 
-	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // MaxElements bounds the list of a forEach.
@@ -13,7 +12,7 @@ const MaxElements = 10_000
 
 // advance begins everything that can begin, until only attempts and waits are
 // left. It returns a failure that fails the run.
-func (x *execution) advance() *Failure {
+func (x *execution) advance() *run.Failure {
 	if x.clock = x.asOf; !x.replay {
 		x.clock = x.Now()
 	}
@@ -39,16 +38,18 @@ func (x *execution) advance() *Failure {
 }
 
 // start evaluates if and forEach and makes the units of a step.
-func (x *execution) start(n *node) *Failure {
-	n.since, n.state = x.clock, active
+func (x *execution) start(n *node) *run.Failure {
 	step := n.step
+	n.since = x.clock
+	n.state = active
 	if step.If != nil {
 		yes, err := step.If.Bool(&x.scope)
 		if err != nil {
-			return x.endNode(n, result{Error: "if: " + err.Error()})
+			return x.endNode(n, run.Result{Error: "if: " + err.Error()})
 		}
 		if !yes {
-			n.state, n.result = ended, result{Start: x.since(n), skipped: true}
+			n.skipped = true
+			n.end(run.Result{Start: x.since(n)})
 			return nil
 		}
 	}
@@ -63,33 +64,33 @@ func (x *execution) start(n *node) *Failure {
 		err = fmt.Errorf("%d elements, the limit is %d; split the list over several runs", len(items), MaxElements)
 	}
 	if err != nil {
-		return x.endNode(n, result{Error: "forEach: " + err.Error()})
+		return x.endNode(n, run.Result{Error: "forEach: " + err.Error()})
 	}
 	backing := make([]unit, len(items))
 	n.units = make([]*unit, len(items))
 	for i, item := range items {
-		backing[i] = unit{node: n, path: step.Name + "[" + strconv.Itoa(i) + "]", item: item}
+		backing[i] = unit{node: n, path: step.Name + "[" + strconv.Itoa(i) + "]", item: item, index: i}
 		n.units[i] = &backing[i]
 	}
 	if len(items) == 0 {
-		n.state, n.result = ended, n.collect()
+		n.end(n.collect())
 	}
 	return nil
 }
 
 // endNode ends a step that failed before it had units.
-func (x *execution) endNode(n *node, r result) *Failure {
+func (x *execution) endNode(n *node, r run.Result) *run.Failure {
 	r.Start = n.since.UnixMilli()
-	n.state, n.result = ended, r
+	n.end(r)
 	if n.step.ContinueOnError {
 		return nil
 	}
-	return &Failure{Message: r.Error, Step: n.step.Name}
+	return &run.Failure{Message: r.Error, Step: n.step.Name}
 }
 
 // feed begins units of an active step, as many at once as maxParallel allows,
 // and looks again at those that wait.
-func (x *execution) feed(n *node) (moved bool, f *Failure) {
+func (x *execution) feed(n *node) (moved bool, f *run.Failure) {
 	for _, u := range n.units[:n.next] {
 		if u.state == waiting && u.prog.Due > 0 && u.prog.Due <= x.clock.UnixMilli() {
 			if f = x.begin(u); f != nil {
@@ -116,72 +117,14 @@ func (x *execution) feed(n *node) (moved bool, f *Failure) {
 	return moved, nil
 }
 
-// load takes over what the journal has of a unit.
-func (x *execution) load(u *unit) *Failure {
-	if b, ok := x.run.Progress[u.path]; ok {
-		if err := json.Unmarshal(b, &u.prog); err != nil {
-			return &Failure{Message: fmt.Sprintf("journal field ~%s is damaged: %v", u.path, err), Step: u.node.step.Name}
-		}
-	}
-	if b, ok := x.run.Results[u.path]; ok {
-		r, err := decodeResult(u.path, b)
-		if err != nil {
-			return &Failure{Message: err.Error(), Step: u.node.step.Name}
-		}
-		x.remember(u)
-		u.past = u.prog.Parks == 0 || u.prog.Parks != x.parks
-		if u.prog.Since > 0 && (u.node.step.Wait != nil || u.node.step.Invoke != nil) {
-			// What ended the wait knew only when it came: the step began with the wait.
-			r.Duration += max(0, r.Start-u.prog.Since)
-			r.Start = min(r.Start, u.prog.Since)
-		}
-		return x.endUnit(u, r)
-	}
-	if u.prog.Since == 0 {
-		u.prog.Since = x.clock.UnixMilli()
-	} else {
-		u.past = u.prog.Parks != x.parks
-		u.node.since = millis(u.prog.Since)
-	}
-	return nil
-}
-
 // endUnit ends a unit and says whether that fails the run.
-func (x *execution) endUnit(u *unit, r result) *Failure {
+func (x *execution) endUnit(u *unit, r run.Result) *run.Failure {
 	x.machine.end(u, r)
 	x.passed(u, &r)
 	if r.Error != "" && !u.node.step.ContinueOnError {
-		return &Failure{Message: r.Error, Step: u.path, Attempts: r.Attempts}
+		return &run.Failure{Message: r.Error, Step: u.path, Attempts: r.Attempts}
 	}
 	return nil
-}
-
-// endNow ends a unit with a result that needs no commit: a pure one, which a
-// second execution finds again.
-func (x *execution) endNow(u *unit, output json.RawMessage, err error) *Failure {
-	r := result{Output: output, Attempts: 1}
-	r.Start, r.Duration = x.span(u)
-	if err == nil && len(output) > wildout.MaxOutputBytes {
-		err = fmt.Errorf("the output is %d bytes, the limit is %d", len(output), wildout.MaxOutputBytes)
-	}
-	if err != nil {
-		r.Output, r.Error = nil, err.Error()
-	}
-	return x.endUnit(u, r)
-}
-
-// span is the start and the length of a step that ends without a commit, in ms.
-// A sleep ends when it is due, however late the run goes on. What an earlier
-// execution has computed already took place then.
-func (x *execution) span(u *unit) (start, took int64) {
-	step, now := u.node.step, x.Now().UnixMilli()
-	switch {
-	case u.prog.Due > 0 && (step.Sleep > 0 || step.SleepUntil != nil):
-		now = min(now, max(u.prog.Due, u.prog.Since))
-	case x.resumed && (step.Set != nil || step.Assert != nil):
-		return x.since(u.node), 0
-	}
-	return u.prog.Since, now - u.prog.Since
 }
 
 // since is when a step that leaves nothing in the journal could begin, in ms:
@@ -196,44 +139,4 @@ func (x *execution) since(n *node) int64 {
 		at = max(at, r.Start+r.Duration)
 	}
 	return at
-}
-
-// begin takes the action of a unit, or goes on with it.
-func (x *execution) begin(u *unit) *Failure {
-	step, now := u.node.step, x.clock
-	x.scope.Item = u.item
-	defer func() { x.scope.Item = nil }()
-	sleeps := step.Sleep > 0 || step.SleepUntil != nil
-	switch {
-	case step.Set != nil:
-		v, err := step.Set.JSON(&x.scope)
-		return x.endNow(u, v, err)
-	case step.Assert != nil:
-		return x.endNow(u, nil, x.check(step.Assert))
-	case x.replay && (!sleeps || u.prog.Due == 0):
-		x.remember(u)
-		u.state = waiting
-		return nil
-	case sleeps:
-		return x.sleep(u, now)
-	case step.Wait != nil:
-		return x.wait(u, now)
-	case step.Invoke != nil:
-		return x.invoke(u, now)
-	case len(step.Send) > 0:
-		return x.send(u)
-	}
-	if due := millis(u.prog.Due); now.Before(due) {
-		u.state = waiting
-		return nil
-	}
-	var input json.RawMessage
-	if step.With != nil {
-		var err error
-		if input, err = step.With.JSON(&x.scope); err != nil {
-			return x.endNow(u, nil, fmt.Errorf("with: %w", err))
-		}
-	}
-	x.prepare(u, input)
-	return nil
 }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // spawn runs work for a unit in a goroutine of its own.
@@ -20,7 +20,7 @@ func (x *execution) spawn(u *unit, work func() completion) {
 }
 
 // apply takes over what an attempt reported.
-func (x *execution) apply(done completion) *Failure {
+func (x *execution) apply(done completion) *run.Failure {
 	u := done.unit
 	x.running--
 	switch {
@@ -34,42 +34,6 @@ func (x *execution) apply(done completion) *Failure {
 	return x.endUnit(u, done.result)
 }
 
-// written writes a result with write and reports the one that holds. An attempt
-// that was given up writes nothing: its run may have ended since.
-func (x *execution) written(leg *leg, u *unit, r result, write func([]byte) ([]byte, error)) completion {
-	if leg.left.Load() {
-		return completion{unit: u, stopped: true}
-	}
-	// Of several first commits side by side each carries the version.
-	if !x.wrote.Load() {
-		r.Version = x.run.Plan.Hash
-	}
-	b, err := write(r.encode())
-	if err != nil {
-		return completion{unit: u, err: err}
-	}
-	x.wrote.Store(true)
-	r, err = decodeWinner(u.path, b, r)
-	return completion{unit: u, result: r, err: err}
-}
-
-func decodeWinner(path string, b []byte, mine result) (result, error) {
-	if b == nil {
-		return mine, nil
-	}
-	return decodeResult(path, b)
-}
-
-func (x *execution) commit(leg *leg, u *unit, r result) completion {
-	return x.written(leg, u, r, func(b []byte) ([]byte, error) { return x.run.Journal.Commit(x.durable, u.path, b) })
-}
-
-// spawnCommit commits a result beside the loop.
-func (x *execution) spawnCommit(u *unit, r result) {
-	leg := x.leg
-	x.spawn(u, func() completion { return x.commit(leg, u, r) })
-}
-
 // final reports whether the result of u may travel with the end of the run. It
 // may not where something can still fail that onFailure steps would see it by.
 func (x *execution) final(u *unit) bool {
@@ -80,31 +44,14 @@ func (x *execution) final(u *unit) bool {
 	return x.machine.last(u, observed)
 }
 
-// await registers the wait of a unit and looks back.
-func (x *execution) await(leg *leg, u *unit, prog progress, wait Wait) completion {
-	found, seen, err := x.run.Journal.Await(x.durable, wait)
-	if err != nil {
-		return completion{unit: u, err: err}
-	}
-	if found == nil {
-		prog.Seen = seen
-		return completion{unit: u, waits: true, prog: prog}
-	}
-	b, err := json.Marshal(found)
-	if err != nil {
-		return completion{unit: u, err: fmt.Errorf("event %s of %s: %w", found.ID, found.Type, err)}
-	}
-	now := x.Now().UnixMilli()
-	return x.commit(leg, u, result{Output: b, Attempts: 1, Start: prog.Since, Duration: now - prog.Since})
-}
-
 // attempt is one call of a handler.
 type attempt struct {
 	x     *execution
 	leg   *leg
 	unit  *unit
+	name  string // of the handler
 	input json.RawMessage
-	prog  progress // with this attempt counted
+	prog  run.Progress // with this attempt counted
 	start time.Time
 	ctx   context.Context
 	final bool
@@ -117,10 +64,10 @@ type attempt struct {
 }
 
 // prepare makes a unit ready for an attempt; launch begins it.
-func (x *execution) prepare(u *unit, input json.RawMessage) {
+func (x *execution) prepare(u *unit, handler string, input json.RawMessage) {
 	u.state = running
 	x.running++
-	a := &attempt{x: x, leg: x.leg, unit: u, input: input, prog: u.prog, final: x.final(u)}
+	a := &attempt{x: x, leg: x.leg, unit: u, name: handler, input: input, prog: u.prog, final: x.final(u)}
 	a.prog.Attempts++
 	x.ready = append(x.ready, a)
 }
@@ -156,7 +103,7 @@ func (x *execution) launch() (done completion, mine bool) {
 func (a *attempt) do() (done completion, mine bool) {
 	x, u := a.x, a.unit
 	a.start = x.Now()
-	a.seen = Attempt{Step: u.node.step.Name, Path: u.path, Handler: u.node.step.Handler, Number: a.prog.Attempts, Start: a.start}
+	a.seen = Attempt{Step: u.node.step.Name, Path: u.path, Handler: a.name, Number: a.prog.Attempts, Start: a.start}
 	parent := x.begins(a.leg.ctx, &a.seen)
 	info := wildout.RunInfo{
 		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: a.prog.Attempts,
@@ -178,9 +125,9 @@ func (a *attempt) do() (done completion, mine bool) {
 }
 
 func (a *attempt) call() (json.RawMessage, error) {
-	handler, ok := a.x.Handlers.Lookup(a.unit.node.step.Handler)
+	handler, ok := a.x.Handlers.Lookup(a.name)
 	if !ok {
-		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.unit.node.step.Handler, a.x.Handlers.Names()))
+		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.name, a.x.Handlers.Names()))
 	}
 	return handler(a.ctx, a.input)
 }
@@ -190,7 +137,7 @@ func (a *attempt) call() (json.RawMessage, error) {
 func (a *attempt) giveUp() {
 	a.final = false
 	done := a.judge(nil, fmt.Errorf("handler %s did not return within %s of its time-out of %s: it ignores its context, and its goroutine is given up",
-		a.unit.node.step.Handler, patience, a.unit.node.step.Timeout))
+		a.name, patience, a.unit.node.step.Timeout))
 	if a.here {
 		a.x.resume(done)
 		return
@@ -202,7 +149,7 @@ func (a *attempt) giveUp() {
 func (a *attempt) judge(output json.RawMessage, err error) completion {
 	x, u, prog := a.x, a.unit, a.prog
 	step, now := u.node.step, x.Now()
-	r := result{Output: output, Attempts: prog.Attempts, Start: a.start.UnixMilli(), Duration: now.Sub(a.start).Milliseconds(), Tries: prog.Tries}
+	r := run.Result{Output: output, Attempts: prog.Attempts, Start: a.start.UnixMilli(), Duration: now.Sub(a.start).Milliseconds(), Tries: prog.Tries}
 	if err == nil {
 		x.ends(&a.seen, AttemptOK, now, nil)
 		if a.final {
@@ -232,7 +179,7 @@ func (a *attempt) judge(output json.RawMessage, err error) completion {
 			wait = backoff(step.Retry, prog.Attempts)
 		}
 		prog.Error, prog.Due = clip(err.Error()), now.Add(max(time.Millisecond, wait)).UnixMilli()
-		prog.Tries = addTry(prog.Tries, r.Start, r.Duration, err)
+		prog.Tries = prog.Tries.Add(a.start, now.Sub(a.start), err)
 		a.seen.Wait = wait
 		x.ends(&a.seen, AttemptRetry, now, err)
 		return completion{unit: u, waits: true, prog: prog}
@@ -240,7 +187,7 @@ func (a *attempt) judge(output json.RawMessage, err error) completion {
 	x.ends(&a.seen, AttemptFailed, now, err)
 	r.Output, r.Error = nil, clip(err.Error())
 	if prog.Attempts > 1 {
-		r.Tries = addTry(prog.Tries, r.Start, r.Duration, err)
+		r.Tries = prog.Tries.Add(a.start, now.Sub(a.start), err)
 	}
 	if step.ContinueOnError && !a.final {
 		return x.commit(a.leg, u, r)
@@ -251,15 +198,4 @@ func (a *attempt) judge(output json.RawMessage, err error) completion {
 // maxErrorBytes bounds what is stored of an error; a stack of a panic fits.
 const maxErrorBytes = 8 << 10
 
-func clip(s string) string { return cut(s, maxErrorBytes) }
-
-// cut bounds a text, in bytes; it does not part a character.
-func cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most] + "… (cut)"
-}
+func clip(s string) string { return run.Cut(s, maxErrorBytes) }

@@ -10,6 +10,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 const oneStep = `
@@ -269,11 +270,11 @@ func TestTheVersionIsInTheFirstWrite(t *testing.T) {
 				})
 				b.must()
 				// What another runner finds when this one dies before it parks the run.
-				want(t, "version", engine.VersionOf(b.journal.results, b.journal.progress), b.plan.Hash)
+				want(t, "version", run.VersionOf(b.journal.results, b.journal.progress), b.plan.Hash)
 			})
 		})
 	}
-	want(t, "version of nothing", engine.VersionOf(nil, map[string][]byte{"x": []byte("{")}), "")
+	want(t, "version of nothing", run.VersionOf(nil, map[string][]byte{"x": []byte("{")}), "")
 }
 
 func TestWhatAHandlerIsTold(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Cancel ends one run from outside: what is under way is interrupted, nothing
@@ -73,19 +74,17 @@ func (c *Cancel) causeLocked() error {
 func (x *execution) cancelled() bool { return x.run.Cancel.Asked() }
 
 // children lists the invoked runs that have not ended.
-func (x *execution) children() []Child {
-	var all []Child
-	for _, m := range []*machine{x.main, x.machine} {
-		if m == nil {
-			continue
-		}
+func (x *execution) children() []run.Child {
+	var all []run.Child
+	for _, m := range x.machines() {
 		for _, n := range m.nodes {
-			if n.step.Invoke == nil {
+			a, outside := n.action.(fromOutside)
+			if !outside {
 				continue
 			}
 			for _, u := range n.units {
-				if u.state != ended && u.prog.Child != "" {
-					all = append(all, Child{Function: n.step.Invoke.Function, RunID: u.prog.Child, Path: u.path})
+				if child := a.child(u); child != nil && u.state != ended {
+					all = append(all, *child)
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // cancelled checks that a run was cancelled with the reason.
@@ -52,7 +53,7 @@ func TestCancelDuringAnAttempt(t *testing.T) {
 		}
 		wantAll(t, "calls", b.called(), b.called()[:2])
 		wantAll(t, "steps", statuses(out), []string{"one cancelled", "two cancelled", "three pending"})
-		want(t, "time of a step", out.Steps[0].Duration, 5*time.Second)
+		want(t, "time of a step", out.Steps[0].Millis, 5000)
 	})
 }
 
@@ -124,7 +125,7 @@ func TestCancelOfAParkedRun(t *testing.T) {
 	- {name: last, handler: echo}`, func(t *testing.T, b *bed) {
 		b.handle("broken", func(context.Context, map[string]any) (any, error) { return nil, errors.New("not yet") })
 		want(t, "kind", b.must().Kind, engine.Parked)
-		b.journal.results["calls[1]"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{})
+		b.journal.results["calls[1]"] = childResult(b.began, time.Now(), &engine.Outcome{})
 		calls := b.called()
 		time.Sleep(2 * time.Minute) // the retry is due, and not taken
 		b.run.Cancel = &engine.Cancel{}
@@ -142,7 +143,7 @@ func TestCancelOfAParkedRun(t *testing.T) {
 		}
 		wantAll(t, "children", children, []string{"g calls[0]", "g calls[2]", "h call"})
 		want(t, "waits to take back", len(out.Waits), 1)
-		want(t, "tries of the retry", len(out.Steps[4].Tries), 1)
+		want(t, "tries of the retry", len(named(t, out.Steps, "retry").Tries), 1)
 	})
 }
 
@@ -151,7 +152,7 @@ func TestChildResultOfACancelledRun(t *testing.T) {
 		both(t, `
 	steps: [{name: call, invoke: {function: g}}]`, func(t *testing.T, b *bed) {
 			b.must()
-			b.journal.results["call"] = engine.ChildResult(b.began, time.Now(), &engine.Outcome{Kind: engine.Cancelled, Failure: &engine.Failure{Message: reason}})
+			b.journal.results["call"] = childResult(b.began, time.Now(), &engine.Outcome{Kind: engine.Cancelled, Failure: &run.Failure{Message: reason}})
 			out := b.must()
 			failed(t, out, "call", message)
 			want(t, "message", out.Failure.Message, message)

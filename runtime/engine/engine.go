@@ -6,7 +6,6 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
@@ -15,6 +14,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Causes of a cancelled context, told apart by Execute.
@@ -28,51 +28,6 @@ var (
 // ErrElsewhere says that a handler outlived its time and was given up. The run
 // went on in another goroutine, which tells Run.Elsewhere how it ended.
 var ErrElsewhere = errors.New("the run went on in another goroutine")
-
-// Journal is what a run writes through. Every method returns when its write is
-// durable, and may be called from several goroutines.
-type Journal interface {
-	// Commit fixes the result of a step and returns the result that holds:
-	// value, or what another execution of the same run committed first.
-	Commit(ctx context.Context, path string, value []byte) ([]byte, error)
-	// Send commits like Commit and, in the same write, publishes the events
-	// if value won.
-	Send(ctx context.Context, path string, value []byte, events []OutEvent) ([]byte, error)
-	// Await registers a wait and looks back over what was published since
-	// wait.From. It returns the first event that fits, or nil and the position
-	// up to which it looked.
-	Await(ctx context.Context, wait Wait) (found *event.Event, seen string, err error)
-	// Invoke starts a child run, once, however often it is called.
-	Invoke(ctx context.Context, path string, progress []byte, child Child) error
-}
-
-// OutEvent is an event to publish. With Dedupe, of events of one type with one
-// id only the first is kept.
-type OutEvent struct {
-	Event  event.Event
-	Dedupe bool
-}
-
-// Wait is a registered interest in an event.
-type Wait struct {
-	Path     string
-	Event    string
-	Match    *plan.Path // nil: any value
-	Value    string     // what Match gives for the event that started the run
-	HasIf    bool
-	From     string // position in the stream; empty: where the run began
-	Progress []byte
-	// Fits evaluates waitForEvent.if; Match was checked before.
-	Fits func(*event.Event) (bool, error)
-}
-
-// Child is a run to start in another function.
-type Child struct {
-	Function string
-	RunID    string
-	Path     string // of the step that invokes it
-	Event    event.Event
-}
 
 // Run is a run as it was loaded.
 type Run struct {
@@ -137,8 +92,11 @@ const (
 type Outcome struct {
 	Kind    Kind
 	Output  json.RawMessage // Finished
-	Failure *Failure        // Failed, Cancelled
-	Steps   []StepRecord
+	Failure *run.Failure    // Failed, Cancelled
+	// Steps are the steps for the history, each followed by its parts: elements
+	// of a forEach and sub-steps of a handler, all, or if there are many those
+	// that tell something.
+	Steps []run.StepRecord
 	// Due is when a parked run must be looked at again; zero: when something
 	// arrives for it.
 	Due time.Time
@@ -148,21 +106,12 @@ type Outcome struct {
 	// Progress is what to store of unfinished steps, by path.
 	Progress map[string][]byte
 	// Waits are the registered waits of the run that may still stand.
-	Waits []Wait
+	Waits []run.Wait
 	// Children are the invoked runs that a run which was cancelled, or failed,
-	// still waits for; of each only Function, RunID and Path are set.
-	Children []Child
+	// still waits for.
+	Children []run.Child
 	// Active is the active time of the run so far.
 	Active time.Duration
-}
-
-// Failure says why a run failed.
-type Failure struct {
-	Message  string `json:"message"`
-	Step     string `json:"step,omitempty"`
-	Attempts int    `json:"attempts,omitempty"`
-	// OnFailure is what went wrong in the onFailure steps themselves.
-	OnFailure string `json:"onFailure,omitempty"`
 }
 
 // backoff returns the wait after the given number of failed attempts.

@@ -7,11 +7,8 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
-
-// failurePath is the journal field that fixes why a run failed, before its
-// onFailure steps begin.
-const failurePath = "@failure"
 
 // patience is how long a handler may ignore the end of its context before its
 // goroutine is given up.
@@ -32,16 +29,16 @@ type execution struct {
 	out     Outcome         // how the execution ended
 	err     error
 	ready   []*attempt      // may begin; launched after each advance
-	failed  *Failure        // of the leg
+	failed  *run.Failure    // of the leg
 	durable context.Context // for the journal: what was done is written down even when the leg's ctx has ended
 	running int
 	wrote   atomic.Bool // the journal holds a result, and with it the version
 	subs    subResults
 	replay  bool      // only pure steps are taken
 	asOf    time.Time // with replay: when it was
-	failure *Failure
+	failure *run.Failure
 	begun   time.Time
-	waits   []Wait
+	waits   []run.Wait
 	resumed bool  // an execution before this one has begun the run
 	origin  int64 // ms, when the first steps of the machine could begin
 	parks   int   // how often the run came to wait before; counted for the Observer
@@ -69,11 +66,11 @@ func (l *leg) leave() {
 // completion is what an attempt reports.
 type completion struct {
 	unit    *unit
-	result  result   // how the unit ended, unless one of the following is set
-	waits   bool     // it has not ended; prog says until when it waits
-	prog    progress // with waits
-	stopped bool     // the attempt was cut short and does not count
-	err     error    // the journal could not be written
+	result  run.Result   // how the unit ended, unless one of the following is set
+	waits   bool         // it has not ended; prog says until when it waits
+	prog    run.Progress // with waits
+	stopped bool         // the attempt was cut short and does not count
+	err     error        // the journal could not be written
 }
 
 // errFailed ends the other branches of a run once one has failed.
@@ -82,26 +79,27 @@ var errFailed = errors.New("another step of the run failed")
 // Execute takes the run as far as it goes. The error is one of the journal
 // (the run is to be tried again elsewhere), of a damaged journal, or
 // ErrElsewhere.
-func (e *Engine) Execute(ctx context.Context, run *Run) (Outcome, error) {
-	x := &execution{Engine: e, run: run, begun: e.Now(), parent: ctx, durable: context.WithoutCancel(ctx)}
-	x.wrote.Store(len(run.Results) > 0)
-	x.resumed, x.origin = len(run.Results)+len(run.Progress) > 0, run.StartedAt.UnixMilli()
+func (e *Engine) Execute(ctx context.Context, r *Run) (Outcome, error) {
+	x := &execution{Engine: e, run: r, begun: e.Now(), parent: ctx, durable: context.WithoutCancel(ctx)}
+	x.wrote.Store(len(r.Results) > 0)
+	x.resumed = len(r.Results)+len(r.Progress) > 0
+	x.origin = r.StartedAt.UnixMilli()
 	x.countParks()
 	x.scope = plan.Scope{
-		Event: &run.Event, Env: e.Env,
-		Run: plan.RunVar{ID: run.ID, Function: run.Plan.Function, Attempt: run.Attempt, StartedAt: run.StartedAt},
+		Event: &r.Event, Env: e.Env,
+		Run: plan.RunVar{ID: r.ID, Function: r.Plan.Function, Attempt: r.Attempt, StartedAt: r.StartedAt},
 	}
 	x.scope.Step = x.stepVar
-	x.machine = newMachine(run.Plan.Steps)
-	if b, failedBefore := run.Results[failurePath]; failedBefore {
-		r, err := decodeResult(failurePath, b)
+	x.machine = newMachine(r.Plan.Steps)
+	if b, failedBefore := r.Results[run.FailureField]; failedBefore {
+		fixed, err := run.DecodeResult(run.FailureField, b)
 		if err != nil {
 			return Outcome{}, err
 		}
-		x.failure = &Failure{Message: r.Error, Step: r.stepName(), Attempts: r.Attempts}
-		_ = x.recall(millis(r.Start)) // why the run failed is fixed
+		x.failure = run.FailureOf(&fixed)
+		_ = x.recall(millis(fixed.Start)) // why the run failed is fixed
 		x.recallFailure()
-		x.origin = r.Start
+		x.origin = fixed.Start
 		x.onFailure()
 	} else {
 		x.walk()
@@ -110,6 +108,14 @@ func (e *Engine) Execute(ctx context.Context, run *Run) (Outcome, error) {
 		return Outcome{}, ErrElsewhere
 	}
 	return x.out, x.err
+}
+
+// machines are the lists of steps that the run has walked, in their order.
+func (x *execution) machines() []*machine {
+	if x.main == nil {
+		return []*machine{x.machine}
+	}
+	return []*machine{x.main, x.machine}
 }
 
 // done notes, or tells, how the execution ended.
@@ -144,20 +150,12 @@ func (x *execution) fail(out Outcome) {
 		x.done(out, nil)
 		return
 	}
-	fixed := result{Error: x.failure.Message, Attempts: x.failure.Attempts, Start: x.Now().UnixMilli()}
-	fixed.setStepName(x.failure.Step)
-	if !x.wrote.Load() {
-		fixed.Version = x.run.Plan.Hash
-	}
-	b, err := x.run.Journal.Commit(x.durable, failurePath, fixed.encode())
-	if err == nil {
-		fixed, err = decodeWinner(failurePath, b, fixed)
-	}
+	fixed, err := x.fix(run.FailureField, *x.failure.Result(x.Now()))
 	if err != nil {
 		x.done(Outcome{}, err)
 		return
 	}
-	x.failure = &Failure{Message: fixed.Error, Step: fixed.stepName(), Attempts: fixed.Attempts}
+	x.failure = run.FailureOf(&fixed)
 	x.origin = fixed.Start
 	x.onFailure()
 }
@@ -166,7 +164,7 @@ func (x *execution) fail(out Outcome) {
 // for the expressions of onFailure and for the history. Pure steps are not in
 // the journal: they are computed anew, and a sleep is over if it was at that
 // time. It returns the first failure.
-func (x *execution) recall(asOf time.Time) (first *Failure) {
+func (x *execution) recall(asOf time.Time) (first *run.Failure) {
 	x.replay, x.asOf = true, asOf
 	defer func() { x.replay = false }()
 	for {
@@ -184,7 +182,7 @@ func (x *execution) recall(asOf time.Time) (first *Failure) {
 // not in the journal.
 func (x *execution) recallFailure() {
 	if n := x.machine.find(x.failure.Step); n != nil && n.state != ended {
-		n.state, n.result = ended, result{Error: x.failure.Message, Attempts: x.failure.Attempts, Start: n.since.UnixMilli()}
+		n.end(run.Result{Error: x.failure.Message, Attempts: x.failure.Attempts, Start: n.since.UnixMilli()})
 	}
 }
 
@@ -275,7 +273,7 @@ func (x *execution) take(done completion) bool {
 }
 
 // failWith notes the first failure of the leg, and ends its other attempts.
-func (x *execution) failWith(f *Failure) {
+func (x *execution) failWith(f *run.Failure) {
 	if f != nil && x.failed == nil {
 		x.failed = f
 		x.leg.cancel(errFailed)

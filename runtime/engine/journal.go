@@ -1,138 +1,161 @@
 package engine
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"strconv"
-	"time"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
-// result is the fixed outcome of a step: one field of the journal. Its form is
-// kept for ever (testdata/journals): a run may outlive the release that began it.
-type result struct {
-	Output   json.RawMessage `json:"o,omitempty"`
-	Error    string          `json:"e,omitempty"` // set: the step failed
-	Attempts int             `json:"n,omitempty"`
-	Start    int64           `json:"t,omitempty"` // ms since 1970
-	Duration int64           `json:"d,omitempty"` // ms
-	Tries    []try           `json:"r,omitempty"` // failed attempts, where there were several attempts
-	// Version is the version of the function; only the first result of a run
-	// carries it.
-	Version string `json:"v,omitempty"`
-	skipped bool
+// Journal is what a run writes through. Every method returns when its write is
+// durable, and may be called from several goroutines.
+type Journal interface {
+	// Commit fixes the result of a step and returns the result that holds:
+	// value, or what another execution of the same run committed first.
+	Commit(ctx context.Context, path string, value []byte) ([]byte, error)
+	// Send commits like Commit and, in the same write, publishes the events
+	// if value won.
+	Send(ctx context.Context, path string, value []byte, events []OutEvent) ([]byte, error)
+	// Await registers a wait and looks back over what was published since
+	// wait.From. It returns the first event that fits, or nil and the position
+	// up to which it looked.
+	Await(ctx context.Context, wait Wait) (found *event.Event, seen string, err error)
+	// Invoke starts a child run, once, however often it is called.
+	Invoke(ctx context.Context, path string, progress []byte, child Child) error
 }
 
-// progress is the state of a step that has not ended: one field of the journal.
-type progress struct {
-	Attempts int    `json:"n,omitempty"` // failed attempts
-	Error    string `json:"e,omitempty"` // of the last one
-	Since    int64  `json:"t,omitempty"` // ms, the beginning of the step
-	Due      int64  `json:"u,omitempty"` // ms, the end of the sleep, the wait or the retry interval
-	Seen     string `json:"s,omitempty"` // the wait is registered, and the stream was looked through up to here
-	Child    string `json:"c,omitempty"` // id of the child run
-	Version  string `json:"v,omitempty"` // as in result, where the first write of a run is no result
-	Tries    []try  `json:"r,omitempty"` // failed attempts
-	Parks    int    `json:"k,omitempty"` // which time that the run came to wait this is from
+// OutEvent is an event to publish. With Dedupe, of events of one type with one
+// id only the first is kept.
+type OutEvent struct {
+	Event  event.Event
+	Dedupe bool
 }
 
-// empty reports whether nothing is to be kept.
-func (p *progress) empty() bool {
-	return p.Attempts == 0 && p.Error == "" && p.Since == 0 && p.Due == 0 && p.Seen == "" && p.Child == "" && p.Version == ""
+// Wait is a wait to register.
+type Wait struct {
+	run.Wait
+	// At is Wait.Match; nil: any value.
+	At       *plan.Path
+	From     string // position in the stream; empty: where the run began
+	Progress []byte
+	// Fits evaluates waitForEvent.if; Match was checked before.
+	Fits func(*event.Event) (bool, error)
 }
 
-// encode writes the journal form by hand: encoding/json costs more than all
-// else on the path of a small step.
-func (r *result) encode() []byte {
-	b := make([]byte, 0, 64+len(r.Output)+len(r.Error))
-	b = append(b, '{')
-	if r.Version != "" {
-		b = append(b, `"v":"`...)
-		b = append(b, r.Version...)
-		b = append(b, `",`...)
+// Child is a run to start in another function.
+type Child struct {
+	run.Child
+	Event event.Event
+}
+
+// journalError marks a failure of the journal inside a handler: it is not the
+// handler's.
+type journalError struct{ err error }
+
+func (e *journalError) Error() string { return e.err.Error() }
+func (e *journalError) Unwrap() error { return e.err }
+
+// write writes a result and returns the one that holds.
+func (x *execution) write(path string, r run.Result, write func([]byte) ([]byte, error)) (run.Result, error) {
+	// Of several first commits side by side each carries the version.
+	if !x.wrote.Load() {
+		r.Version = x.run.Plan.Hash
 	}
-	if r.Error != "" {
-		b = appendString(b, `"e":`, r.Error)
-		b = append(b, ',')
+	b, err := write(r.Encode())
+	if err != nil {
+		return r, err
 	}
-	b = appendInt(b, `"n":`, int64(r.Attempts))
-	b = appendInt(b, `"t":`, r.Start)
-	b = appendInt(b, `"d":`, r.Duration)
-	b = appendTries(b, r.Tries)
-	if len(r.Output) > 0 {
-		b = append(b, `"o":`...)
-		b = append(b, r.Output...)
-	} else {
-		b = append(b, `"o":null`...)
+	x.wrote.Store(true)
+	if b == nil {
+		return r, nil
 	}
-	return append(b, '}')
+	return run.DecodeResult(path, b)
 }
 
-func appendInt(b []byte, name string, n int64) []byte {
-	if n == 0 {
-		return b
+// fix commits a result and returns the one that holds.
+func (x *execution) fix(path string, r run.Result) (run.Result, error) {
+	return x.write(path, r, func(b []byte) ([]byte, error) { return x.run.Journal.Commit(x.durable, path, b) })
+}
+
+// written is write for a unit, as its completion. What comes from an attempt
+// that was given up is not written: the run may have ended since.
+func (x *execution) written(leg *leg, u *unit, r run.Result, write func([]byte) ([]byte, error)) completion {
+	if leg.left.Load() {
+		return completion{unit: u, stopped: true}
 	}
-	b = append(b, name...)
-	b = strconv.AppendInt(b, n, 10)
-	return append(b, ',')
+	r, err := x.write(u.path, r, write)
+	return completion{unit: u, result: r, err: err}
 }
 
-func decodeResult(path string, b []byte) (result, error) {
-	var r result
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("journal field %s is damaged: %w", path, err)
+func (x *execution) commit(leg *leg, u *unit, r run.Result) completion {
+	return x.written(leg, u, r, func(b []byte) ([]byte, error) { return x.run.Journal.Commit(x.durable, u.path, b) })
+}
+
+// spawnCommit commits a result beside the loop.
+func (x *execution) spawnCommit(u *unit, r run.Result) {
+	leg := x.leg
+	x.spawn(u, func() completion { return x.commit(leg, u, r) })
+}
+
+// sign puts the version into a progress that may be the first field of the
+// journal: a run is finished on the version that it began with.
+func (x *execution) sign(u *unit) {
+	if !x.wrote.Load() {
+		u.prog.Version = x.run.Plan.Hash
 	}
-	return r, nil
 }
 
-func (p *progress) encode() []byte {
-	b, _ := json.Marshal(p) // plain strings and numbers cannot fail
-	return b
-}
-
-// VersionOf returns the version of the function that a run with these journal
-// fields began with, or "" when none of them says.
-func VersionOf(journal ...map[string][]byte) string {
-	for _, fields := range journal {
-		for _, b := range fields {
-			var f struct {
-				Version string `json:"v"`
-			}
-			if err := json.Unmarshal(b, &f); err == nil && f.Version != "" {
-				return f.Version
+// load takes over what the journal has of a unit.
+func (x *execution) load(u *unit) *run.Failure {
+	damaged := func(err error) *run.Failure { return &run.Failure{Message: err.Error(), Step: u.node.step.Name} }
+	if b, ok := x.run.Progress[u.path]; ok {
+		var err error
+		if u.prog, err = run.DecodeProgress(u.path, b); err != nil {
+			return damaged(err)
+		}
+		u.begun = true
+	}
+	if b, ok := x.run.Results[u.path]; ok {
+		r, err := run.DecodeResult(u.path, b)
+		if err != nil {
+			return damaged(err)
+		}
+		u.past = u.prog.Parks == 0 || u.prog.Parks != x.parks
+		if a, outside := u.node.action.(fromOutside); outside {
+			x.remember(u, a)
+			if u.prog.Since > 0 {
+				// What ended the wait knew only when it came: the step began with the wait.
+				r.Duration += max(0, r.Start-u.prog.Since)
+				r.Start = min(r.Start, u.prog.Since)
 			}
 		}
+		return x.endUnit(u, r)
 	}
-	return ""
+	if u.prog.Since == 0 {
+		u.prog.Since = x.clock.UnixMilli()
+	} else {
+		u.past = u.prog.Parks != x.parks
+		u.node.since = millis(u.prog.Since)
+	}
+	u.prog.Kind = u.node.action.mark()
+	return nil
 }
 
-// ChildResult returns the journal form of what a child run gives its parent's
-// step: the output, or the failure as the step's error.
-func ChildResult(startedAt, now time.Time, out *Outcome) []byte {
-	r := result{Output: out.Output, Attempts: 1, Start: startedAt.UnixMilli(), Duration: now.Sub(startedAt).Milliseconds()}
-	switch {
-	case out.Kind == Cancelled && out.Failure.Message == "":
-		r.Output, r.Error = nil, "the invoked run was cancelled"
-	case out.Kind == Cancelled:
-		r.Output, r.Error = nil, "the invoked run was cancelled: "+out.Failure.Message
-	case out.Failure != nil:
-		r.Output, r.Error = nil, "the invoked run failed: "+out.Failure.Message
+// remember notes what an earlier execution has registered for a unit, so that
+// it is taken back when the run ends.
+func (x *execution) remember(u *unit, a fromOutside) {
+	if u.looked || !u.begun {
+		return
 	}
-	return r.encode()
+	u.looked = true
+	if w := a.standing(x, u); w != nil {
+		x.waits = append(x.waits, *w)
+	}
 }
 
-// EventResult returns the journal form of an event for a waitForEvent step.
-func EventResult(eventJSON []byte, now time.Time) []byte {
-	r := result{Output: eventJSON, Attempts: 1, Start: now.UnixMilli()}
-	return r.encode()
-}
-
-// CandidateField is the journal field that says that an event arrived for the
-// wait at path, whose `if` only the run itself can evaluate.
-func CandidateField(path string) string { return "?" + path }
-
-func millis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
+// bug is an error that nobody can mend but who writes the engine.
+func (x *execution) bug(format string, args ...any) error {
+	return fmt.Errorf("run %s of %s %s: this is a bug of the engine", x.run.ID, x.run.Plan.Function, fmt.Sprintf(format, args...))
 }

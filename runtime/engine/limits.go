@@ -1,10 +1,11 @@
 package engine
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // errTimeout ends a run whose timeout or deadline has passed.
@@ -36,12 +37,12 @@ func (x *execution) timeLeft() (time.Duration, bool) {
 	return left, bounded
 }
 
-func (x *execution) timeoutFailure() *Failure {
+func (x *execution) timeoutFailure() *run.Failure {
 	if end := x.deadline(); !end.IsZero() && !x.Now().Before(end) {
-		return &Failure{Message: fmt.Sprintf("deadline: the run began at %s and had not ended after %s (spec.deadline)",
+		return &run.Failure{Message: fmt.Sprintf("deadline: the run began at %s and had not ended after %s (spec.deadline)",
 			x.run.StartedAt.UTC().Format(time.RFC3339), x.run.Plan.Deadline), Step: x.openStep()}
 	}
-	return &Failure{Message: fmt.Sprintf("timeout: the run was active for more than %s (spec.timeout)", x.run.Plan.Timeout), Step: x.openStep()}
+	return &run.Failure{Message: fmt.Sprintf("timeout: the run was active for more than %s (spec.timeout)", x.run.Plan.Timeout), Step: x.openStep()}
 }
 
 // openStep names the first step that had not ended.
@@ -52,15 +53,4 @@ func (x *execution) openStep() string {
 		}
 	}
 	return ""
-}
-
-// The failure of a run is stored as a result whose output is the step's name.
-
-func (r *result) setStepName(name string) {
-	r.Output, _ = json.Marshal(name) // a string cannot fail
-}
-
-func (r *result) stepName() (name string) {
-	_ = json.Unmarshal(r.Output, &name) // an old journal without it names no step
-	return name
 }

@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // state of a node or a unit.
-type state int
+type state uint8
 
 const (
 	pending state = iota
@@ -20,13 +21,15 @@ const (
 
 // node is a step of the graph. A step without forEach has one unit.
 type node struct {
-	step   *plan.Step
-	state  state
-	result result
-	units  []*unit
-	next   int // first unit that has not begun
-	open   int // units begun and not ended
-	since  time.Time
+	step    *plan.Step
+	action  action
+	state   state
+	skipped bool // it has ended, since its `if` was false
+	result  run.Result
+	units   []*unit
+	next    int // first unit that has not begun
+	open    int // units begun and not ended
+	since   time.Time
 	// only and list spare a step without forEach two allocations.
 	only unit
 	list [1]*unit
@@ -37,12 +40,17 @@ type unit struct {
 	node  *node
 	path  string
 	item  json.RawMessage
+	index int // of the item
+	prog  run.Progress
+	res   run.Result
 	state state
-	prog  progress
-	res   result
+	// begun: an execution before this one has written a progress.
+	begun bool
 	// past: an execution before this one saw the end.
 	past bool
-	// looked: this execution has seen to the registration of the wait.
+	// timed: it has ended, and only its progress says so.
+	timed bool
+	// looked: this execution has seen to what was registered for the unit.
 	looked bool
 }
 
@@ -57,6 +65,7 @@ func newMachine(steps []*plan.Step) *machine {
 	backing := make([]node, len(steps))
 	for i, step := range steps {
 		backing[i].step = step
+		backing[i].action = actionOf(step.Action)
 		m.nodes[i] = &backing[i]
 	}
 	return m
@@ -103,8 +112,8 @@ func (m *machine) last(u *unit, alone bool) bool {
 		if n == u.node || n.state == ended {
 			continue
 		}
-		pure := n.step.ForEach == nil && (n.step.Set != nil || n.step.Assert != nil)
-		if !pure || alone || n.state != pending {
+		computed := n.step.ForEach == nil && n.step.Action.Kind().Pure()
+		if !computed || alone || n.state != pending {
 			return false
 		}
 	}
@@ -112,23 +121,62 @@ func (m *machine) last(u *unit, alone bool) bool {
 }
 
 // end records the result of a unit and, with the last one, of its node.
-func (m *machine) end(u *unit, r result) {
+func (m *machine) end(u *unit, r run.Result) {
 	n := u.node
-	u.state, u.res = ended, r
+	u.state = ended
+	u.res = r
 	n.open--
 	if n.step.ForEach == nil {
-		n.state, n.result = ended, r
+		n.end(r)
 		return
 	}
 	if n.open == 0 && n.next == len(n.units) {
-		n.state, n.result = ended, n.collect()
+		n.end(n.collect())
 	}
+}
+
+func (n *node) end(r run.Result) {
+	n.state = ended
+	n.result = r
+}
+
+// stepVar is what expressions see of a step that has ended.
+func (n *node) stepVar() plan.StepVar {
+	v := plan.StepVar{Output: n.result.Output, Error: n.result.Error, Attempts: n.result.Attempts}
+	if n.step.ForEach == nil {
+		v.TimedOut = !n.skipped && n.step.Action.Kind().TimedOut(n.result.Error, n.result.Output)
+		return v
+	}
+	v.Elements = n.elementList
+	return v
+}
+
+// failure says which elements of a forEach failed, for the history.
+func (n *node) failure() string {
+	failed := run.FailedElements{Of: len(n.units)}
+	for i := len(n.units) - 1; i >= 0; i-- {
+		if u := n.units[i]; u.res.Error != "" {
+			failed.Count++
+			failed.First = i
+			failed.Error = u.res.Error
+		}
+	}
+	return failed.String()
+}
+
+// elementList is what expressions see of the elements of a forEach.
+func (n *node) elementList() []plan.Element {
+	all := make([]plan.Element, len(n.units))
+	for i, u := range n.units {
+		all[i] = plan.Element{Index: i, Item: u.item, Output: u.res.Output, Error: u.res.Error}
+	}
+	return all
 }
 
 // collect makes the result of a forEach step: the outputs in order. A failed
 // element (onError: Continue) is null there, and the first error is the step's.
-func (n *node) collect() result {
-	all := result{Start: n.since.UnixMilli()}
+func (n *node) collect() run.Result {
+	all := run.Result{Start: n.since.UnixMilli()}
 	size := 2
 	for _, u := range n.units {
 		size += len(u.res.Output) + 5
@@ -171,6 +219,14 @@ func (m *machine) due() (earliest time.Time, waits bool) {
 		}
 	}
 	return earliest, waits
+}
+
+// millis is the time of ms since 1970; the zero time for 0.
+func millis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 // ticks reports whether a waiting unit becomes due by itself.

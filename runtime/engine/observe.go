@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"time"
+
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Observer is told what happens in a run, for metrics, traces and logs. It must
@@ -17,7 +19,7 @@ type Observer interface {
 	End(a *Attempt)
 	// Passed is told of a step without a handler that has ended. failure is empty
 	// when it ended well.
-	Passed(path string, kind StepKind, start, end time.Time, failure string)
+	Passed(path string, kind plan.Kind, start, end time.Time, failure string)
 	// Sends returns the W3C trace context for what the step at path sends or
 	// invokes.
 	Sends(path string) (traceparent, tracestate string)
@@ -56,33 +58,6 @@ const (
 	AttemptInterrupted AttemptResult = "interrupted"
 )
 
-// StepKind is what a step without a handler does.
-type StepKind string
-
-// The steps that take time or reach others. Pure steps are computed in every
-// execution anew, and nobody is told of them.
-const (
-	StepSleep  StepKind = "sleep"
-	StepEvent  StepKind = "event"
-	StepInvoke StepKind = "invoke"
-	StepSend   StepKind = "send"
-)
-
-// kindOf returns what a unit does; false when it calls a handler or is pure.
-func kindOf(u *unit) (StepKind, bool) {
-	switch step := u.node.step; {
-	case step.Sleep > 0 || step.SleepUntil != nil:
-		return StepSleep, true
-	case step.Wait != nil:
-		return StepEvent, true
-	case step.Invoke != nil:
-		return StepInvoke, true
-	case len(step.Send) > 0:
-		return StepSend, true
-	}
-	return "", false
-}
-
 // countParks finds out how often the run came to wait. Every execution walks
 // over all that has been; what was still open when the run last came to wait
 // is what the Observer was not told of.
@@ -90,11 +65,8 @@ func (x *execution) countParks() {
 	if x.run.Observer == nil {
 		return
 	}
-	for _, b := range x.run.Progress {
-		var p struct {
-			Parks int `json:"k"`
-		}
-		if json.Unmarshal(b, &p) == nil { // what is damaged fails the run where it is read
+	for path, b := range x.run.Progress {
+		if p, err := run.DecodeProgress(path, b); err == nil { // what is damaged fails the run where it is read
 			x.parks = max(x.parks, p.Parks)
 		}
 	}
@@ -102,13 +74,11 @@ func (x *execution) countParks() {
 
 // passed tells of a unit that has ended, unless an execution before this one
 // saw the end.
-func (x *execution) passed(u *unit, r *result) {
-	if x.run.Observer == nil || x.replay || u.past {
+func (x *execution) passed(u *unit, r *run.Result) {
+	if x.run.Observer == nil || x.replay || u.past || !u.node.action.told() {
 		return
 	}
-	if kind, tells := kindOf(u); tells {
-		x.run.Observer.Passed(u.path, kind, millis(r.Start), millis(r.Start+r.Duration), r.Error)
-	}
+	x.run.Observer.Passed(u.path, u.node.step.Action.Kind(), millis(r.Start), millis(r.Start+r.Duration), r.Error)
 }
 
 // sends returns the trace context for what a step sends or invokes.

@@ -1,111 +1,118 @@
 package engine
 
 import (
-	"encoding/json"
+	"cmp"
 	"slices"
 	"strings"
 	"time"
-)
 
-// StepRecord is a step in the history of a run.
-type StepRecord struct {
-	Name     string
-	Status   Status
-	Attempts int
-	// Start and Duration are those of the last attempt; of a wait, of the whole.
-	Start    time.Time
-	Duration time.Duration
-	Error    string
-	Due      time.Time // waiting
-	Output   json.RawMessage
-	// Tries are the last failed attempts of a step that had, or will have, more
-	// than one.
-	Tries []Try
-	// Elements is how many a forEach has.
-	Elements int
-	// Parts are elements of a forEach and sub-steps of a handler, by their
-	// paths: all, or if there are many those that tell something.
-	Parts []StepRecord
-}
-
-// Status of a step in the history.
-type Status string
-
-// The states that a step can be in when an execution ends.
-const (
-	StatusOK      Status = "ok"
-	StatusFailed  Status = "failed"
-	StatusSkipped Status = "skipped"
-	StatusWaiting Status = "waiting"
-	StatusPending Status = "pending"
-	// StatusCancelled: it was under way, or waited, when the run was cancelled.
-	StatusCancelled Status = "cancelled"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // maxParts bounds the parts that are told of a step.
 const maxParts = 50
 
-// records tells the steps of a machine for the history.
-func (x *execution) records(m *machine) []StepRecord {
-	subs, cancelled := x.subRecords(), m == x.machine && x.cancelled()
-	all := make([]StepRecord, len(m.nodes))
-	for i, n := range m.nodes {
-		r := &all[i]
-		n.record(r)
+// historian makes the records of one execution. The times that they point to
+// are kept together.
+type historian struct {
+	all   []run.StepRecord
+	times []time.Time
+}
+
+// records tells the steps of a machine for the history, each followed by its
+// parts.
+func (x *execution) records(m *machine) []run.StepRecord {
+	subs := x.subResults()
+	h := &historian{all: make([]run.StepRecord, 0, len(m.nodes)+len(subs))}
+	for _, n := range m.nodes {
+		h.node(n)
+		parts := 0
 		if n.step.ForEach != nil {
-			r.Elements, r.Parts = len(n.units), elements(n)
+			parts = h.parts(n)
 		}
 		for _, sub := range subs {
-			if len(r.Parts) < maxParts && ownerOf(sub.Name) == n.step.Name {
-				r.Parts = append(r.Parts, sub)
+			if parts < maxParts && ownerOf(sub.path) == n.step.Name {
+				h.ended(sub.path, &sub.result)
+				parts++
 			}
 		}
-		if cancelled {
-			x.close(r)
-		}
 	}
-	return all
+	if m == x.machine && x.cancelled() {
+		h.close(x.Now())
+	}
+	return h.all
 }
 
-// record tells a step as a whole.
-func (n *node) record(r *StepRecord) {
+// at is a time that a record points to; nil for none.
+func (h *historian) at(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	if len(h.times) == cap(h.times) { // never moved: records point into it
+		h.times = make([]time.Time, 0, cap(h.all))
+	}
+	h.times = append(h.times, t)
+	return &h.times[len(h.times)-1]
+}
+
+// node tells a step as a whole.
+func (h *historian) node(n *node) {
 	if n.state == ended {
-		n.result.record(r, n.step.Name)
+		r := h.ended(n.step.Name, &n.result)
+		if n.skipped {
+			r.Status = run.StepSkipped
+		}
+		r.Elements = n.elements()
+		if r.Elements > 0 && r.Error != "" {
+			r.Error = n.failure()
+		}
 		return
 	}
-	r.Name, r.Status = n.step.Name, StatusPending
-	if n.state == pending {
-		return
+	r := run.StepRecord{Name: n.step.Name, Status: run.StepPending}
+	if n.state == active {
+		r.Status = run.StepWaiting
+		r.Start = h.at(n.since)
+		r.Elements = n.elements()
+		due := time.Time{}
+		for _, u := range n.units {
+			if at := millis(u.prog.Due); u.state == waiting && (due.IsZero() || at.Before(due)) {
+				due = at
+			}
+			r.Attempts = max(r.Attempts, u.prog.Attempts)
+			if u.prog.Error != "" {
+				r.Error = u.prog.Error
+			}
+			if n.step.ForEach == nil {
+				r.Tries = u.prog.Tries
+			}
+		}
+		r.Until = h.at(due)
 	}
-	r.Status, r.Start = StatusWaiting, n.since
-	for _, u := range n.units {
-		if due := millis(u.prog.Due); u.state == waiting && (r.Due.IsZero() || due.Before(r.Due)) {
-			r.Due = due
-		}
-		r.Attempts = max(r.Attempts, u.prog.Attempts)
-		if u.prog.Error != "" {
-			r.Error = u.prog.Error
-		}
-		if n.step.ForEach == nil {
-			r.Tries = triesOf(u.prog.Tries)
-		}
-	}
+	h.all = append(h.all, r)
 }
 
-func (r *result) record(s *StepRecord, name string) {
-	s.Name, s.Status, s.Attempts = name, StatusOK, r.Attempts
-	s.Start, s.Duration = millis(r.Start), time.Duration(r.Duration)*time.Millisecond
-	s.Error, s.Output, s.Tries = r.Error, r.Output, triesOf(r.Tries)
-	switch {
-	case r.skipped:
-		s.Status = StatusSkipped
-	case r.Error != "":
-		s.Status = StatusFailed
+// elements is how many elements a forEach has; 0 without one.
+func (n *node) elements() int {
+	if n.step.ForEach == nil {
+		return 0
 	}
+	return len(n.units)
 }
 
-// elements tells the elements of a forEach that have begun.
-func elements(n *node) []StepRecord {
+// ended tells what has a result.
+func (h *historian) ended(name string, r *run.Result) *run.StepRecord {
+	status := run.StepOK
+	if r.Error != "" {
+		status = run.StepFailed
+	}
+	h.all = append(h.all, run.StepRecord{Name: name, Status: status, Attempts: r.Attempts, Start: h.at(millis(r.Start)), Millis: r.Duration,
+		Error: r.Error, Output: r.Output, Tries: r.Tries})
+	return &h.all[len(h.all)-1]
+}
+
+// parts tells the elements of a forEach that have begun, and returns how many it
+// told.
+func (h *historian) parts(n *node) (told int) {
 	begun := n.units[:n.next]
 	show := make([]bool, len(begun))
 	left := maxParts
@@ -117,47 +124,63 @@ func elements(n *node) []StepRecord {
 			}
 		}
 	}
-	parts := make([]StepRecord, 0, maxParts-left)
 	for i, u := range begun {
 		if show[i] {
-			parts = append(parts, u.record())
+			h.unit(u)
 		}
 	}
-	return parts
+	return maxParts - left
 }
 
-func (u *unit) record() (r StepRecord) {
+func (h *historian) unit(u *unit) {
 	if u.state == ended {
-		u.res.record(&r, u.path)
-		return r
+		h.ended(u.path, &u.res)
+		return
 	}
-	return StepRecord{Name: u.path, Status: StatusWaiting, Attempts: u.prog.Attempts, Start: millis(u.prog.Since), Error: u.prog.Error,
-		Due: millis(u.prog.Due), Tries: triesOf(u.prog.Tries)}
+	h.all = append(h.all, run.StepRecord{Name: u.path, Status: run.StepWaiting, Attempts: u.prog.Attempts, Start: h.at(millis(u.prog.Since)),
+		Error: u.prog.Error, Until: h.at(millis(u.prog.Due)), Tries: u.prog.Tries})
 }
 
-// subRecords tells the sub-steps that handlers have committed, by time.
-func (x *execution) subRecords() []StepRecord {
-	var all []StepRecord
-	add := func(path string, r *result) {
-		all = append(all, StepRecord{})
-		r.record(&all[len(all)-1], path)
+// close ends what was open when the run was cancelled.
+func (h *historian) close(now time.Time) {
+	for i := range h.all {
+		r := &h.all[i]
+		if r.Status != run.StepWaiting {
+			continue
+		}
+		r.Status = run.StepCancelled
+		r.Until = nil
+		if r.Start != nil {
+			r.Millis = max(0, now.Sub(*r.Start).Milliseconds())
+		}
 	}
+}
+
+// subResult is a sub-step that a handler has committed.
+type subResult struct {
+	path   string
+	result run.Result
+}
+
+// subResults returns the sub-steps that handlers have committed, by time.
+func (x *execution) subResults() []subResult {
+	var all []subResult
 	for path, r := range x.subs.all() {
-		add(path, &r)
+		all = append(all, subResult{path, r})
 	}
 	for path, b := range x.run.Results {
 		if !strings.Contains(path, "/") {
 			continue
 		}
-		if r, err := decodeResult(path, b); err == nil { // a damaged one has failed its handler
-			add(path, &r)
+		if r, err := run.DecodeResult(path, b); err == nil { // a damaged one has failed its handler
+			all = append(all, subResult{path, r})
 		}
 	}
-	slices.SortFunc(all, func(a, b StepRecord) int {
-		if c := a.Start.Compare(b.Start); c != 0 {
-			return c
+	slices.SortFunc(all, func(a, b subResult) int {
+		if a.result.Start != b.result.Start {
+			return cmp.Compare(a.result.Start, b.result.Start)
 		}
-		return strings.Compare(a.Name, b.Name)
+		return strings.Compare(a.path, b.path)
 	})
 	return all
 }
@@ -168,14 +191,4 @@ func ownerOf(path string) string {
 		return path[:i]
 	}
 	return path
-}
-
-// close ends what was open when the run was cancelled.
-func (x *execution) close(r *StepRecord) {
-	if r.Status == StatusWaiting {
-		r.Status, r.Due, r.Duration = StatusCancelled, time.Time{}, max(0, x.Now().Sub(r.Start))
-	}
-	for i := range r.Parts {
-		x.close(&r.Parts[i])
-	}
 }

@@ -10,27 +10,39 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/engine"
+	"github.com/wildout/wildout/runtime/run"
 )
 
-// timeline tells each step with its parts as: path status start+length, and its
+// timeline tells each step and each part as: path status start+length, and its
 // tries as !start+length, in seconds since the run began.
-func timeline(b *bed, steps []engine.StepRecord) []string {
-	seconds := func(at time.Time, d time.Duration) string {
-		return fmt.Sprintf("%v+%v", at.Sub(b.began).Seconds(), d.Seconds())
+func timeline(b *bed, steps []run.StepRecord) []string {
+	seconds := func(at time.Time, ms int64) string {
+		return fmt.Sprintf("%v+%v", at.Sub(b.began).Seconds(), (time.Duration(ms) * time.Millisecond).Seconds())
 	}
 	var all []string
 	for _, s := range steps {
 		text := s.Name + " " + string(s.Status)
-		if !s.Start.IsZero() {
-			text += " " + seconds(s.Start, s.Duration)
+		if s.Start != nil {
+			text += " " + seconds(*s.Start, s.Millis)
 		}
 		for _, try := range s.Tries {
-			text += " !" + seconds(try.Start, try.Duration)
+			text += " !" + seconds(try.Start, try.Millis)
 		}
 		all = append(all, text)
-		all = append(all, timeline(b, s.Parts)...)
 	}
 	return all
+}
+
+// named returns the record of that name.
+func named(t *testing.T, steps []run.StepRecord, name string) run.StepRecord {
+	t.Helper()
+	for _, s := range steps {
+		if s.Name == name {
+			return s
+		}
+	}
+	t.Fatalf("no record of %s", name)
+	return run.StepRecord{}
 }
 
 // TestTimeline has the times of everything right, however often the run was
@@ -71,11 +83,11 @@ func TestTimeline(t *testing.T) {
 		time.Sleep(time.Until(parked().Due) + 30*time.Second) // nobody was there in time
 		parked()
 		deliver("call", 20*time.Second, func() []byte {
-			return engine.ChildResult(time.Now().Add(-15*time.Second), time.Now(), &engine.Outcome{})
+			return childResult(time.Now().Add(-15*time.Second), time.Now(), &engine.Outcome{})
 		})
 		time.Sleep(5 * time.Second)
 		parked()
-		deliver("paid", 40*time.Second, func() []byte { return engine.EventResult([]byte(`{}`), time.Now()) })
+		deliver("paid", 40*time.Second, func() []byte { return run.EventResult([]byte(`{}`), time.Now()).Encode() })
 		out := b.finish()
 		wantAll(t, "timeline", timeline(b, out.Steps), []string{
 			"pure ok 0+0",
@@ -93,9 +105,9 @@ func TestTimeline(t *testing.T) {
 			"parts/second ok 200+0",
 			"done ok 200+0",
 		})
-		want(t, "output of a step", string(out.Steps[2].Output), `"x"`)
-		want(t, "output of an element", string(out.Steps[7].Parts[1].Output), `"x"`)
-		want(t, "elements", out.Steps[7].Elements, 2)
+		want(t, "output of a step", string(named(t, out.Steps, "flaky").Output), `"x"`)
+		want(t, "output of an element", string(named(t, out.Steps, "list[1]").Output), `"x"`)
+		want(t, "elements", named(t, out.Steps, "list").Elements, 2)
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // memory is a journal in memory.
@@ -153,6 +154,18 @@ func (b *bed) handle(name string, fn func(ctx context.Context, in map[string]any
 	})
 }
 
+// later registers a handler that puts its step off for a minute, the first time.
+func (b *bed) later(name string) {
+	first := true
+	b.handle(name, func(context.Context, map[string]any) (any, error) {
+		if first {
+			first = false
+			return nil, wildout.Snooze(time.Minute, errors.New("not now"))
+		}
+		return nil, nil
+	})
+}
+
 func (b *bed) called() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -270,4 +283,19 @@ func failed(t *testing.T, out engine.Outcome, step, message string) {
 	}
 	want(t, "failed step", out.Failure.Step, step)
 	wantText(t, "failure", out.Failure.Message, message)
+}
+
+// childResult is what an invoked run gives the step that waits for it, as
+// admission writes it into the parent's journal.
+func childResult(startedAt, now time.Time, out *engine.Outcome) []byte {
+	r := run.Result{Output: out.Output, Attempts: 1, Start: startedAt.UnixMilli(), Duration: now.Sub(startedAt).Milliseconds()}
+	switch {
+	case out.Kind == engine.Cancelled:
+		r.Output = nil
+		r.Error = "the invoked run was " + run.CancelText(out.Failure.Message)
+	case out.Failure != nil:
+		r.Output = nil
+		r.Error = "the invoked run failed: " + out.Failure.Message
+	}
+	return r.Encode()
 }

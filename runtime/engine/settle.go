@@ -7,6 +7,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // finished adds the output to what an execution has come to. An output that
@@ -14,7 +15,7 @@ import (
 func (x *execution) finished(out Outcome) Outcome {
 	output, err := x.output()
 	if err != nil {
-		out.Kind, out.Failure = Failed, &Failure{Message: err.Error()}
+		out.Kind, out.Failure = Failed, &run.Failure{Message: err.Error()}
 		return out
 	}
 	out.Kind, out.Output = Finished, output
@@ -29,7 +30,7 @@ func (x *execution) settle() (Outcome, error) {
 	out := Outcome{Steps: x.records(x.machine), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
 	switch {
 	case x.cancelled():
-		out.Kind, out.Failure, out.Children = Cancelled, &Failure{Message: x.run.Cancel.Reason()}, x.children()
+		out.Kind, out.Failure, out.Children = Cancelled, &run.Failure{Message: x.run.Cancel.Reason()}, x.children()
 		return out, nil
 	case x.failed != nil:
 		out.Kind, out.Failure, out.Children = Failed, x.failed, x.children()
@@ -45,7 +46,7 @@ func (x *execution) settle() (Outcome, error) {
 	}
 	due, waits := x.machine.due()
 	if !waits {
-		return out, fmt.Errorf("run %s of %s can neither go on nor wait: this is a bug of the engine", x.run.ID, x.run.Plan.Function)
+		return out, x.bug("can neither go on nor wait")
 	}
 	if end := x.deadline(); !end.IsZero() && (due.IsZero() || end.Before(due)) {
 		due = end
@@ -54,39 +55,42 @@ func (x *execution) settle() (Outcome, error) {
 	return out, nil
 }
 
-// openProgress encodes the state of every unit that has begun and not ended.
+// openProgress encodes the state of every unit that has begun and not ended,
+// and of those that have no result.
 func (x *execution) openProgress() map[string][]byte {
 	open := map[string][]byte{}
-	for _, n := range x.machine.nodes {
-		for _, u := range n.units {
-			if u.state != pending && u.state != ended && !u.prog.empty() {
-				prog := u.prog
-				prog.Parks = x.parks + 1
-				open[u.path] = prog.encode()
+	for _, m := range x.machines() {
+		for _, n := range m.nodes {
+			for _, u := range n.units {
+				switch {
+				case u.state == ended && u.timed && !u.begun:
+					open[u.path] = u.prog.Encode()
+				case m == x.machine && u.state != pending && u.state != ended && !u.prog.Empty():
+					prog := u.prog
+					prog.Parks = x.parks + 1
+					open[u.path] = prog.Encode()
+				}
 			}
 		}
 	}
 	return open
 }
 
-// awaited lists the paths that something from outside completes.
+// awaited lists the fields of the journal that something from outside writes.
 func (x *execution) awaited() []string {
-	var paths []string
+	var fields []string
 	for _, n := range x.machine.nodes {
-		if n.step.Wait == nil && n.step.Invoke == nil {
+		a, outside := n.action.(fromOutside)
+		if !outside {
 			continue
 		}
 		for _, u := range n.units {
-			if u.state != waiting {
-				continue
-			}
-			paths = append(paths, u.path)
-			if n.step.Wait != nil && n.step.Wait.If != nil {
-				paths = append(paths, CandidateField(u.path))
+			if u.state == waiting {
+				fields = append(fields, a.awaits(u)...)
 			}
 		}
 	}
-	return paths
+	return fields
 }
 
 func (x *execution) output() ([]byte, error) {
@@ -112,5 +116,5 @@ func (x *execution) stepVar(name string) (plan.StepVar, bool) {
 	if n == nil || n.state != ended {
 		return plan.StepVar{}, false
 	}
-	return plan.StepVar{Output: n.result.Output, Error: n.result.Error, Attempts: n.result.Attempts}, true
+	return n.stepVar(), true
 }

@@ -9,14 +9,8 @@ import (
 	"sync"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/run"
 )
-
-// journalError marks a failure of the journal inside a handler: it is not the
-// handler's.
-type journalError struct{ err error }
-
-func (e *journalError) Error() string { return e.err.Error() }
-func (e *journalError) Unwrap() error { return e.err }
 
 // subSteps makes the Step calls of one attempt durable. A sub-step's identity
 // is its path of names.
@@ -30,27 +24,27 @@ type subSteps struct {
 // path: a later attempt of the same execution finds them here.
 type subResults struct {
 	mu   sync.Mutex
-	done map[string]result
+	done map[string]run.Result
 }
 
-func (o *subResults) get(path string) (result, bool) {
+func (o *subResults) get(path string) (run.Result, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r, known := o.done[path]
 	return r, known
 }
 
-func (o *subResults) put(path string, r result) {
+func (o *subResults) put(path string, r run.Result) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.done == nil {
-		o.done = map[string]result{}
+		o.done = map[string]run.Result{}
 	}
 	o.done[path] = r
 }
 
 // all returns a copy; nil when there are none, as a rule.
-func (o *subResults) all() map[string]result {
+func (o *subResults) all() map[string]run.Result {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return maps.Clone(o.done)
@@ -66,7 +60,7 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 		return r.Output, nil
 	}
 	if b, ok := s.x.run.Results[path]; ok {
-		r, err := decodeResult(path, b)
+		r, err := run.DecodeResult(path, b)
 		return r.Output, err
 	}
 	info := wildout.Info(ctx)
@@ -88,17 +82,9 @@ func (s *subSteps) Do(ctx context.Context, name string, fn func(context.Context)
 	if s.leg.left.Load() {
 		return nil, &journalError{fmt.Errorf("sub-step %s came too late: its attempt was given up", path)}
 	}
-	r := result{Output: output, Attempts: info.Attempt, Start: start.UnixMilli(), Duration: s.x.Now().Sub(start).Milliseconds()}
-	if !s.x.wrote.Load() {
-		r.Version = s.x.run.Plan.Hash
-	}
-	b, err := s.x.run.Journal.Commit(s.x.durable, path, r.encode())
+	r, err := s.x.fix(path, run.Result{Output: output, Attempts: info.Attempt, Start: start.UnixMilli(), Duration: s.x.Now().Sub(start).Milliseconds()})
 	if err != nil {
 		return nil, &journalError{fmt.Errorf("commit sub-step %s: %w", path, err)}
-	}
-	s.x.wrote.Store(true)
-	if r, err = decodeWinner(path, b, r); err != nil {
-		return nil, &journalError{err}
 	}
 	s.x.subs.put(path, r)
 	return r.Output, nil

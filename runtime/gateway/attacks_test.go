@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/intake"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
 )
 

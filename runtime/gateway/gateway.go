@@ -20,7 +20,7 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// Backend is where the events go; *store.Store is one.
+// Backend is where the events go; *store.Conn is one.
 type Backend interface {
 	// Accept publishes batches, each as a whole or not at all, and sets their Err.
 	Accept(ctx context.Context, batches ...*store.Batch)
@@ -174,6 +174,7 @@ func (g *Gateway) Register(mux *http.ServeMux) {
 	send := cors(g.Guard("inngest", http.HandlerFunc(g.sendInngest)))
 	mux.Handle("/e/{key...}", send)
 	mux.Handle("/e", send)
+	mux.HandleFunc("/fn/register", refuseApp)
 	if g.opts.Dev {
 		mux.HandleFunc("GET /dev", g.devInfo)
 	}

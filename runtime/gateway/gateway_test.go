@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/intake"
-	"github.com/wildout/wildout/runtime/servicetest"
 )
 
 func TestAcceptedEvents(t *testing.T) {

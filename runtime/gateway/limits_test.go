@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
-	"github.com/wildout/wildout/runtime/servicetest"
 )
 
 func events(n int) []*event.Event {

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/gateway"
-	"github.com/wildout/wildout/runtime/servicetest"
 )
 
 // senders authenticates by the name of the sender.

@@ -13,11 +13,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/intake"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // The schemas of the event types that the gateways of these tests know.
@@ -33,7 +34,7 @@ var schemas = map[string]json.RawMessage{
 type rig struct {
 	*gateway.Gateway
 	t     *testing.T
-	store *store.Store
+	store *store.Conn
 	url   string
 	log   *logBuffer
 }
@@ -150,7 +151,7 @@ func (r *rig) post(body string, header ...string) answer {
 // stream returns the events of a type, as Redis has them.
 func (r *rig) stream(eventType string) (events []event.Event) {
 	r.t.Helper()
-	err := r.store.Between(context.Background(), eventType, "0", "+", func(e store.Entry) (bool, error) {
+	err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		events = append(events, ev)
 		return false, err

@@ -83,6 +83,7 @@ func (c *compiler) handler(path, name string) {
 	c.name(path, name, handlerName, maxHandler, "lower case letters, digits, dots and hyphens", "email.send")
 	if len(c.errs) == before && c.opts.KnownHandler != nil && !c.opts.KnownHandler(name) {
 		c.errorf(path, "the runner has no handler %q: correct the name, or use a runner image that registers it", name)
+		c.errs[len(c.errs)-1].Reason = UnknownHandler
 	}
 }
 

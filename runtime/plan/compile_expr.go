@@ -67,28 +67,32 @@ func (c *compiler) bare(at site, source string, w want) *Expr {
 // expr compiles one expression; whole is the text that it was found in. It
 // returns nil when there is a fault.
 func (c *compiler) expr(at site, whole string, seg segment, w want) *Expr {
-	report := func(offset int, message string) {
-		e := &Error{Path: at.path, Message: message}
-		e.Source, e.Column = excerpt(whole, seg.offset+offset)
+	report := func(f fault) {
+		e := &Error{Reason: InvalidExpression, Path: at.path, Message: f.message}
+		if f.reason != Invalid {
+			e.Reason = f.reason
+		}
+		e.Source, e.Column = excerpt(whole, seg.offset+f.offset)
 		c.errs = append(c.errs, e)
 	}
 	if offset, message := hyphenFault(seg.text); message != "" {
-		report(offset, message)
+		report(fault{offset: offset, message: message})
 		return nil
 	}
 	checked, issues := c.env.Compile(seg.text)
 	if issues.Err() != nil {
-		for _, fault := range at.translate(seg.text, issues.Errors()) {
-			report(fault.offset, fault.message)
+		for _, f := range at.translate(seg.text, issues.Errors()) {
+			report(f)
 		}
 		return nil
 	}
 	refs := c.references(at, seg.text, checked.NativeRep())
-	for _, fault := range refs.faults {
-		report(fault.offset, fault.message)
+	for _, f := range refs.faults {
+		report(f)
 	}
 	if message := typeFault(checked.OutputType(), w); message != "" {
-		report(len(seg.text)-len(strings.TrimLeft(seg.text, " \t\r\n")), message)
+		begin := len(seg.text) - len(strings.TrimLeft(seg.text, " \t\r\n"))
+		report(fault{offset: begin, message: message})
 		return nil
 	}
 	if len(refs.faults) > 0 {
@@ -100,7 +104,7 @@ func (c *compiler) expr(at site, whole string, seg segment, w want) *Expr {
 	}
 	prog, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
 	if err != nil {
-		report(0, err.Error())
+		report(fault{message: err.Error()})
 		return nil
 	}
 	e.prog = prog
@@ -111,6 +115,7 @@ func (c *compiler) expr(at site, whole string, seg segment, w want) *Expr {
 type fault struct {
 	offset  int
 	message string
+	reason  Reason // Invalid: an expression that does not compile
 }
 
 func typeFault(t *types.Type, w want) string {

@@ -69,7 +69,11 @@ func (c *compiler) json(at site, value *v1alpha1.JSON, w want) *Value {
 	}
 	b := &builder{c: c}
 	b.tree(at, &doc, w)
-	return b.value(at.path)
+	v := b.value(at.path)
+	if v != nil {
+		v.source = value.Raw
+	}
+	return v
 }
 
 func (b *builder) tree(at site, n *node, w want) {
@@ -163,7 +167,7 @@ func (c *compiler) split(at site, s string) ([]segment, error) {
 	segments, err := splitTemplate(s)
 	var broken *templateError
 	if errors.As(err, &broken) {
-		e := &Error{Path: at.path, Message: broken.message}
+		e := &Error{Reason: InvalidExpression, Path: at.path, Message: broken.message}
 		e.Source, e.Column = excerpt(s, broken.offset)
 		c.errs = append(c.errs, e)
 	}

@@ -2,12 +2,29 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
+// Reason says of which kind a fault is, for whoever decides by it.
+type Reason int
+
+// The reasons of faults.
+const (
+	// Invalid is any fault that is none of the others.
+	Invalid Reason = iota
+	// InvalidExpression: an expression or a template does not compile.
+	InvalidExpression
+	// UnknownStep: a step is named that does not exist.
+	UnknownStep
+	// UnknownHandler: a handler is named that the runner does not have.
+	UnknownHandler
+)
+
 // Error is one fault of a manifest.
 type Error struct {
+	Reason Reason
 	// Path is the field, such as spec.steps[3].with.to.
 	Path string
 	// Message says what is wrong and what to write.
@@ -39,6 +56,11 @@ func (e Errors) Error() string {
 		lines[i] = fault.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Has reports whether a fault is of that reason.
+func (e Errors) Has(reason Reason) bool {
+	return slices.ContainsFunc(e, func(fault *Error) bool { return fault.Reason == reason })
 }
 
 // Unwrap lets errors.As find the single faults.

@@ -79,6 +79,7 @@ func (g *graph) edges(list []*vertex, steps []v1alpha1.Step) {
 			switch {
 			case !known:
 				v.errorf(path, "there is no step %q%s", name, didYouMean(name, names(list)))
+				v.faults[len(v.faults)-1].Reason = UnknownStep
 			case need == v:
 				v.errorf(path, "a step cannot need itself")
 			case need.onFailure != v.onFailure && v.onFailure:

@@ -25,6 +25,7 @@ type Plan struct {
 	Output      *Value // nil: the output of the last step
 	Concurrency []ConcurrencyLimit
 	RateLimit   *RateLimit
+	Throttle    *Throttle
 	Idempotency *Idempotency
 	// Timeout bounds the active time of a run; 0 means no bound.
 	Timeout time.Duration
@@ -56,19 +57,32 @@ type ConcurrencyLimit struct {
 	Key   *Expr // nil: the whole function
 }
 
-// RateLimit bounds the starts in a period.
+// RateLimit bounds the events that start a run in a period; what is above it
+// is dropped.
 type RateLimit struct {
 	Limit  int
 	Burst  int
 	Period time.Duration
 	Key    *Expr // nil: the whole function
-	Drop   bool
+}
+
+// Throttle bounds the runs that begin in a period; what is above it waits.
+type Throttle struct {
+	Limit  int
+	Burst  int
+	Period time.Duration
+	Key    *Expr // nil: the whole function
+	// Sliding: no window of one period has more than Limit begins; else they are
+	// spread evenly, with up to Burst at once.
+	Sliding bool
 }
 
 // Idempotency makes runs with the same key one run.
 type Idempotency struct {
 	Key *Expr
 	TTL time.Duration
+	// Release says that the key of a run that failed is free again.
+	Release bool
 }
 
 // Retry is a compiled retry policy.
@@ -83,7 +97,7 @@ type Retry struct {
 // DefaultStepTimeout bounds an attempt of a step that sets no timeout.
 const DefaultStepTimeout = 5 * time.Minute
 
-// Step is one compiled step. Exactly one of the actions is set.
+// Step is one compiled step.
 type Step struct {
 	Name string
 	// Needs are the indexes, in the same list, of the steps it starts after;
@@ -95,42 +109,5 @@ type Step struct {
 	Retry           Retry
 	Timeout         time.Duration
 	ContinueOnError bool
-
-	Handler    string // with With
-	With       *Value // nil: {}
-	Sleep      time.Duration
-	SleepUntil *Value
-	Wait       *Wait
-	Send       []Send
-	Invoke     *Invoke
-	Assert     []Assertion
-	Set        *Value
-}
-
-// Wait is a compiled waitForEvent.
-type Wait struct {
-	Event   string
-	Match   *Path // nil: any event of the type
-	If      *Expr // nil: any
-	Timeout time.Duration
-}
-
-// Send is a compiled sendEvent.
-type Send struct {
-	Type string
-	Data *Value // nil: {}
-	ID   *Value // nil: derived from run and step
-}
-
-// Invoke is a compiled invoke.
-type Invoke struct {
-	Function string
-	Data     *Value        // nil: {}
-	Timeout  time.Duration // 0: no bound
-}
-
-// Assertion is a compiled condition.
-type Assertion struct {
-	That    *Expr
-	Message *Value // nil: the text of That
+	Action          Action
 }

@@ -75,7 +75,7 @@ func tryValue(tree string) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.Steps[2].Set, nil
+	return p.Steps[2].Action.Input(), nil
 }
 
 // exprOf compiles a bare expression in the place of a key.

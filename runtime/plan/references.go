@@ -29,7 +29,7 @@ func (c *compiler) references(at site, source string, checked *ast.AST) *referen
 
 func (r *references) report(e ast.Expr, message string) {
 	offset := byteOffset(r.source, r.info.GetStartLocation(e.ID()))
-	r.faults = append(r.faults, fault{offset, message})
+	r.faults = append(r.faults, fault{offset: offset, message: message})
 }
 
 // visit goes through e; bound are the names that the macros around it bind.
@@ -125,6 +125,7 @@ var whereItExists = map[string]string{
 	varEvent:   "only in functions",
 	varEnv:     "only in functions",
 	varItem:    "only with forEach, in what is done for each item",
+	varIndex:   "only with forEach, in what is done for each item",
 	varError:   "only in onFailure",
 	varAsync:   "only in waitForEvent.if",
 	varSteps:   "only in steps, onFailure and output",
@@ -151,8 +152,13 @@ func (r *references) step(root ast.Expr, name string, known bool) {
 	case !r.at.has(varSteps) || !known:
 		r.variable(root)
 	default:
-		if message := r.c.graph.mayRead(r.at.reader, name); message != "" {
-			r.report(root, message)
+		message := r.c.graph.mayRead(r.at.reader, name)
+		if message == "" {
+			return
+		}
+		r.report(root, message)
+		if r.c.graph.byName[name] == nil {
+			r.faults[len(r.faults)-1].reason = UnknownStep
 		}
 	}
 }

@@ -20,18 +20,18 @@ onFailure:
 - {name: again, set: "${error.step + ': ' + error.message + ' ' + string(steps.main.attempts)}"}`))
 	s := testScope()
 	s.Async = &event.Event{ID: "e2", Type: "user/active", Data: json.RawMessage(`{"id": 9007199254740993}`)}
-	if ok, err := p.Steps[1].Wait.If.Bool(s); err != nil || !ok {
+	if ok, err := p.Steps[1].Action.(*WaitForEvent).If.Bool(s); err != nil || !ok {
 		t.Errorf("waitForEvent.if: %v, %v", ok, err)
 	}
 	s.Async = &event.Event{ID: "e3", Type: "user/active", Data: json.RawMessage(`{"id": 9007199254740992}`)}
-	if ok, err := p.Steps[1].Wait.If.Bool(s); err != nil || ok {
+	if ok, err := p.Steps[1].Action.(*WaitForEvent).If.Bool(s); err != nil || ok {
 		t.Errorf("waitForEvent.if on another id: %v, %v", ok, err)
 	}
 	s.Error = &ErrorVar{Message: "no host", Step: "main", Attempts: 4}
-	if got, err := p.OnFailure[0].Set.JSON(s); err != nil || string(got) != `{"message":"no host","step":"main","attempts":4}` {
+	if got, err := p.OnFailure[0].Action.Input().JSON(s); err != nil || string(got) != `{"message":"no host","step":"main","attempts":4}` {
 		t.Errorf("error: %s, %v", got, err)
 	}
-	if got, err := p.OnFailure[1].Set.JSON(s); err != nil || string(got) != `"main: no host 0"` {
+	if got, err := p.OnFailure[1].Action.Input().JSON(s); err != nil || string(got) != `"main: no host 0"` {
 		t.Errorf("fields of error: %s, %v", got, err)
 	}
 }

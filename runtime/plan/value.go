@@ -15,6 +15,8 @@ import (
 // may belong to the plan, to the event or to the journal: they are read-only.
 type Value struct {
 	path string
+	// source is the JSON tree as it was written; nil for a template string.
+	source json.RawMessage
 	// literal is the whole value when there is no expression in it.
 	literal json.RawMessage
 	// lone is the one expression that the whole value is.
@@ -31,6 +33,15 @@ type part struct {
 	text     []byte
 	expr     *Expr
 	inString bool
+}
+
+// Source is the JSON tree as it is in the manifest, with its expressions. It is
+// nil for the nil Value, and for one that was not a tree.
+func (v *Value) Source() json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	return v.source
 }
 
 // JSON returns the value as JSON.

@@ -73,10 +73,10 @@ var badConstant = map[string]string{
 func (s site) translate(source string, errs []*common.Error) []fault {
 	var faults []fault
 	for _, err := range errs {
-		f := fault{byteOffset(source, err.Location), err.Message}
+		f := fault{offset: byteOffset(source, err.Location), message: err.Message}
 		if syntax, found := strings.CutPrefix(err.Message, "Syntax error: "); found {
 			// One mistake confuses the parser more than once: the first counts.
-			return []fault{{f.offset, syntaxText(syntax)}}
+			return []fault{{offset: f.offset, message: syntaxText(syntax)}}
 		}
 		switch {
 		case undeclared.MatchString(f.message):
@@ -142,18 +142,18 @@ func (s site) unknownName(name, source string, offset int) fault {
 		offset = start
 	}
 	if called {
-		return fault{offset, fmt.Sprintf("there is no function %s", name)}
+		return fault{offset: offset, message: fmt.Sprintf("there is no function %s%s", name, insteadOf(name))}
 	}
 	if m := hyphenated.FindStringIndex(source[:offset]); m != nil {
 		end := offset + len(hyphenRest.FindString(source[offset:]))
-		return fault{m[0], fmt.Sprintf("unknown name %s; if the hyphen belongs to the name of a field, write ['%s']", name, source[m[0]+1:end])}
+		return fault{offset: m[0], message: fmt.Sprintf("unknown name %s; if the hyphen belongs to the name of a field, write ['%s']", name, source[m[0]+1:end])}
 	}
-	return fault{offset, fmt.Sprintf("unknown name %s; here there are %s", name, strings.Join(s.vars, ", "))}
+	return fault{offset: offset, message: fmt.Sprintf("unknown name %s; here there are %s", name, strings.Join(s.vars, ", "))}
 }
 
 // unknownField points behind the dot and lists the fields that there are.
 func unknownField(name, source string, offset int) fault {
-	f := fault{offset, fmt.Sprintf("there is no field %s", name)}
+	f := fault{offset: offset, message: fmt.Sprintf("there is no field %s", name)}
 	if at := strings.Index(source[offset:], name); at >= 0 {
 		f.offset += at
 	}

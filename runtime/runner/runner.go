@@ -26,16 +26,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
 // Main runs the handlers that were added with wildout.Register. It returns
-// when the runner was asked to stop, and exits the process on an error: with
-// status 2 when the settings or the manifest are at fault, else with 1.
+// when the runner was asked to stop, and exits the process on an error, with
+// one of the statuses of v1alpha1.
 func Main() { MainWith(registered, "") }
 
 // MainWith is Main for handlers that need the settings or the store. usage
@@ -64,7 +66,7 @@ type Handlers struct {
 // Resources are what Setup may use.
 type Resources struct {
 	Settings Settings
-	Store    *store.Store
+	Store    *store.Conn
 	Logger   *slog.Logger
 }
 
@@ -103,11 +105,21 @@ func Run(ctx context.Context, o Options) int {
 	}
 	fmt.Fprintln(o.Stderr, "runner:", err)
 	writeTerminationLog(settings.TerminationLog, err.Error())
+	return exitStatus(err)
+}
+
+// exitStatus tells the operator what of the runner has ended: a process has no
+// other words than prose.
+func exitStatus(err error) int {
+	var manifest plan.Errors
 	var fault *configError
-	if errors.As(err, &fault) {
-		return 2
+	switch {
+	case errors.As(err, &manifest) && manifest.Has(plan.UnknownHandler):
+		return v1alpha1.ExitUnknownHandler
+	case errors.As(err, &fault):
+		return v1alpha1.ExitBadSettings
 	}
-	return 1
+	return v1alpha1.ExitFailed
 }
 
 // configError is a fault that another start does not mend.
@@ -145,7 +157,7 @@ func run(ctx context.Context, settings Settings, o Options) error {
 	tracing := telemetry.Start(ctx, telemetry.Options{Service: function.Function, Namespace: settings.Namespace, Logger: logger, Metrics: metrics})
 	defer tracing.Close()
 	w, err := worker.New(worker.Options{
-		Store: redis, Plan: function, Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
+		Store: runs.New(redis), Plan: function, Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
 		Lease: settings.Lease, Grace: settings.Grace, Logger: logger, Metrics: worker.NewMetrics(metrics), Tracing: tracing,
 	})
 	if err != nil {

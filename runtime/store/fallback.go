@@ -9,16 +9,16 @@ import (
 
 // Fallback is a durable list of entries that another database could not take.
 type Fallback struct {
-	store *Store
-	key   string
+	conn *Conn
+	key  string
 }
 
 // Fallback returns the list of that name.
-func (s *Store) Fallback(name string) *Fallback { return &Fallback{s, s.keys.Fallback(name)} }
+func (c *Conn) Fallback(name string) *Fallback { return &Fallback{c, c.keys.Fallback(name)} }
 
 // Append adds an entry.
 func (f *Fallback) Append(ctx context.Context, key string, entry []byte) error {
-	err := f.store.rdb.XAdd(ctx, &redis.XAddArgs{Stream: f.key, Values: []any{"key", key, "entry", entry}}).Err()
+	err := f.conn.rdb.XAdd(ctx, &redis.XAddArgs{Stream: f.key, Values: []any{"key", key, "entry", entry}}).Err()
 	if err != nil {
 		return fmt.Errorf("append to %s: %w", f.key, Explain(err))
 	}
@@ -29,7 +29,7 @@ func (f *Fallback) Append(ctx context.Context, key string, entry []byte) error {
 // fn took without an error. It stops at the first error and returns how many
 // were taken.
 func (f *Fallback) Drain(ctx context.Context, most int, fn func(ctx context.Context, entry []byte) error) (int, error) {
-	entries, err := f.store.rdb.XRangeN(ctx, f.key, "-", "+", int64(most)).Result()
+	entries, err := f.conn.rdb.XRangeN(ctx, f.key, "-", "+", int64(most)).Result()
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", f.key, Explain(err))
 	}
@@ -38,7 +38,7 @@ func (f *Fallback) Drain(ctx context.Context, most int, fn func(ctx context.Cont
 		if err := fn(ctx, []byte(text)); err != nil {
 			return i, err
 		}
-		if err := f.store.rdb.XDel(ctx, f.key, e.ID).Err(); err != nil {
+		if err := f.conn.rdb.XDel(ctx, f.key, e.ID).Err(); err != nil {
 			return i, fmt.Errorf("remove from %s: %w", f.key, Explain(err))
 		}
 	}
@@ -47,6 +47,6 @@ func (f *Fallback) Drain(ctx context.Context, most int, fn func(ctx context.Cont
 
 // Len returns how many entries there are.
 func (f *Fallback) Len(ctx context.Context) (int64, error) {
-	n, err := f.store.rdb.XLen(ctx, f.key).Result()
+	n, err := f.conn.rdb.XLen(ctx, f.key).Result()
 	return n, Explain(err)
 }

@@ -33,11 +33,14 @@ func (k Keys) SenderRate(sender string) string { return k.prefix + "sender:" + s
 // Types is a hash: event type → retention.
 func (k Keys) Types() string { return k.prefix + "types" }
 
-// Published is the set of the event types that were published through a Store.
+// Published is the set of the event types that were published through a Conn.
 func (k Keys) Published() string { return k.prefix + "published" }
 
 // Functions is a hash: function → the version that is installed.
 func (k Keys) Functions() string { return k.prefix + "functions" }
+
+// Function is what all keys of one function begin with.
+func (k Keys) Function(function string) string { return k.fn(function, "") }
 
 func (k Keys) fn(function, rest string) string { return k.prefix + "fn:" + function + ":" + rest }
 
@@ -59,8 +62,21 @@ func (k Keys) Wait(function, eventType, match, value string) string {
 // wait on; it says for which values an arriving event is looked up.
 func (k Keys) Waits(function string) string { return k.fn(function, "waits") }
 
-// Rate is the GCRA state of a rate limit.
-func (k Keys) Rate(function, value string) string { return k.fn(function, "limit:"+shorten(value)) }
+// RateLimit is the GCRA state of a rate limit.
+func (k Keys) RateLimit(function, value string) string { return k.fn(function, "rate:"+shorten(value)) }
+
+// Throttle is the GCRA state of a throttle.
+func (k Keys) Throttle(function, value string) string { return k.fn(function, "limit:"+shorten(value)) }
+
+// Window is a sorted set of the last begins under a throttle with a sliding
+// window, by their time in µs.
+func (k Keys) Window(function, value string) string { return k.fn(function, "window:"+shorten(value)) }
+
+// Planned is a sorted set of the runs that wait for a start of a throttle, in
+// the order in which they get one.
+func (k Keys) Planned(function, value string) string {
+	return k.fn(function, "planned:"+shorten(value))
+}
 
 // Slots is a hash: runner → the slots that it holds of concurrency limit n.
 func (k Keys) Slots(function string, n int, value string) string {
@@ -75,8 +91,10 @@ func (k Keys) Queue(function string, n int, value string) string {
 // Queued is the set of the values that have a queue, as limit number + value.
 func (k Keys) Queued(function string) string { return k.fn(function, "queued") }
 
-// Once holds the run that took an idempotency key, and its outcome.
-func (k Keys) Once(function, value string) string { return k.fn(function, "once:"+shorten(value)) }
+// Idempotency holds the run that took an idempotency key, and its outcome.
+func (k Keys) Idempotency(function, value string) string {
+	return k.fn(function, "once:"+shorten(value))
+}
 
 // Followers is the set of runs that want the outcome of the run that holds an
 // idempotency key.
@@ -104,6 +122,9 @@ func (k Keys) Reads(function string) string { return k.fn(function, "reads") }
 
 // Runners is a sorted set: last heartbeat in ms → runner.
 func (k Keys) Runners(function string) string { return k.fn(function, "runners") }
+
+// Leases is a hash: runner → how long it may be silent, in ms.
+func (k Keys) Leases(function string) string { return k.fn(function, "leases") }
 
 // Cron is a hash: schedule → its last tick in ms.
 func (k Keys) Cron(function string) string { return k.fn(function, "cron") }

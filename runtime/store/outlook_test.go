@@ -9,15 +9,16 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 var _ = Describe("The outlook of a function", func() {
 	var b *bench
 	BeforeEach(func() { b = newBench() })
-	look := func() store.Numbers {
+	look := func() inspect.Numbers {
 		GinkgoHelper()
-		all, err := b.Survey(ctx, []store.Subject{{Namespace: b.namespace, Function: "f", Types: []string{"a"}, Scaled: true}})
+		all, err := b.inspect.Survey(ctx, []inspect.Subject{{Namespace: b.namespace, Function: "f", Types: []string{"a"}, Scaled: true}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all[0].Err).NotTo(HaveOccurred())
 		return all[0]
@@ -51,9 +52,9 @@ var _ = Describe("The outlook of a function", func() {
 
 	It("has cron ticks, queues, and what runs of any version wait for", func() {
 		tick := time.Now().Truncate(time.Minute)
-		Expect(b.NoteTick(ctx, "f", "0 3 * * *", tick)).To(Succeed())
+		Expect(b.runs.NoteTick(ctx, "f", "0 3 * * *", tick)).To(Succeed())
 		Expect(b.rdb.SAdd(ctx, b.keys.Queued("f"), "1 x").Err()).To(Succeed())
-		_, err := b.RegisterWaits(ctx, "f", []store.WaitPath{{EventType: "c", Match: "data.id"}, {EventType: "c", Match: "data.x"}, {EventType: "b"}})
+		_, err := b.runs.RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "c", Match: "data.id"}, {EventType: "c", Match: "data.x"}, {EventType: "b"}})
 		Expect(err).NotTo(HaveOccurred())
 		o := look().Outlook
 		Expect(o.Ticks).To(HaveLen(1))
@@ -66,15 +67,15 @@ var _ = Describe("The outlook of a function", func() {
 var _ = Describe("A function without runners", func() {
 	var b *bench
 	BeforeEach(func() { b = newBench() })
-	sleeper := func(leaving bool) store.Sleeper {
+	sleeper := func(leaving bool) inspect.Sleeper {
 		GinkgoHelper()
-		all, err := b.Survey(ctx, []store.Subject{{Namespace: b.namespace, Function: "f", Types: []string{"a"}, Scaled: true}})
+		all, err := b.inspect.Survey(ctx, []inspect.Subject{{Namespace: b.namespace, Function: "f", Types: []string{"a"}, Scaled: true}})
 		Expect(err).NotTo(HaveOccurred())
-		return store.Sleeper{Namespace: b.namespace, Function: "f", Read: all[0].Outlook.Read, Leaving: leaving}
+		return inspect.Sleeper{Namespace: b.namespace, Function: "f", Read: all[0].Outlook.Read, Leaving: leaving}
 	}
-	stirred := func(l store.Sleeper) bool {
+	stirred := func(l inspect.Sleeper) bool {
 		GinkgoHelper()
-		all, err := b.Stirred(ctx, []store.Sleeper{l})
+		all, err := b.inspect.HaveNews(ctx, []inspect.Sleeper{l})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all).To(HaveLen(1))
 		return all[0]
@@ -119,31 +120,31 @@ var _ = Describe("A function without runners", func() {
 		other := newBench()
 		b.publish(`{}`)
 		first := b.read("r1", b.keys.Stream("a"), 1)[0].ID
-		behind, read, elsewhere := sleeper(false), sleeper(false), store.Sleeper{Namespace: other.namespace, Function: "f",
+		behind, read, elsewhere := sleeper(false), sleeper(false), inspect.Sleeper{Namespace: other.namespace, Function: "f",
 			Read: map[string]string{other.keys.Stream("a"): "0-0"}}
 		behind.Read = map[string]string{b.keys.Stream("a"): "0-0"}
 		read.Read = map[string]string{b.keys.Stream("a"): first}
-		Expect(b.Stirred(ctx, []store.Sleeper{read, behind, elsewhere})).To(Equal([]bool{false, true, false}))
-		Expect(b.Stirred(ctx, nil)).To(BeEmpty())
+		Expect(b.inspect.HaveNews(ctx, []inspect.Sleeper{read, behind, elsewhere})).To(Equal([]bool{false, true, false}))
+		Expect(b.inspect.HaveNews(ctx, nil)).To(BeEmpty())
 	})
 
 	It("costs little, a thousand times", func() {
-		sleepers := make([]store.Sleeper, 1000)
+		sleepers := make([]inspect.Sleeper, 1000)
 		pipe := b.rdb.Pipeline()
 		for i := range sleepers {
 			name := fmt.Sprint("f", i)
 			own := b.keys.Stream("type-" + strconv.Itoa(i))
 			pipe.XGroupCreateMkStream(ctx, b.keys.Inbox(name), name, "0")
 			pipe.XGroupCreateMkStream(ctx, own, name, "0")
-			sleepers[i] = store.Sleeper{Namespace: b.namespace, Function: name, Read: map[string]string{b.keys.Inbox(name): "0-0", own: "0-0", b.keys.Stream("a"): "0-0"}}
+			sleepers[i] = inspect.Sleeper{Namespace: b.namespace, Function: name, Read: map[string]string{b.keys.Inbox(name): "0-0", own: "0-0", b.keys.Stream("a"): "0-0"}}
 		}
 		_, err := pipe.Exec(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		_, err = b.Stirred(ctx, sleepers) // makes the connection
+		_, err = b.inspect.HaveNews(ctx, sleepers) // makes the connection
 		Expect(err).NotTo(HaveOccurred())
 		before := b.Traffic()
 		began := time.Now()
-		_, err = b.Stirred(ctx, sleepers)
+		_, err = b.inspect.HaveNews(ctx, sleepers)
 		Expect(err).NotTo(HaveOccurred())
 		AddReportEntry("1,000 functions, 2,001 streams", time.Since(began))
 		after := b.Traffic()

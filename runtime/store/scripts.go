@@ -10,40 +10,75 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// Scripts are the Lua scripts of a room, by name. Each declares all its keys,
+// is one atomic step of the protocol, and says in its head what it guarantees.
+type Scripts map[string]*redis.Script
+
 //go:embed scripts/*.lua
 var scriptFiles embed.FS
 
-// scripts holds the Lua scripts by name. Each declares all its keys, is one
-// atomic step of the protocol, and says in its head what it guarantees.
-type scripts map[string]*redis.Script
+var scripts = ReadScripts(scriptFiles)
 
-func loadScripts() scripts {
-	all := scripts{}
-	entries, err := scriptFiles.ReadDir("scripts")
+// ReadScripts reads the scripts that a package has embedded from its folder
+// scripts.
+func ReadScripts(files embed.FS) Scripts {
+	all := Scripts{}
+	entries, err := files.ReadDir("scripts")
 	if err != nil {
 		panic(fmt.Sprintf("store: embedded scripts: %v", err)) // cannot happen: embedded at build time
 	}
 	for _, e := range entries {
-		src, err := scriptFiles.ReadFile(path.Join("scripts", e.Name()))
+		if e.IsDir() {
+			continue
+		}
+		src, err := files.ReadFile(path.Join("scripts", e.Name()))
 		if err != nil {
 			panic(fmt.Sprintf("store: embedded script %s: %v", e.Name(), err))
 		}
-		all[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(string(src))
+		all[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(withLib(files, string(src)))
 	}
 	return all
 }
 
-// run executes a script; it is loaded when the server does not know it.
-func (s *Store) run(ctx context.Context, name string, keys []string, args ...any) *redis.Cmd {
-	return s.scripts[name].Run(ctx, s.rdb, keys, args...)
+// withLib puts before a script what it names in its first line, as in "-- with pace".
+func withLib(files embed.FS, script string) string {
+	line, _, _ := strings.Cut(script, "\n")
+	name, ok := strings.CutPrefix(line, "-- with ")
+	if !ok {
+		return script
+	}
+	lib, err := files.ReadFile(path.Join("scripts", "lib", name+".lua"))
+	if err != nil {
+		panic(fmt.Sprintf("store: embedded script %s: %v", name, err))
+	}
+	return string(lib) + script
 }
 
-// load makes all scripts known to the server, for use in pipelines.
-func (s *Store) load(ctx context.Context) error {
-	for name, script := range s.scripts {
-		if err := script.Load(ctx, s.rdb).Err(); err != nil {
+// Run executes a script; it is loaded when the server does not know it.
+func (s Scripts) Run(ctx context.Context, c *Conn, name string, keys []string, args ...any) *redis.Cmd {
+	return s[name].Run(ctx, c.rdb, keys, args...)
+}
+
+// Queue adds a script to a pipeline. A server that was started meanwhile answers
+// NOSCRIPT: then Load, and send it again.
+func (s Scripts) Queue(ctx context.Context, pipe redis.Pipeliner, name string, keys []string, args ...any) *redis.Cmd {
+	return s[name].EvalSha(ctx, pipe, keys, args...)
+}
+
+// Load makes all scripts known to the server, for use in pipelines.
+func (s Scripts) Load(ctx context.Context, c *Conn) error {
+	for name, script := range s {
+		if err := script.Load(ctx, c.rdb).Err(); err != nil {
 			return fmt.Errorf("load script %s: %w", name, Explain(err))
 		}
 	}
 	return nil
+}
+
+// Flag is how a script is told yes or no.
+func Flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
 }

@@ -11,9 +11,14 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/acts"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
+	"github.com/wildout/wildout/runtime/store/upkeep"
 )
 
 func TestStore(t *testing.T) {
@@ -36,7 +41,11 @@ const lease = time.Minute
 
 // bench is a namespace with a function f that reads event type a.
 type bench struct {
-	*store.Store
+	*store.Conn
+	runs      *runs.Store
+	inspect   *inspect.Inspector
+	acts      *acts.Acts
+	upkeep    *upkeep.Upkeep
 	namespace string
 	keys      store.Keys
 	rdb       *redis.Client
@@ -50,14 +59,14 @@ func newBench() *bench {
 	DeferCleanup(s.Close)
 	rdb := redis.NewClient(&redis.Options{Addr: shared.Addr})
 	DeferCleanup(rdb.Close)
-	b := &bench{Store: s, namespace: namespace, keys: s.Keys(), rdb: rdb}
-	Expect(s.EnsureGroup(ctx, "f", b.keys.Stream("a"), b.keys.Inbox("f"))).To(Succeed())
+	b := &bench{Conn: s, runs: runs.New(s), inspect: inspect.New(s), acts: acts.New(s), upkeep: upkeep.New(s), namespace: namespace, keys: s.Keys(), rdb: rdb}
+	Expect(b.runs.EnsureGroup(ctx, "f", b.keys.Stream("a"), b.keys.Inbox("f"))).To(Succeed())
 	return b
 }
 
 // committer starts the group commit of a runner that is never fenced.
-func (b *bench) committer() *store.Committer {
-	c := b.NewCommitter("f", store.HistoryLimits{Done: 100, Dead: 100}, nil)
+func (b *bench) committer() *runs.Committer {
+	c := b.runs.NewCommitter("f", runs.HistoryLimits{Done: 100, Dead: 100}, nil)
 	DeferCleanup(c.Close)
 	return c
 }
@@ -73,7 +82,7 @@ func (b *bench) publish(data string) *event.Event {
 // read gives up to n new entries of a stream to a runner.
 func (b *bench) read(runner, stream string, n int) []store.Entry {
 	GinkgoHelper()
-	r := b.NewReader("f", runner)
+	r := b.runs.NewReader("f", runner)
 	defer r.Close()
 	entries, err := r.Read(ctx, []string{stream}, n, 0)
 	Expect(err).NotTo(HaveOccurred())
@@ -81,17 +90,17 @@ func (b *bench) read(runner, stream string, n int) []store.Entry {
 }
 
 // begin publishes an event and gives it to a runner, which lives.
-func (b *bench) begin(runner string) *store.Ref {
+func (b *bench) begin(runner string) *runs.Ref {
 	GinkgoHelper()
 	b.publish(`{}`)
 	b.alive(runner)
 	e := b.read(runner, b.keys.Stream("a"), 1)[0]
-	return &store.Ref{Function: "f", RunID: store.RunID("f", "a", e.ID), Stream: e.Stream, Entry: e.ID, Runner: runner, Version: "v1"}
+	return &runs.Ref{Function: "f", RunID: store.RunID("f", "a", e.ID), Stream: e.Stream, Entry: e.ID, Runner: runner, Version: "v1"}
 }
 
 func (b *bench) alive(runner string) {
 	GinkgoHelper()
-	beat, err := b.Beat(ctx, "f", runner, lease, true)
+	beat, err := b.runs.Beat(ctx, "f", runner, lease, true)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(beat.Fenced).To(BeFalse())
 }
@@ -104,7 +113,7 @@ func (b *bench) dies(runner string) {
 
 // record is a history entry.
 func record(id string) []byte {
-	return store.AppendRecord(nil, &store.Record{ID: id, Status: store.Succeeded, StartedAt: time.Now()})
+	return run.AppendRecord(nil, &run.Record{ID: id, Status: run.Succeeded, StartedAt: time.Now()})
 }
 
 func (b *bench) pending(stream string) int64 {
@@ -112,4 +121,9 @@ func (b *bench) pending(stream string) int64 {
 	p, err := b.rdb.XPending(ctx, stream, "f").Result()
 	Expect(err).NotTo(HaveOccurred())
 	return p.Count
+}
+
+// claim lets r2 take over entries of a dead runner.
+func (b *bench) claim(dead, stream, after string, most int) ([]store.Entry, error) {
+	return b.runs.Claim(ctx, runs.Claim{Function: "f", Runner: "r2", Dead: dead, Stream: stream, After: after, Lease: lease, Most: most})
 }

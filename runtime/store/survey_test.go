@@ -7,18 +7,21 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 var _ = Describe("Survey", func() {
-	subject := func(b *bench, types ...string) store.Subject {
-		return store.Subject{Namespace: b.namespace, Function: "f", Types: types}
+	subject := func(b *bench, types ...string) inspect.Subject {
+		return inspect.Subject{Namespace: b.namespace, Function: "f", Types: types}
 	}
-	look := func(b *bench, types ...string) store.Numbers {
+	look := func(b *bench, types ...string) inspect.Numbers {
 		GinkgoHelper()
-		all, err := b.Survey(ctx, []store.Subject{subject(b, types...)})
+		all, err := b.inspect.Survey(ctx, []inspect.Subject{subject(b, types...)})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all).To(HaveLen(1))
 		Expect(all[0].Err).NotTo(HaveOccurred())
@@ -36,7 +39,7 @@ var _ = Describe("Survey", func() {
 		Expect(n.Unread).To(BeEquivalentTo(3))
 		Expect(n.Pending).To(BeEquivalentTo(2))
 		Expect(n.Missing).To(BeEmpty())
-		alone, err := b.Stats(ctx, "f", []string{"a"})
+		alone, err := b.inspect.Stats(ctx, "f", []string{"a"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(n.Stats).To(Equal(alone))
 	})
@@ -56,44 +59,44 @@ var _ = Describe("Survey", func() {
 	It("finds groups that are missing, and makes them", func() {
 		b := newBench()
 		Expect(look(b, "a", "new").Missing).To(Equal([]string{"new"}))
-		Expect(b.Make(ctx, subject(b, "a", "new"), []string{"new"})).To(Succeed())
+		Expect(b.upkeep.CreateGroups(ctx, "f", []string{"new"})).To(Succeed())
 		Expect(look(b, "a", "new").Missing).To(BeEmpty())
 		Expect(look(b, "a").Gone).To(Equal([]string{"new"}))
-		Expect(b.Make(ctx, subject(b), []string{"new", ""})).To(Succeed(), "what is there stays")
+		Expect(b.upkeep.CreateGroups(ctx, "f", []string{"new", ""})).To(Succeed(), "what is there stays")
 	})
 
 	It("drops a group once nothing hangs on it", func() {
 		b := newBench()
-		_, err := b.NoteReads(ctx, "f", []string{"a"})
+		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
 		Expect(err).NotTo(HaveOccurred())
 		b.publish(`{}`)
 		b.alive("r1")
 		e := b.read("r1", b.keys.Stream("a"), 1)[0]
-		Expect(b.DropGroup(ctx, "f", "a")).To(BeFalse(), "an entry is pending")
+		Expect(b.upkeep.DropGroup(ctx, "f", "a")).To(BeFalse(), "an entry is pending")
 		Expect(b.rdb.XAck(ctx, e.Stream, "f", e.ID).Err()).To(Succeed())
-		_, err = b.RegisterWaits(ctx, "f", []store.WaitPath{{EventType: "a", Match: "data.id"}})
+		_, err = b.runs.RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "a", Match: "data.id"}})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(b.DropGroup(ctx, "f", "a")).To(BeFalse(), "a run may wait")
+		Expect(b.upkeep.DropGroup(ctx, "f", "a")).To(BeFalse(), "a run may wait")
 		Expect(b.rdb.Del(ctx, b.keys.Waits("f")).Err()).To(Succeed())
-		Expect(b.DropGroup(ctx, "f", "a")).To(BeTrue())
-		Expect(b.Groups(ctx, "a")).To(BeEmpty())
-		Expect(b.DropGroup(ctx, "f", "nothing")).To(BeTrue(), "there is no such stream")
+		Expect(b.upkeep.DropGroup(ctx, "f", "a")).To(BeTrue())
+		Expect(b.inspect.Groups(ctx, "a")).To(BeEmpty())
+		Expect(b.upkeep.DropGroup(ctx, "f", "nothing")).To(BeTrue(), "there is no such stream")
 	})
 
 	It("takes a fixed number of round trips for a thousand functions", func() {
 		b := newBench()
-		subjects := make([]store.Subject, 1000)
+		subjects := make([]inspect.Subject, 1000)
 		for i := range subjects {
-			subjects[i] = store.Subject{Namespace: b.namespace, Function: fmt.Sprint("f", i), Types: []string{"a"}}
+			subjects[i] = inspect.Subject{Namespace: b.namespace, Function: fmt.Sprint("f", i), Types: []string{"a"}}
 		}
-		_, err := b.Survey(ctx, subjects) // makes the connection
+		_, err := b.inspect.Survey(ctx, subjects) // makes the connection
 		Expect(err).NotTo(HaveOccurred())
 		before := b.Traffic().RoundTrips
 		began := time.Now()
-		all, err := b.Survey(ctx, subjects)
+		all, err := b.inspect.Survey(ctx, subjects)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all).To(HaveLen(1000))
-		_, err = b.LastEnds(ctx, subjects, 20)
+		_, err = b.inspect.LastEnds(ctx, subjects, 20)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.Traffic().RoundTrips - before).To(BeNumerically("<=", 2))
 		AddReportEntry("1,000 functions", time.Since(began))
@@ -104,40 +107,40 @@ var _ = Describe("Survey", func() {
 		c := b.committer()
 		for i := range 3 {
 			ref := b.begin("r1")
-			r := &store.Record{ID: ref.RunID, Status: store.Succeeded, StartedAt: time.Now()}
+			r := &run.Record{ID: ref.RunID, Status: run.Succeeded, StartedAt: time.Now()}
 			if i == 1 {
-				r.Status, r.Error = store.Failed, "no route"
+				r.Status, r.Error = run.Failed, "no route"
 			}
-			Expect(c.Finish(ctx, store.Finish{Ref: ref, Record: store.AppendRecord(nil, r), Failed: i == 1})).To(BeTrue())
+			Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: run.AppendRecord(nil, r), Failed: i == 1})).To(BeTrue())
 			time.Sleep(5 * time.Millisecond)
 		}
-		ends, err := b.LastEnds(ctx, []store.Subject{subject(b, "a")}, 2)
+		ends, err := b.inspect.LastEnds(ctx, []inspect.Subject{subject(b, "a")}, 2)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(ends[0].Runs).To(HaveLen(2))
-		Expect(ends[0].Runs[0].Status).To(Equal(store.Succeeded))
+		Expect(ends[0].Runs[0].Status).To(Equal(run.Succeeded))
 		Expect(ends[0].Runs[1].Error).To(Equal("no route"))
 		Expect(ends[0].LastFailure.Error).To(Equal("no route"))
 	})
 
 	It("tells how large streams are, and makes those of event types", func() {
 		b := newBench()
-		refs := []store.StreamRef{{Namespace: b.namespace, Type: "a"}, {Namespace: b.namespace, Type: "b"}}
+		refs := []inspect.StreamRef{{Namespace: b.namespace, Type: "a"}, {Namespace: b.namespace, Type: "b"}}
 		b.publish(`{}`)
-		states, err := b.SurveyStreams(ctx, refs)
+		states, err := b.inspect.SurveyStreams(ctx, refs)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(states[0].Length).To(BeEquivalentTo(1))
 		Expect(states[0].Newest).To(BeTemporally("~", time.Now(), time.Minute))
 		Expect(states[0].Bytes).To(BeNumerically(">", 0))
-		Expect(states[1]).To(Equal(store.StreamState{}))
-		Expect(b.MakeStream(ctx, "b", time.Hour, 0)).To(Succeed())
-		Expect(b.MakeStream(ctx, "b", 2*time.Hour, 7)).To(Succeed())
+		Expect(states[1]).To(Equal(inspect.StreamState{}))
+		Expect(b.upkeep.MakeStream(ctx, "b", time.Hour, 0)).To(Succeed())
+		Expect(b.upkeep.MakeStream(ctx, "b", 2*time.Hour, 7)).To(Succeed())
 		Expect(b.rdb.Exists(ctx, b.keys.Stream("b")).Val()).To(BeEquivalentTo(1))
-		period, maxBytes, err := b.Retention(ctx, "b")
+		kept, err := b.Retention(ctx, "b")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(period).To(Equal(2 * time.Hour))
-		Expect(maxBytes).To(BeEquivalentTo(7))
-		Expect(b.DropStream(ctx, "a")).To(Succeed())
-		Expect(b.DropStream(ctx, "b")).To(Succeed())
+		Expect(kept.Period).To(Equal(2 * time.Hour))
+		Expect(kept.MaxBytes).To(BeEquivalentTo(7))
+		Expect(b.upkeep.DropStream(ctx, "a")).To(Succeed())
+		Expect(b.upkeep.DropStream(ctx, "b")).To(Succeed())
 		Expect(b.rdb.Exists(ctx, b.keys.Stream("a")).Val()).To(BeEquivalentTo(1), "a function reads it")
 		Expect(b.rdb.Exists(ctx, b.keys.Stream("b")).Val()).To(BeZero())
 	})
@@ -149,8 +152,8 @@ var _ = Describe("Survey", func() {
 				Expect(b.Publish(ctx, &event.Event{ID: "one", Type: eventType, Data: []byte(`{}`)})).To(Succeed())
 			}
 			Expect(b.rdb.XLen(ctx, b.keys.Stream("x")).Val()).To(BeEquivalentTo(1))
-			Expect(b.DropStream(ctx, "x")).To(Succeed())
-			types, err := b.PublishedTypes(ctx)
+			Expect(b.upkeep.DropStream(ctx, "x")).To(Succeed())
+			types, err := b.inspect.PublishedTypes(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(types).To(ConsistOf("x/y"))
 		}
@@ -162,29 +165,29 @@ var _ = Describe("Uninstall", func() {
 	It("removes what one function has, and nothing else", func() {
 		b := newBench()
 		for _, f := range []string{"f", "f2", "other"} {
-			Expect(b.EnsureGroup(ctx, f, b.keys.Stream("a"), b.keys.Inbox(f))).To(Succeed())
-			_, err := b.NoteReads(ctx, f, []string{"a"})
+			Expect(b.runs.EnsureGroup(ctx, f, b.keys.Stream("a"), b.keys.Inbox(f))).To(Succeed())
+			_, err := b.runs.NoteReads(ctx, f, []string{"a"})
 			Expect(err).NotTo(HaveOccurred())
-			Expect(b.SavePlan(ctx, f, "v1", []byte("{}"))).To(Succeed())
-			Expect(b.rdb.Set(ctx, b.keys.Once(f, "key"), "run", 0).Err()).To(Succeed())
+			Expect(b.runs.SavePlan(ctx, f, "v1", []byte("{}"))).To(Succeed())
+			Expect(b.rdb.Set(ctx, b.keys.Idempotency(f, "key"), "run", 0).Err()).To(Succeed())
 			Expect(b.rdb.HSet(ctx, b.keys.Run(f, "r"), "a", 1).Err()).To(Succeed())
 		}
 		b.publish(`{}`)
 		b.alive("r1")
 		b.read("r1", b.keys.Stream("a"), 1) // pending entries go with the group
-		Expect(b.Uninstall(ctx, "f")).To(Succeed())
-		Expect(b.Uninstall(ctx, "f")).To(Succeed(), "twice")
+		Expect(b.upkeep.Uninstall(ctx, "f")).To(Succeed())
+		Expect(b.upkeep.Uninstall(ctx, "f")).To(Succeed(), "twice")
 		left, err := b.rdb.Keys(ctx, "wo:{"+b.namespace+".0}:fn:f:*").Result()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(left).To(BeEmpty())
-		functions, err := b.Functions(ctx)
+		functions, err := b.inspect.Functions(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(functions).To(HaveLen(2))
-		groups, err := b.Groups(ctx, "a")
+		groups, err := b.inspect.Groups(ctx, "a")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(groups).To(HaveLen(2))
 		for _, f := range []string{"f2", "other"} {
-			Expect(b.rdb.Exists(ctx, b.keys.Once(f, "key"), b.keys.Run(f, "r"), b.keys.Inbox(f), b.keys.Plans(f)).Val()).To(BeEquivalentTo(4))
+			Expect(b.rdb.Exists(ctx, b.keys.Idempotency(f, "key"), b.keys.Run(f, "r"), b.keys.Inbox(f), b.keys.Plans(f)).Val()).To(BeEquivalentTo(4))
 		}
 	})
 })

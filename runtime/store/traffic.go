@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Traffic counts what a Store sent.
+// Traffic counts what a Conn sent.
 type Traffic struct {
 	// Commands is the number of commands; a script is one.
 	Commands int64
@@ -38,17 +38,17 @@ const (
 // errorKinds has the place of each kind in trafficHook.errors.
 var errorKinds = [...]ErrorKind{ErrorNetwork, ErrorTimeout, ErrorRefused, ErrorDenied, ErrorAnswer}
 
-// trafficHook counts what the clients of a Store send.
+// trafficHook counts what the clients of a Conn send.
 type trafficHook struct {
 	commands, roundTrips atomic.Int64
 	errors               [len(errorKinds)]atomic.Int64
 }
 
 // Traffic returns what was sent since Open, by readers too.
-func (s *Store) Traffic() Traffic {
-	t := Traffic{Commands: s.traffic.commands.Load(), RoundTrips: s.traffic.roundTrips.Load(), Errors: map[ErrorKind]int64{}}
+func (c *Conn) Traffic() Traffic {
+	t := Traffic{Commands: c.traffic.commands.Load(), RoundTrips: c.traffic.roundTrips.Load(), Errors: map[ErrorKind]int64{}}
 	for i, kind := range errorKinds {
-		t.Errors[kind] = s.traffic.errors[i].Load()
+		t.Errors[kind] = c.traffic.errors[i].Load()
 	}
 	return t
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,30 +47,5 @@ func TestErrorKind(t *testing.T) {
 				t.Errorf("errorKind(%v) = %q, %v, want %q", tc.err, kind, counts, tc.want)
 			}
 		})
-	}
-}
-
-// A run that an older release parked is read, and what it did not know is
-// empty; what this one parks comes back as it was.
-func TestMetaOfOldJournals(t *testing.T) {
-	const old = `{"i":"e1","y":"a","t":1700000000000,"p":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","d":{"n":1},"b":1700000000001,"v":"abc"}`
-	var m Meta
-	if err := json.Unmarshal([]byte(old), &m); err != nil {
-		t.Fatal(err)
-	}
-	if m.Event.ID != "e1" || m.Event.TraceParent == "" || m.Event.TraceState != "" || !m.Queued.IsZero() {
-		t.Errorf("got %+v", m)
-	}
-	if again, err := json.Marshal(m); err != nil || string(again) != old {
-		t.Errorf("it becomes %s, %v", again, err)
-	}
-	m.Event.TraceState, m.Queued = "vendor=x", m.StartedAt
-	text, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var back Meta
-	if err := json.Unmarshal(text, &back); err != nil || back.Event.TraceState != "vendor=x" || !back.Queued.Equal(m.Queued) {
-		t.Errorf("%s becomes %+v, %v", text, back, err)
 	}
 }

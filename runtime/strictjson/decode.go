@@ -18,7 +18,7 @@ var asBefore = json.JoinOptions(
 	v1.StringifyWithLegacySemantics(true),
 	v1.UnmarshalArrayFromAnyLength(true),
 	jsontext.AllowDuplicateNames(false),
-	jsontext.AllowInvalidUTF8(false),
+	halves,
 	json.MatchCaseInsensitiveNames(false),
 )
 
@@ -34,5 +34,8 @@ func Unmarshal(text []byte, into any) error { return unmarshal(text, into, asBef
 func UnmarshalKnown(text []byte, into any) error { return unmarshal(text, into, known) }
 
 func unmarshal(text []byte, into any, how json.Options) error {
+	if err := characters(text); err != nil {
+		return err
+	}
 	return problem(json.Unmarshal(text, into, how))
 }

@@ -28,13 +28,13 @@ type Error struct {
 type Kind int
 
 const (
-	// Broken: it is no JSON, or could be read in two ways.
+	// Broken means that it is no JSON, or could be read in two ways.
 	Broken Kind = iota
-	// Behind: it is a JSON value, and something follows.
+	// Behind means that it is a JSON value, and something follows.
 	Behind
-	// Limit: it goes beyond a limit.
+	// Limit means that it goes beyond a limit.
 	Limit
-	// Misfit: it is JSON, and does not fit what it is read into.
+	// Misfit means that it is JSON, and does not fit what it is read into.
 	Misfit
 )
 
@@ -82,8 +82,6 @@ func syntaxProblem(e *jsontext.SyntacticError) *Error {
 		own.Reason = "it ends too early"
 	case e.Err == nil:
 		own.Reason = "it is broken"
-	case e.Err.Error() == "invalid UTF-8":
-		own.Reason = "it is not valid UTF-8"
 	default:
 		own.Reason = strings.TrimPrefix(e.Err.Error(), "jsontext: ")
 	}

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"io"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -51,10 +52,32 @@ func Check(text []byte) error { return Limits{}.Check(text) }
 // Verify is Check for text that was checked when it came in: numbers are not
 // looked at again.
 func Verify(text []byte) error {
-	if jsontext.Value(text).IsValid() {
+	if utf8.Valid(text) && jsontext.Value(text).IsValid(halves) {
 		return nil
 	}
 	return explain(text)
+}
+
+// halves lets an escape stand for half a character (\ud83c alone), which is read
+// as U+FFFD: JavaScript writes it for a text that was cut inside an emoji, and
+// such an event must not be lost. With it the library also takes bytes that are
+// no UTF-8; those are refused before it is asked.
+var halves = jsontext.AllowInvalidUTF8(true)
+
+// characters is an error unless the text is UTF-8.
+func characters(text []byte) error {
+	if utf8.Valid(text) {
+		return nil
+	}
+	at := 0
+	for at < len(text) {
+		r, size := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && size <= 1 {
+			break
+		}
+		at += size
+	}
+	return &Error{Offset: at, Reason: "it is not valid UTF-8"}
 }
 
 // reader is a decoder that is used for one text after another: its buffers
@@ -69,9 +92,12 @@ var readers = sync.Pool{New: func() any { return &reader{Decoder: jsontext.NewDe
 // read calls with with a reader of text. What it returns is good until with
 // returns, and then belongs to text.
 func read(text []byte, with func(*reader) error) error {
+	if err := characters(text); err != nil {
+		return err
+	}
 	r := readers.Get().(*reader)
 	r.from = *bytes.NewBuffer(text[:len(text):len(text)])
-	r.Reset(&r.from)
+	r.Reset(&r.from, halves)
 	err := with(r)
 	readers.Put(r)
 	return problem(err)

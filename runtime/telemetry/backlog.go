@@ -11,12 +11,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
 // BacklogOptions say whose backlog is exported.
 type BacklogOptions struct {
-	Store *store.Store
+	Store *store.Conn
 	// Functions are their names. Nil: all that are installed, as they come and go.
 	Functions []string
 	// Period is the time between two reads. Default: 15s.
@@ -48,7 +50,8 @@ func (o *BacklogOptions) Validate() error {
 // without a runner too: take the max by function, never the sum.
 type Backlog struct {
 	BacklogOptions
-	types map[string]readTypes // by function
+	inspect *inspect.Inspector
+	types   map[string]readTypes // by function
 
 	entries, oldest *prometheus.GaugeVec
 	parked, runners *prometheus.GaugeVec
@@ -68,7 +71,7 @@ func NewBacklog(r prometheus.Registerer, o BacklogOptions) (*Backlog, error) {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"function"}, labels...))
 	}
-	b := &Backlog{BacklogOptions: o, types: map[string]readTypes{},
+	b := &Backlog{BacklogOptions: o, inspect: inspect.New(o.Store), types: map[string]readTypes{},
 		entries: gauge("wildout_backlog", "What waits for a runner: unread events, and parked runs whose time has come.", "kind"),
 		oldest:  gauge("wildout_backlog_oldest_seconds", "How long the oldest of it waits; 0 when nothing does.", "kind"),
 		parked:  gauge("wildout_runs_parked", "Runs that are parked: they sleep, or wait for an event, a retry, another run or a limit."),
@@ -108,7 +111,7 @@ func (b *Backlog) forget() {
 func (b *Backlog) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.Period)
 	defer cancel()
-	installed, err := b.Store.Functions(ctx)
+	installed, err := b.inspect.Functions(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +129,7 @@ func (b *Backlog) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		waits, err := b.Store.ReadBacklog(ctx, name, types)
+		waits, err := b.inspect.ReadBacklog(ctx, name, types)
 		if err != nil {
 			return err
 		}
@@ -146,11 +149,11 @@ func (b *Backlog) reads(ctx context.Context, function, version string) ([]string
 	if known, ok := b.types[function]; ok && known.version == version {
 		return known.types, nil
 	}
-	plans, err := b.Store.Plans(ctx, function)
+	texts, err := b.inspect.PlanTexts(ctx, map[string]string{function: version})
 	if err != nil {
 		return nil, err
 	}
-	types, err := typesOf([]byte(plans[version]))
+	types, err := typesOf([]byte(texts[function]))
 	if err != nil {
 		return nil, fmt.Errorf("the stored version %s of %s cannot be read: %w", version, function, err)
 	}
@@ -158,31 +161,42 @@ func (b *Backlog) reads(ctx context.Context, function, version string) ([]string
 	return types, nil
 }
 
-// typesOf returns the event types of the triggers and waits of a stored function.
+// TotalBacklog returns how many unread events and due runs wait, over all
+// functions that are installed, in a few round trips.
+func TotalBacklog(ctx context.Context, c *store.Conn) (int64, error) {
+	look := inspect.New(c)
+	installed, err := look.Functions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	texts, err := look.PlanTexts(ctx, installed)
+	if err != nil {
+		return 0, err
+	}
+	reads := make([]inspect.Reads, 0, len(texts))
+	for name, text := range texts {
+		types, err := typesOf([]byte(text))
+		if err != nil {
+			return 0, fmt.Errorf("the stored version %s of %s cannot be read: %w", installed[name], name, err)
+		}
+		reads = append(reads, inspect.Reads{Function: name, Types: types})
+	}
+	stats, err := look.StatsOf(ctx, reads)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for i := range stats {
+		total += stats[i].Backlog()
+	}
+	return total, nil
+}
+
+// typesOf returns the event types that a stored function reads.
 func typesOf(text []byte) ([]string, error) {
-	type step struct {
-		WaitForEvent struct {
-			Event string `json:"event"`
-		} `json:"waitForEvent"`
-	}
-	var spec struct {
-		Triggers []struct {
-			Event string `json:"event"`
-		} `json:"triggers"`
-		Steps     []step `json:"steps"`
-		OnFailure []step `json:"onFailure"`
-	}
+	var spec v1alpha1.WildoutFunctionSpec
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return nil, err
 	}
-	var types []string
-	for _, t := range spec.Triggers {
-		types = append(types, t.Event)
-	}
-	for _, s := range append(spec.Steps, spec.OnFailure...) {
-		types = append(types, s.WaitForEvent.Event)
-	}
-	slices.Sort(types)
-	types = slices.Compact(types)
-	return slices.DeleteFunc(types, func(t string) bool { return t == "" }), nil
+	return spec.Reads(), nil
 }

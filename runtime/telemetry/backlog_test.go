@@ -117,6 +117,45 @@ func TestBacklog(t *testing.T) {
 	})
 }
 
+// What waits is counted over all functions: the event that two functions read
+// waits twice, what a step waits for as well, and what is read does not.
+func TestTotalBacklog(t *testing.T) {
+	r := newRig(t)
+	total := func() int64 {
+		t.Helper()
+		n, err := telemetry.TotalBacklog(t.Context(), r.store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := total(); n != 0 {
+		t.Errorf("backlog %d without a function", n)
+	}
+	all := backlogOf(t, r)
+	one := r.start("one", "f", "triggers: [{event: a}]\nsteps: [{name: hear, waitForEvent: {event: b, timeout: 1h}}]")
+	other := r.start("one", "g", "triggers: [{event: a}, {event: c}]\nsteps: [{name: s, handler: ok}]")
+	awaitValue(t, all, 1, "wildout_runners", "function", "f")
+	awaitValue(t, all, 1, "wildout_runners", "function", "g")
+	r.send(event.Event{Type: "c"})
+	r.ended("g", 1)
+	one.stop()
+	other.stop()
+	if n := total(); n != 0 {
+		t.Errorf("backlog %d when all was read", n)
+	}
+	for _, eventType := range []string{"a", "b", "c", "nobody's"} {
+		r.send(event.Event{Type: eventType})
+	}
+	if n := total(); n != 4 {
+		t.Errorf("backlog %d, want 4: a waits for f and for g, b for f, c for g", n)
+	}
+	r.redis.Stop()
+	if _, err := telemetry.TotalBacklog(t.Context(), r.store); err == nil {
+		t.Error("without Redis nothing waits")
+	}
+}
+
 // A run is counted once, on whatever runner its parts are.
 func TestMetricsOfRuns(t *testing.T) {
 	r := newRig(t)
@@ -154,7 +193,7 @@ func TestMetricsOfRuns(t *testing.T) {
 		{3, "wildout_step_attempt_duration_seconds", []string{"step", "first", "result", "ok"}},
 		{3, "wildout_step_attempt_duration_seconds", []string{"step", "last", "result", "ok"}},
 		{3, "wildout_wait_seconds", []string{"kind", "sleep"}},
-		{3, "wildout_wait_seconds", []string{"kind", "event"}},
+		{3, "wildout_wait_seconds", []string{"kind", "waitForEvent"}},
 		{3, "wildout_wait_seconds", []string{"kind", "invoke"}},
 		{0, "wildout_runs_in_flight", nil},
 	} {

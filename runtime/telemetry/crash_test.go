@@ -11,6 +11,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 )
@@ -75,7 +76,7 @@ func runVictim(url string) {
 	if err != nil {
 		panic(err)
 	}
-	w, err := worker.New(worker.Options{Store: s, Plan: p, Handlers: handlers, Name: "victim",
+	w, err := worker.New(worker.Options{Store: runs.New(s), Plan: p, Handlers: handlers, Name: "victim",
 		Lease: 500 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Tracing: tracing})
 	if err != nil {
 		panic(err)

@@ -8,13 +8,13 @@ import (
 
 // redisTraffic exports what a Store counts by itself.
 type redisTraffic struct {
-	store                        *store.Store
+	store                        *store.Conn
 	commands, roundTrips, errors *prometheus.Desc
 }
 
 // NewRedisTraffic returns a collector of the commands, round trips and errors
 // of a Store. It asks Redis nothing.
-func NewRedisTraffic(s *store.Store) prometheus.Collector {
+func NewRedisTraffic(s *store.Conn) prometheus.Collector {
 	return &redisTraffic{store: s,
 		commands:   prometheus.NewDesc("wildout_redis_commands_total", "Commands that were sent to Redis; a script is one.", nil, nil),
 		roundTrips: prometheus.NewDesc("wildout_redis_round_trips_total", "Requests to Redis that waited for an answer; a pipeline is one.", nil, nil),

@@ -14,11 +14,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 )
@@ -40,7 +43,7 @@ func TestMain(m *testing.M) {
 type rig struct {
 	t        *testing.T
 	redis    *servicetest.Redis
-	store    *store.Store
+	store    *store.Conn
 	handlers *wildout.Registry
 	log      logBuffer
 }
@@ -83,7 +86,7 @@ func (r *rig) start(instance, name, spec string) *runner {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	w, err := worker.New(worker.Options{Store: r.store, Plan: compile(r.t, name, spec), Handlers: r.handlers, Name: instance,
+	w, err := worker.New(worker.Options{Store: runs.New(r.store), Plan: compile(r.t, name, spec), Handlers: r.handlers, Name: instance,
 		Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.logger(), Metrics: worker.NewMetrics(metrics), Tracing: tracing})
 	if err != nil {
 		r.t.Fatal(err)
@@ -93,9 +96,9 @@ func (r *rig) start(instance, name, spec string) *runner {
 	group.Go(func() { _ = w.Run(ctx) })
 	group.Go(func() { _ = backlog.Run(ctx) })
 	var once sync.Once
-	run := &runner{metrics: metrics, stop: func() { once.Do(func() { cancel(); group.Wait(); tracing.Close() }) }}
-	r.t.Cleanup(run.stop)
-	return run
+	record := &runner{metrics: metrics, stop: func() { once.Do(func() { cancel(); group.Wait(); tracing.Close() }) }}
+	r.t.Cleanup(record.stop)
+	return record
 }
 
 func compile(t *testing.T, name, spec string) *plan.Plan {
@@ -131,12 +134,12 @@ func (r *rig) send(e event.Event) *event.Event {
 }
 
 // ended waits for the end of n runs of a function.
-func (r *rig) ended(function string, n int) []store.Record {
+func (r *rig) ended(function string, n int) []run.Record {
 	r.t.Helper()
-	var all []store.Record
+	var all []run.Record
 	eventually(r.t, 20*time.Second, fmt.Sprintf("end of %d runs of %s", n, function), func() bool {
 		var err error
-		if all, err = r.store.History(context.Background(), function, 1000); err != nil {
+		if all, err = inspect.New(r.store).History(context.Background(), function, 1000); err != nil {
 			r.t.Fatal(err)
 		}
 		return len(all) >= n

@@ -17,11 +17,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/wildout/wildout/runtime/telemetry/otlp"
 )
 
 // scope is the name of the instrumentation in every span.
@@ -91,9 +93,13 @@ func open(ctx context.Context, o *Options) (*Tracing, error) {
 	if !wanted || err != nil {
 		return nil, err
 	}
-	exporter, err := otlptracehttp.New(ctx)
+	target, err := otlp.FromEnvironment(os.Getenv)
 	if err != nil {
-		return nil, fmt.Errorf("telemetry: the exporter of traces: %w; look at the variables OTEL_EXPORTER_OTLP_*", err)
+		return nil, fmt.Errorf("telemetry: where traces go: %w", err)
+	}
+	exporter, err := otlptrace.New(ctx, otlp.NewClient(target))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: the exporter of traces: %w", err)
 	}
 	about, err := describe(ctx, o)
 	if err != nil {

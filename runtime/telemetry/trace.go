@@ -199,15 +199,16 @@ func (r *Run) StepContext(path string) (traceparent, tracestate string) {
 }
 
 // Step sends the span of a step that calls no handler, once it has ended: a
-// sleep, a wait for an event, an invoke, a sendEvent. kind is that word.
-func (r *Run) Step(path, kind string, start, end time.Time, message string) {
+// sleep, a wait for an event, an invoke, a sendEvent. kind is the name of its
+// action; reaches says that something outside of the run learned of the step.
+func (r *Run) Step(path, kind string, reaches bool, start, end time.Time, message string) {
 	if !r.Sampled() {
 		return
 	}
 	ctx := trace.ContextWithSpanContext(context.Background(), r.context)
 	ctx = context.WithValue(ctx, chosenKey{}, chosen{r.context.TraceID(), spanOf(r.about.ID, path)})
 	spanKind := trace.SpanKindInternal
-	if kind == "send" || kind == "invoke" {
+	if reaches {
 		spanKind = trace.SpanKindProducer
 	}
 	_, span := r.tracing.tracer.Start(ctx, "step "+stem(path), trace.WithSpanKind(spanKind), trace.WithTimestamp(start), trace.WithAttributes(

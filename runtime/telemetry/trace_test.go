@@ -18,6 +18,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	httphandler "github.com/wildout/wildout/runtime/handlers/http"
+	"github.com/wildout/wildout/runtime/store/inspect"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -244,7 +245,7 @@ func TestTraceGoesOnToOtherRuns(t *testing.T) {
 			t.Errorf("%s is below %s, want %s (%s)", name, below.parent(), step, above.id())
 		}
 	}
-	if hear := c.await("step hear", 1)[0]; hear.parent() != run.id() || hear.attribute("wildout.wait") != "event" || hear.EndTimeUnixNano-hear.StartTimeUnixNano < uint64(20*time.Millisecond) {
+	if hear := c.await("step hear", 1)[0]; hear.parent() != run.id() || hear.attribute("wildout.wait") != "waitForEvent" || hear.EndTimeUnixNano-hear.StartTimeUnixNano < uint64(20*time.Millisecond) {
 		t.Errorf("hear: %v", hear)
 	}
 }
@@ -274,7 +275,7 @@ func TestCollectorThatHangs(t *testing.T) {
 		}
 	}
 	eventually(t, 2*time.Minute, "end of all runs", func() bool {
-		st, err := r.store.Stats(context.Background(), "f", []string{"a"})
+		st, err := inspect.New(r.store).Stats(context.Background(), "f", []string{"a"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 
@@ -17,8 +16,13 @@ type begun struct {
 
 // work is what is done about an entry.
 type work struct {
-	run   atomic.Pointer[load] // nil until it is known
-	ended bool                 // guarded by begun.mu
+	run   atomic.Pointer[ownedRun] // nil until it is known
+	ended bool                     // guarded by begun.mu
+	// places is where the entry has its place; nil: it has none. The goroutine
+	// that processes the entry writes it.
+	places *gate
+	// suspect: it was begun often, and is tried alone. Who takes the entry writes it.
+	suspect bool
 }
 
 func entryKey(e store.Entry) [2]string { return [2]string{e.Stream, e.ID} }
@@ -39,13 +43,13 @@ func (b *begun) add(e store.Entry) *work {
 }
 
 // runs returns the runs that are under way, by id.
-func (b *begun) runs() map[string]*load {
+func (b *begun) runs() map[string]*ownedRun {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make(map[string]*load, len(b.entries))
+	all := make(map[string]*ownedRun, len(b.entries))
 	for _, w := range b.entries {
 		if l := w.run.Load(); l != nil && !w.ended {
-			all[l.ref.RunID] = l
+			all[l.Ref.RunID] = l
 		}
 	}
 	return all
@@ -87,27 +91,4 @@ func (b *begun) look(fn func()) {
 			delete(b.entries, key)
 		}
 	}
-}
-
-// reread begins what Redis has given to this runner and the runner does not
-// know of, since the answer was lost on its way.
-func (s *session) reread(ctx context.Context) {
-	const page = 100
-	s.begun.look(func() {
-		for _, stream := range s.claims {
-			for after := "0"; ; {
-				entries, err := s.Store.Pending(ctx, s.Plan.Function, s.name, stream, after, page)
-				if err != nil {
-					s.missed.Store(true)
-					s.log.Warn("could not look for entries whose delivery was lost; trying again", "stream", stream, "error", err)
-					return
-				}
-				s.dispatchAs(entries, false, true)
-				if len(entries) < page {
-					break
-				}
-				after = entries[len(entries)-1].ID
-			}
-		}
-	})
 }

@@ -12,16 +12,18 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/acts"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
 // cancels asks for the end of the run that an event started.
 func (r *rig) cancels(function string, e *event.Event, reason string) {
 	GinkgoHelper()
-	entry, err := r.store.Locate(context.Background(), e.Type, e.ID)
+	entry, err := r.inspect.Locate(context.Background(), e.Type, e.ID)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(r.store.Cancel(context.Background(), function, store.RunID(function, e.Type, entry.ID), reason)).To(Succeed())
+	Expect(r.acts.Cancel(context.Background(), function, store.RunID(function, e.Type, entry.ID), reason)).To(Succeed())
 }
 
 // spotless checks that nothing is left of the runs of a function.
@@ -42,18 +44,18 @@ func (r *rig) waits(function string, n int64) {
 var _ = Describe("cancelling a run", func() {
 	const reason = "the order was a mistake"
 
-	cancelled := func(r *rig, function string, e *event.Event) store.Record {
+	cancelled := func(r *rig, function string, e *event.Event) run.Record {
 		GinkgoHelper()
 		began := time.Now()
-		run := r.ended(function, e)
+		record := r.ended(function, e)
 		Expect(time.Since(began)).To(BeNumerically("<", 10*time.Second), "no runner waits for its next beat")
-		Expect(run.Status).To(Equal(store.Cancelled))
-		Expect(run.Error).To(Equal(reason))
-		Expect(run.Event).NotTo(BeNil())
+		Expect(record.Status).To(Equal(run.Cancelled))
+		Expect(record.Error).To(Equal(reason))
+		Expect(record.Event).NotTo(BeNil())
 		Expect(r.stats(function).Cancelled).To(BeNumerically(">", 0))
 		Expect(r.stats(function).Failed).To(BeZero())
 		Expect(r.called("on failure")).To(BeZero())
-		return run
+		return record
 	}
 
 	for what, steps := range map[string]string{
@@ -73,11 +75,11 @@ var _ = Describe("cancelling a run", func() {
 			e := r.send("a", `{"user":"u"}`)
 			r.waits("f", 1)
 			r.cancels("f", e, reason)
-			run := cancelled(r, "f", e)
+			record := cancelled(r, "f", e)
 			Expect(r.called("last")).To(BeZero())
-			Expect(run.Steps[0].Status).To(Equal("ok"))
-			Expect(run.Steps[1].Status).To(Equal("cancelled"))
-			Expect(run.Steps[len(run.Steps)-1].Status).To(Equal("pending"))
+			Expect(record.Steps[0].Status).To(Equal(run.StepOK))
+			Expect(record.Steps[1].Status).To(Equal(run.StepCancelled))
+			Expect(record.Steps[len(record.Steps)-1].Status).To(Equal(run.StepPending))
 			r.spotless("f")
 		})
 	}
@@ -96,11 +98,11 @@ var _ = Describe("cancelling a run", func() {
 		third := r.send("a", `{"user":"u"}`)
 		r.waits("f", 2)
 		r.cancels("f", second, reason)
-		run := cancelled(r, "f", second)
-		Expect(run.Steps).To(BeEmpty())
+		record := cancelled(r, "f", second)
+		Expect(record.Steps).To(BeEmpty())
 		Expect(do(dial(shared), "LLEN", r.store.Keys().Queue("f", 1, "u"))).To(Equal(int64(1)))
-		Expect(r.ended("f", first).Status).To(Equal(store.Succeeded))
-		Expect(r.ended("f", third).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", first).Status).To(Equal(run.Succeeded))
+		Expect(r.ended("f", third).Status).To(Equal(run.Succeeded))
 		Expect(g.started("all")).To(HaveLen(2))
 		r.spotless("f")
 	})
@@ -109,7 +111,7 @@ var _ = Describe("cancelling a run", func() {
 		r := newRig()
 		r.start(compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 1, period: 1h, key: event.data.user}
+			throttle: {limit: 1, period: 1h, key: event.data.user}
 			steps: [{name: one, handler: echo, with: {name: one}}]`))
 		r.ended("f", r.send("a", `{"user":"u"}`))
 		e := r.send("a", `{"user":"u"}`)
@@ -142,13 +144,13 @@ var _ = Describe("cancelling a run", func() {
 		e := r.send("a", `{"user":"u"}`)
 		Eventually(func() int { return r.called("stuck") }).Should(Equal(2))
 		r.cancels("f", e, reason)
-		run := cancelled(r, "f", e)
+		record := cancelled(r, "f", e)
 		for range 2 {
 			cause := <-causes
 			Expect(cause).To(MatchError(wildout.ErrCancelled))
 			Expect(cause).To(MatchError(ContainSubstring(reason)))
 		}
-		Expect(run.Steps).To(HaveEach(HaveField("Status", "cancelled")))
+		Expect(record.Steps).To(HaveEach(HaveField("Status", run.StepCancelled)))
 		r.spotless("f")
 		Eventually(func() any { return do(dial(shared), "EXISTS", r.store.Keys().Slots("f", 1, "u")) }).Should(Equal(int64(0)))
 	})
@@ -186,9 +188,9 @@ var _ = Describe("cancelling a run", func() {
 			steps: [{name: one, handler: last}]`))
 		e = r.send("a", `{}`)
 		close(ready)
-		run := cancelled(r, "f", e)
-		Expect(run.Output).To(BeNil())
-		Expect(run.Steps[0].Status).To(Equal("ok"), "the result was there")
+		record := cancelled(r, "f", e)
+		Expect(record.Output).To(BeNil())
+		Expect(record.Steps[0].Status).To(Equal(run.StepOK), "the result was there")
 		Expect(r.history("f")).To(HaveLen(1))
 		r.spotless("f")
 	})
@@ -225,7 +227,7 @@ var _ = Describe("cancelling a run", func() {
 		r.cancels("f", unfit, "it would have been no run at all")
 		r.start(p)
 		cancelled(r, "f", e)
-		Expect(r.ended("f", other).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", other).Status).To(Equal(run.Succeeded))
 		Expect(r.called("cancelled")).To(BeZero())
 		Expect(r.history("f")).To(HaveLen(2))
 		r.spotless("f")
@@ -243,7 +245,7 @@ var _ = Describe("cancelling a run", func() {
 		w.stop()
 		w = r.start(compile("f", fmt.Sprintf(spec, true)))
 		r.cancels("f", e, reason)
-		open, err := r.store.Unended(context.Background(), "f", r.runOf("f", e))
+		open, err := r.inspect.Unended(context.Background(), "f", r.runOf("f", e))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(open.CancelAsked).NotTo(BeNil())
 		time.Sleep(400 * time.Millisecond)
@@ -277,11 +279,11 @@ var _ = Describe("cancelling a run", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			steps: [{name: one, handler: echo, with: {name: one}}]`))
-		run := r.ended("f", r.send("a", `{}`))
-		Expect(r.store.Cancel(context.Background(), "f", run.ID, reason)).To(MatchError(store.ErrEnded))
-		Expect(r.store.Cancel(context.Background(), "f", event.DerivedID(time.Now(), "x"), reason)).To(MatchError(store.ErrNoRun))
-		Expect(r.store.Cancel(context.Background(), "g", run.ID, reason)).To(MatchError(store.ErrNoRun))
-		Expect(r.store.Cancel(context.Background(), "f", "no id", reason)).To(MatchError(store.ErrNoRun))
+		record := r.ended("f", r.send("a", `{}`))
+		Expect(r.acts.Cancel(context.Background(), "f", record.ID, reason)).To(MatchError(acts.ErrEnded))
+		Expect(r.acts.Cancel(context.Background(), "f", event.DerivedID(time.Now(), "x"), reason)).To(MatchError(acts.ErrNoRun))
+		Expect(r.acts.Cancel(context.Background(), "g", record.ID, reason)).To(MatchError(acts.ErrNoRun))
+		Expect(r.acts.Cancel(context.Background(), "f", "no id", reason)).To(MatchError(acts.ErrNoRun))
 		r.spotless("f")
 	})
 })
@@ -289,7 +291,7 @@ var _ = Describe("cancelling a run", func() {
 // runOf is the id of the run that an event starts.
 func (r *rig) runOf(function string, e *event.Event) string {
 	GinkgoHelper()
-	entry, err := r.store.Locate(context.Background(), e.Type, e.ID)
+	entry, err := r.inspect.Locate(context.Background(), e.Type, e.ID)
 	Expect(err).NotTo(HaveOccurred())
 	return store.RunID(function, e.Type, entry.ID)
 }
@@ -316,12 +318,12 @@ var _ = Describe("a cancelled run", func() {
 		e := r.send("a", `{"user":"u"}`)
 		r.waits("child", 1)
 		r.waits("parent", 1)
-		open, err := r.store.Open(context.Background(), "child", 1)
+		open, err := r.inspect.Waiting(context.Background(), "child", 1)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(r.store.Cancel(context.Background(), "child", open[0].ID, "no more")).To(Succeed())
-		run := r.ended("parent", e)
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(Equal("the invoked run was cancelled: no more"))
+		Expect(r.acts.Cancel(context.Background(), "child", open[0].ID, "no more")).To(Succeed())
+		record := r.ended("parent", e)
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(Equal("the invoked run was cancelled: no more"))
 		r.spotless("child")
 		r.spotless("parent")
 	})
@@ -344,17 +346,17 @@ var _ = Describe("a cancelled run", func() {
 		r.finishes("child", 1)
 		r.waits("parent", 1)
 		r.cancels("parent", e, "all of it")
-		Expect(r.ended("parent", e).Status).To(Equal(store.Cancelled))
+		Expect(r.ended("parent", e).Status).To(Equal(run.Cancelled))
 		Eventually(func() int { return len(r.history("child")) }).Should(Equal(4))
-		statuses := map[store.Status]int{}
-		for _, run := range append(r.history("child"), r.history("middle")...) {
-			statuses[run.Status]++
-			if run.Status == store.Cancelled {
-				Expect(run.Error).To(HavePrefix("the run that invoked it was cancelled: "))
-				Expect(run.Error).To(HaveSuffix("all of it"))
+		statuses := map[run.Status]int{}
+		for _, record := range append(r.history("child"), r.history("middle")...) {
+			statuses[record.Status]++
+			if record.Status == run.Cancelled {
+				Expect(record.Error).To(HavePrefix("the run that invoked it was cancelled: "))
+				Expect(record.Error).To(HaveSuffix("all of it"))
 			}
 		}
-		Expect(statuses).To(Equal(map[store.Status]int{store.Succeeded: 1, store.Cancelled: 4}))
+		Expect(statuses).To(Equal(map[run.Status]int{run.Succeeded: 1, run.Cancelled: 4}))
 		Expect(r.called("last")).To(BeZero())
 		for _, f := range []string{"child", "middle", "parent"} {
 			r.spotless(f)
@@ -368,10 +370,10 @@ var _ = Describe("a cancelled run", func() {
 		e := r.send("a", `{"user":"u"}`)
 		r.waits("parent", 1)
 		r.cancels("parent", e, "all of it")
-		Expect(r.ended("parent", e).Status).To(Equal(store.Cancelled))
+		Expect(r.ended("parent", e).Status).To(Equal(run.Cancelled))
 		r.start(compile("child", child))
-		Eventually(func() []store.Record { return r.history("child") }).Should(HaveLen(1))
-		Expect(r.history("child")[0].Status).To(Equal(store.Cancelled))
+		Eventually(func() []run.Record { return r.history("child") }).Should(HaveLen(1))
+		Expect(r.history("child")[0].Status).To(Equal(run.Cancelled))
 		Expect(r.called("u")).To(BeZero())
 		r.spotless("child")
 	})
@@ -382,17 +384,17 @@ var _ = Describe("a cancelled run", func() {
 		r.start(compile("child", child))
 		e := r.send("a", `{"user":"u"}`)
 		r.waits("child", 1)
-		holder, err := r.store.Open(context.Background(), "child", 1)
+		holder, err := r.inspect.Waiting(context.Background(), "child", 1)
 		Expect(err).NotTo(HaveOccurred())
 		follower := r.send("a", `{"user":"u"}`)
 		r.waits("child", 2)
-		Expect(r.store.Cancel(context.Background(), "child", holder[0].ID, "no more")).To(Succeed())
-		Expect(r.ended("parent", e).Status).To(Equal(store.Failed))
+		Expect(r.acts.Cancel(context.Background(), "child", holder[0].ID, "no more")).To(Succeed())
+		Expect(r.ended("parent", e).Status).To(Equal(run.Failed))
 		Eventually(func() int { return r.called("u") }).Should(Equal(2), "the one that followed does the work")
 		r.waits("child", 1)
 		r.send("go", `{"user":"u"}`)
-		run := r.ended("parent", follower)
-		Expect(run.Status).To(Equal(store.Succeeded))
-		Expect(string(run.Output)).NotTo(Equal(`"` + holder[0].ID + `"`))
+		record := r.ended("parent", follower)
+		Expect(record.Status).To(Equal(run.Succeeded))
+		Expect(string(record.Output)).NotTo(Equal(`"` + holder[0].ID + `"`))
 	})
 })

@@ -4,31 +4,31 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 )
 
-// CronType is the type of the event that a cron run sees.
-const CronType = "wildout/cron.tick"
-
-// cronLoop starts the runs of schedules: after a time without runners, only
-// the last tick that was missed.
-func (s *session) cronLoop(ctx context.Context) {
-	for _, t := range s.Plan.Triggers {
-		if t.Schedule != nil && !s.Plan.Spec.Suspend {
-			s.side.Go(func() { s.schedule(ctx, t) })
+// runSchedules starts the runs of schedules until ctx ends: after a time without
+// runners, only the last tick that was missed.
+func (w *waker) runSchedules(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, t := range w.Plan.Triggers {
+		if t.Schedule != nil {
+			wg.Go(func() { w.schedule(ctx, t) })
 		}
 	}
+	wg.Wait()
 }
 
-func (s *session) schedule(ctx context.Context, t plan.Trigger) {
-	last := s.now()
+func (w *waker) schedule(ctx context.Context, t plan.Trigger) {
+	last := w.clock.now()
 	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, 30*time.Second) {
-		stored, err := s.Store.LastTick(ctx, s.Plan.Function, t.Cron)
+		stored, err := w.Store.LastTick(ctx, w.Plan.Function, t.Cron)
 		if err == nil && stored.IsZero() {
-			err = s.Store.NoteTick(ctx, s.Plan.Function, t.Cron, last)
+			err = w.Store.NoteTick(ctx, w.Plan.Function, t.Cron, last)
 		} else if err == nil {
 			last = stored
 		}
@@ -42,14 +42,14 @@ func (s *session) schedule(ctx context.Context, t plan.Trigger) {
 		if next.IsZero() {
 			return
 		}
-		for later := t.Schedule.Next(next); !later.IsZero() && !later.After(s.now()); later = t.Schedule.Next(next) {
+		for later := t.Schedule.Next(next); !later.IsZero() && !later.After(w.clock.now()); later = t.Schedule.Next(next) {
 			next = later // missed ticks are one run
 		}
-		if !sleep(ctx, next.Sub(s.now())) {
+		if !sleep(ctx, next.Sub(w.clock.now())) {
 			return
 		}
-		if err := s.tick(ctx, t, next); err != nil {
-			s.log.Warn("cron tick not started; trying again", "cron", t.Cron, "tick", next, "error", err)
+		if err := w.tick(ctx, t, next); err != nil {
+			w.log.Warn("cron tick not started; trying again", "cron", t.Cron, "tick", next, "error", err)
 			sleep(ctx, time.Second)
 			continue
 		}
@@ -57,16 +57,16 @@ func (s *session) schedule(ctx context.Context, t plan.Trigger) {
 	}
 }
 
-func (s *session) tick(ctx context.Context, t plan.Trigger, at time.Time) error {
-	id := event.DerivedID(at, s.Plan.Function, t.Cron)
+func (w *waker) tick(ctx context.Context, t plan.Trigger, at time.Time) error {
+	id := event.DerivedID(at, w.Plan.Function, t.Cron)
 	data, err := json.Marshal(map[string]string{"cron": t.Cron, "tick": at.UTC().Format(time.RFC3339)})
 	if err != nil {
 		return fmt.Errorf("cron event: %w", err)
 	}
-	e, err := json.Marshal(event.Event{ID: id, Type: CronType, Source: "wildout:" + s.Plan.Function, Time: at, Data: data})
+	e, err := json.Marshal(event.Event{ID: id, Type: event.CronType, Source: "wildout:" + w.Plan.Function, Time: at, Data: data})
 	if err != nil {
 		return fmt.Errorf("cron event: %w", err)
 	}
-	_, err = s.Store.Tick(ctx, s.Plan.Function, t.Cron, at, id, e)
+	_, err = w.Store.Tick(ctx, w.Plan.Function, t.Cron, at, id, e)
 	return err
 }

@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -19,13 +19,13 @@ var _ = Describe("an entry that is no event", func() {
 		steps: [{name: one, handler: echo, with: {name: one}}]`
 
 	// rejected waits for the dead run that tells of an entry.
-	rejected := func(r *rig, entry string) store.Record {
+	rejected := func(r *rig, entry string) run.Record {
 		GinkgoHelper()
-		var found store.Record
+		var found run.Record
 		Eventually(func() bool {
-			for _, run := range r.history("f") {
-				if strings.Contains(run.Error, "entry "+entry+" ") {
-					found = run
+			for _, record := range r.history("f") {
+				if strings.Contains(record.Error, "entry "+entry+" ") {
+					found = record
 					return true
 				}
 			}
@@ -44,19 +44,19 @@ var _ = Describe("an entry that is no event", func() {
 		}{
 			"no data":        {[]any{"payload", "{}"}, `no field "data"`},
 			"invalid UTF-8":  {[]any{"data", "\"\xff\xfe\""}, "not valid UTF-8"},
-			"invalid JSON":   {[]any{"data", "{"}, "data cannot be read"},
+			"invalid JSON":   {[]any{"data", "{"}, "data cannot be read: it ends too early"},
 			"empty":          {[]any{"data", ""}, "data cannot be read"},
 			"too large":      {[]any{"data", `"` + strings.Repeat("x", 5<<20) + `"`}, "5242882 bytes, the limit is 1048576"},
 			"fields of junk": {[]any{"\x00", "\x00", "id", "\xff", "data", "nul"}, "data cannot be read"},
 		} {
 			entry := do(c, append([]any{"XADD", k.Stream("a"), "*"}, tc.fields...)...).(string)
-			run := rejected(r, entry)
-			Expect(run.Status).To(Equal(store.Rejected), name)
-			Expect(run.Error).To(ContainSubstring(tc.reason), name)
-			Expect(run.Error).To(ContainSubstring(k.Stream("a")), name)
-			Expect(len(run.Error)).To(BeNumerically("<", 500), name)
+			record := rejected(r, entry)
+			Expect(record.Status).To(Equal(run.Rejected), name)
+			Expect(record.Error).To(ContainSubstring(tc.reason), name)
+			Expect(record.Error).To(ContainSubstring(k.Stream("a")), name)
+			Expect(len(record.Error)).To(BeNumerically("<", 500), name)
 		}
-		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(run.Succeeded))
 		Eventually(func() int64 { return r.stats("f", "a").Pending }).Should(BeZero())
 	})
 
@@ -73,9 +73,9 @@ var _ = Describe("an entry that is no event", func() {
 			"no JSON":               {[]any{"start", "x", "event", "{"}, "field event"},
 			"bad parent":            {[]any{"start", "x", "event", `{"data":{}}`, "parent", "["}, "field parent"},
 		} {
-			run := rejected(r, do(c, append([]any{"XADD", inbox, "*"}, tc.fields...)...).(string))
-			Expect(run.Status).To(Equal(store.Rejected), name)
-			Expect(run.Error).To(ContainSubstring(tc.reason), name)
+			record := rejected(r, do(c, append([]any{"XADD", inbox, "*"}, tc.fields...)...).(string))
+			Expect(record.Status).To(Equal(run.Rejected), name)
+			Expect(record.Error).To(ContainSubstring(tc.reason), name)
 		}
 		// A wake-up for a run that is not there is stale, and nothing.
 		do(c, "XADD", inbox, "*", "run", "nobody")
@@ -84,7 +84,7 @@ var _ = Describe("an entry that is no event", func() {
 		Eventually(func() any { return do(c, "XLEN", inbox) }).Should(Equal(int64(0)))
 		Expect(r.history("f")).To(HaveLen(5))
 		Expect(dialKeys(r, "*:run:*")).To(BeEmpty())
-		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(run.Succeeded))
 	})
 
 	It("is told of when it was deleted before it could run", func() {
@@ -97,9 +97,9 @@ var _ = Describe("an entry that is no event", func() {
 		do(c, "XDEL", k.Stream("a"), gone)
 		r.start(compile("f", spec), leased(400*time.Millisecond), named("a"))
 		r.start(compile("f", spec), leased(400*time.Millisecond), named("b"))
-		run := rejected(r, gone)
-		Expect(run.Status).To(Equal(store.Rejected))
-		Expect(run.Error).To(ContainSubstring("deleted from its stream"))
+		record := rejected(r, gone)
+		Expect(record.Status).To(Equal(run.Rejected))
+		Expect(record.Error).To(ContainSubstring("deleted from its stream"))
 		r.finishes("f", 2)
 		Eventually(func() any { return do(c, "ZSCORE", k.Runners("f"), "dead") }).Should(BeNil())
 		Consistently(func() int { return len(r.history("f")) }, "300ms").Should(Equal(2))
@@ -118,18 +118,38 @@ var _ = Describe("an entry that kills its runners", func() {
 		c, k := dial(shared), r.store.Keys()
 		p := compile("f", spec)
 		r.take("f", "a", `{"key":"k"}`, "one", p.Hash)
-		do(c, "SET", k.Once("f", "k"), r.pendingRun("f", "a"), "PX", 60000)
+		do(c, "SET", k.Idempotency("f", "k"), r.pendingRun("f", "a"), "PX", 60000)
 		entry := do(c, "XPENDING", k.Stream("a"), "f", "-", "+", 1).([]any)[0].([]any)[0].(string)
 		do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, entry, "RETRYCOUNT", 3)
 		r.start(p, few)
 		r.finishes("f", 1)
-		run := r.history("f")[0]
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("delivered 3 times and never finished"))
-		Expect(string(run.Event.Data)).To(Equal(`{"key":"k"}`), "so that it can be sent again")
+		record := r.history("f")[0]
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("delivered 3 times and never finished"))
+		Expect(string(record.Event.Data)).To(Equal(`{"key":"k"}`), "so that it can be sent again")
 		Expect(r.called("one")).To(BeZero())
 		Expect(dialKeys(r, "*:run:*")).To(BeEmpty())
-		Expect(do(c, "GET", k.Once("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
+		Expect(do(c, "GET", k.Idempotency("f", "k"))).To(ContainSubstring("never finished"), "who meets the key is told")
+	})
+
+	It("is tried alone before it is condemned, so that it takes nobody along", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 20*time.Millisecond)
+		p := compile("f", `
+			triggers: [{event: a}]
+			steps: [{name: one, handler: work, with: {key: "${event.data.n < 6 ? 'suspect' : 'other'}"}}]`)
+		c, k := dial(shared), r.store.Keys()
+		for i := range 12 {
+			r.take("f", "a", fmt.Sprintf(`{"n":%d}`, i), "", "")
+		}
+		pending := do(c, "XPENDING", k.Stream("a"), "f", "-", "+", 6).([]any)
+		for _, row := range pending { // their runners died with them, or with what ran beside
+			do(c, "XCLAIM", k.Stream("a"), "f", "dead", 0, row.([]any)[0], "RETRYCOUNT", 12)
+		}
+		r.start(p, leased(400*time.Millisecond))
+		r.finishes("f", 12)
+		Expect(g.peak("suspect")).To(Equal(1))
+		Expect(r.history("f")).To(HaveEach(HaveField("Status", run.Succeeded)))
 	})
 
 	It("gives it up where it is a run that was parked before, and tells its parent", func() {
@@ -150,9 +170,9 @@ var _ = Describe("an entry that kills its runners", func() {
 		do(c, "XCLAIM", k.Inbox("f"), "f", "dead", 0, entry, "RETRYCOUNT", 3)
 		do(c, "ZADD", k.Runners("f"), 1000, "dead")
 		r.start(p, few)
-		run := r.ended("parent", e)
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("delivered 3 times and never finished"))
+		record := r.ended("parent", e)
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("delivered 3 times and never finished"))
 		Expect(dialKeys(r, "*:versions")).To(BeEmpty())
 		Expect(dialKeys(r, "*:fn:f:run:*")).To(BeEmpty())
 		Expect(r.stats("f").Waiting).To(BeZero())
@@ -168,7 +188,7 @@ var _ = Describe("recovery", func() {
 			history: {limit: 100000}
 			steps: [{name: one, handler: echo, with: {name: one}}]`)
 		const n = 3000
-		Expect(r.store.EnsureGroup(context.Background(), "f", k.Stream("a"), k.Inbox("f"))).To(Succeed())
+		Expect(r.runs.EnsureGroup(context.Background(), "f", k.Stream("a"), k.Inbox("f"))).To(Succeed())
 		r.sendMany("a", n, func(int) string { return `{}` })
 		do(c, "XREADGROUP", "GROUP", "f", "dead", "COUNT", n, "STREAMS", k.Stream("a"), ">")
 		do(c, "ZADD", k.Runners("f"), 1000, "dead")

@@ -27,6 +27,13 @@ func (g *gate) freeLocked() int {
 	return max(0, n-g.used)
 }
 
+// free returns how many runs may begin.
+func (g *gate) free() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.freeLocked()
+}
+
 // wait returns how many runs may begin, once it is more than none; 0 when ctx
 // has ended.
 func (g *gate) wait(ctx context.Context) int {

@@ -11,7 +11,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 var _ = Describe("idempotency", func() {
@@ -59,8 +59,8 @@ var _ = Describe("idempotency", func() {
 		Expect(string(ended.Output)).To(Equal(`"for ada"`), ended.Error)
 		Expect(g.started("ada")).To(HaveLen(1))
 		var follows int
-		for _, run := range r.history("child") {
-			if run.Follows != "" {
+		for _, record := range r.history("child") {
+			if record.Follows != "" {
 				follows++
 			}
 		}
@@ -70,16 +70,18 @@ var _ = Describe("idempotency", func() {
 	It("hands on a failure too", func() {
 		r := newRig()
 		var calls int
-		wildout.Add(r.handlers, "work", func(context.Context, struct{ Key string }) (int, error) {
+		wildout.Add(r.handlers, "work", func(context.Context, struct {
+			Key string `json:"key"`
+		}) (int, error) {
 			calls++
 			return 0, wildout.NonRetriable(errors.New("never"))
 		})
 		r.start(compile("child", child))
 		r.start(compile("parent", parent))
 		r.ended("child", r.send("user/registered", `{"user":"ada"}`))
-		run := r.ended("parent", r.send("a", `{"user":"ada"}`))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("never"))
+		record := r.ended("parent", r.send("a", `{"user":"ada"}`))
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("never"))
 		Expect(calls).To(Equal(1))
 	})
 
@@ -106,24 +108,14 @@ var _ = Describe("idempotency", func() {
 		p := compile("child", child)
 		r.take("child", "user/registered", `{"user":"ada"}`, "work", p.Hash)
 		c, k := dial(shared), r.store.Keys()
-		do(c, "SET", k.Once("child", "ada"), r.pendingRun("child", "user/registered"), "PX", 60000)
+		do(c, "SET", k.Idempotency("child", "ada"), r.pendingRun("child", "user/registered"), "PX", 60000)
 		r.start(p, leased(400*time.Millisecond))
 		r.start(compile("parent", parent))
-		run := r.ended("parent", r.send("a", `{"user":"ada"}`))
-		Expect(string(run.Output)).To(Equal(`"for ada"`), run.Error)
+		record := r.ended("parent", r.send("a", `{"user":"ada"}`))
+		Expect(string(record.Output)).To(Equal(`"for ada"`), record.Error)
 		Expect(g.started("ada")).To(BeEmpty(), "a step that was done is not done again")
 	})
 
-	It("passes a key over that cannot be computed", func() {
-		r := newRig()
-		r.start(compile("f", `
-			triggers: [{event: a}]
-			idempotency: {key: event.data.none, ttl: 1h}
-			steps: [{name: one, set: 1}]`))
-		run := r.ended("f", r.send("a", `{}`))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("spec.idempotency.key"))
-	})
 })
 
 // take makes an event, and a runner that read it and died; with a step, after
@@ -132,8 +124,8 @@ func (r *rig) take(function, eventType, data, step, version string) {
 	GinkgoHelper()
 	c, k := dial(shared), r.store.Keys()
 	stream := k.Stream(eventType)
-	Expect(r.store.EnsureGroup(context.Background(), function, stream, k.Inbox(function))).To(Succeed())
-	_, err := r.store.NoteReads(context.Background(), function, []string{eventType})
+	Expect(r.runs.EnsureGroup(context.Background(), function, stream, k.Inbox(function))).To(Succeed())
+	_, err := r.runs.NoteReads(context.Background(), function, []string{eventType})
 	Expect(err).NotTo(HaveOccurred())
 	r.send(eventType, data)
 	do(c, "XREADGROUP", "GROUP", function, "dead", "STREAMS", stream, ">")

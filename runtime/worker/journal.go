@@ -8,15 +8,16 @@ import (
 
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // journal writes what the engine decides for one run.
 type journal struct {
-	s     *session
-	ref   *store.Ref
+	*processor
+	ref   *runs.Ref
 	entry string       // of the first phase of the run
 	typ   string       // the event type of that entry, "" for the inbox
 	event *event.Event // started the run
@@ -24,7 +25,7 @@ type journal struct {
 
 // Commit implements engine.Journal.
 func (j *journal) Commit(ctx context.Context, path string, value []byte) ([]byte, error) {
-	return j.s.committer.CommitResult(ctx, j.ref.RunID, path, value)
+	return j.committer.CommitResult(ctx, j.ref.RunID, path, value)
 }
 
 // Send implements engine.Journal.
@@ -33,7 +34,7 @@ func (j *journal) Send(ctx context.Context, path string, value []byte, out []eng
 	for i := range out {
 		events[i], dedupe[i] = out[i].Event, out[i].Dedupe
 	}
-	return j.s.committer.Emit(ctx, j.ref, path, value, events, dedupe)
+	return j.committer.Emit(ctx, j.ref, path, value, events, dedupe)
 }
 
 // Invoke implements engine.Journal.
@@ -42,34 +43,33 @@ func (j *journal) Invoke(ctx context.Context, path string, progress []byte, chil
 	if err != nil {
 		return fmt.Errorf("event of the invoked run: %w", err)
 	}
-	parent, err := json.Marshal(store.Parent{Function: j.ref.Function, RunID: j.ref.RunID, Path: path})
+	parent, err := json.Marshal(run.Parent{Function: j.ref.Function, RunID: j.ref.RunID, Path: path})
 	if err != nil {
 		return fmt.Errorf("parent of the invoked run: %w", err)
 	}
-	return j.s.committer.Invoke(ctx, j.ref, path, progress, child.Function, child.RunID, e, parent)
+	return j.committer.Invoke(ctx, j.ref, path, progress, child.Function, child.RunID, e, parent)
 }
 
 // Await implements engine.Journal.
 func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, string, error) {
-	ref := store.WaitRef{EventType: w.Event, Match: matchText(w.Match), Value: w.Value, Path: w.Path, HasIf: w.HasIf}
-	newest, err := j.s.committer.Await(ctx, j.ref, ref, w.Progress, engine.CandidateField(w.Path))
+	newest, err := j.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path))
 	if err != nil {
 		return nil, "", err
 	}
-	if since := time.UnixMilli(j.s.pathsSince.Load()); j.s.now().Before(since) {
+	if since := time.UnixMilli(j.pathsSince.Load()); j.clock.now().Before(since) {
 		// Runners of the version before do not know the wait yet: what they
 		// read meanwhile is found by a look-back after they do.
-		sleep(j.s.runCtx, since.Sub(j.s.now()))
-		if newest, err = j.s.committer.Await(ctx, j.ref, ref, w.Progress, engine.CandidateField(w.Path)); err != nil {
+		sleep(j.runs, since.Sub(j.clock.now()))
+		if newest, err = j.committer.Await(ctx, j.ref, w.Wait, w.Progress, run.CandidateField(w.Path)); err != nil {
 			return nil, "", err
 		}
 	}
 	from := w.From
 	if from == "" {
-		from = j.began(w.Event)
+		from = j.began(w.EventType)
 	}
 	var found *event.Event
-	err = j.s.persist(func() error { found, err = j.lookBack(ctx, w, from, newest); return err })
+	err = j.persist(func() error { found, err = j.lookBack(ctx, w, from, newest); return err })
 	if found != nil || err != nil {
 		return found, newest, err
 	}
@@ -78,7 +78,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 
 // lookBack returns the first event in a part of the stream that fits.
 func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest string) (found *event.Event, err error) {
-	err = j.s.Store.Between(ctx, w.Event, from, newest, func(e store.Entry) (bool, error) {
+	err = j.Store.Between(ctx, w.EventType, from, newest, func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		if err != nil {
 			return false, nil //nolint:nilerr // a malformed event is no event to wait for
@@ -86,14 +86,14 @@ func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest stri
 		if ev.ID == j.event.ID && ev.Type == j.event.Type {
 			return false, nil
 		}
-		if w.Match != nil {
-			if value, ok := w.Match.Lookup(&ev); !ok || value != w.Value {
+		if w.At != nil {
+			if value, ok := w.At.Lookup(&ev); !ok || value != w.Value {
 				return false, nil
 			}
 		}
 		fits, err := w.Fits(&ev)
 		if err != nil {
-			j.s.log.Warn("waitForEvent.if failed for an event, which is passed over", telemetry.LogRun, j.ref.RunID,
+			j.log.Warn("waitForEvent.if failed for an event, which is passed over", telemetry.LogRun, j.ref.RunID,
 				telemetry.LogTrace, telemetry.TraceID(j.ref.RunID, j.event.TraceParent), telemetry.LogStep, w.Path, "event", ev.ID, "error", err)
 			return false, nil
 		}
@@ -119,66 +119,4 @@ func later(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// deliver gives an event to the runs that wait for it, but not to the run that
-// it starts itself.
-func (s *session) deliver(e *event.Event, entry, starts string) error {
-	for _, p := range s.waitPaths() {
-		if p.EventType != e.Type {
-			continue
-		}
-		value, ok := "", true
-		if p.Match != "" {
-			path, err := plan.ParsePath(p.Match)
-			if err != nil {
-				return fmt.Errorf("stored wait path: %w", err)
-			}
-			value, ok = path.Lookup(e)
-		}
-		if !ok {
-			continue
-		}
-		waiters, err := s.Store.Waiters(background, s.Plan.Function, p.EventType, p.Match, value)
-		if err != nil {
-			return err
-		}
-		for _, w := range waiters {
-			if w.RunID == starts || before(entry, w.RunID) {
-				continue
-			}
-			if err := s.deliverTo(w, p, value, e, entry); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// before reports whether an entry is older than a run: a backlog that is read
-// late holds events from before the run began, and those do not count.
-func before(entry, runID string) bool {
-	began, ok := event.IDTime(runID)
-	return ok && event.EntryTime(entry).Before(began)
-}
-
-func (s *session) waitPaths() []store.WaitPath {
-	if p := s.paths.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-func (s *session) deliverTo(w store.Waiter, p store.WaitPath, value string, e *event.Event, entry string) error {
-	// Where the wait has an `if`, only the run can evaluate it.
-	var result []byte
-	if !w.HasIf {
-		text, err := json.Marshal(e)
-		if err != nil {
-			return fmt.Errorf("event %s: %w", e.ID, err)
-		}
-		result = engine.EventResult(text, s.now())
-	}
-	ref := store.WaitRef{EventType: p.EventType, Match: p.Match, Value: value, Path: w.Path, HasIf: w.HasIf}
-	return s.committer.Deliver(background, ref, w.RunID, result, engine.CandidateField(w.Path), entry)
 }

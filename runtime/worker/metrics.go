@@ -7,7 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Metrics are the Prometheus metrics of the workers of a process
@@ -63,7 +64,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		attempts: histogram("wildout_step_attempt_duration_seconds",
 			"Duration of the attempts of steps, by how they ended: ok, failed, retry, snoozed, interrupted.", quick, "step", "result"),
 		waits: histogram("wildout_wait_seconds",
-			"Time that runs spent waiting, by for what: sleep, event, invoke, retry, snooze, rate, concurrency.", slow, "kind"),
+			"Time that runs spent waiting, by for what: sleep, waitForEvent, invoke, retry, snooze, rate, concurrency.", slow, "kind"),
 		batch:     histogram("wildout_commit_batch_operations", "Writes that went to Redis in one batch.", sizes),
 		commit:    histogram("wildout_commit_duration_seconds", "Time that Redis took for a batch of writes.", trips),
 		repeated:  counter("wildout_commit_repeated_total", "Writes that Redis did not take and that were sent again."),
@@ -86,13 +87,24 @@ const (
 	waitConcurrency = "concurrency"
 )
 
+// waitKinds are the values of the label kind of wildout_wait_seconds.
+func waitKinds() []string {
+	kinds := []string{waitRetry, waitSnooze, waitRate, waitConcurrency}
+	for _, kind := range plan.Kinds() {
+		if kind.Waits() {
+			kinds = append(kinds, string(kind))
+		}
+	}
+	return kinds
+}
+
 // endings are the statuses in wildout_runs_total. All are there from the start:
 // a rate over a counter sees its first count only if it was there before.
-var endings = []store.Status{store.Succeeded, store.Failed, store.Cancelled, store.Rejected, dropped, duplicate}
+var endings = []run.Status{run.Succeeded, run.Failed, run.Cancelled, run.Rejected, dropped, duplicate}
 
 const (
-	dropped   store.Status = "dropped"
-	duplicate store.Status = "duplicate"
+	dropped   run.Status = "dropped"
+	duplicate run.Status = "duplicate"
 )
 
 // functionMetrics are the Metrics of one function, looked up once: a lookup by
@@ -106,7 +118,7 @@ type functionMetrics struct {
 	latency, startDelay      prometheus.Observer
 	batch, commit            prometheus.Observer
 	inFlight                 prometheus.Gauge
-	ended                    map[store.Status]prometheus.Counter
+	ended                    map[run.Status]prometheus.Counter
 	waits                    map[string]prometheus.Observer
 	mu                       sync.RWMutex
 	steps                    map[stepLabels]prometheus.Observer // guarded by mu
@@ -125,11 +137,11 @@ func (m *Metrics) of(function string) *functionMetrics {
 		latency: m.latency.WithLabelValues(function), startDelay: m.startDelay.WithLabelValues(function),
 		batch: m.batch.WithLabelValues(function), commit: m.commit.WithLabelValues(function),
 		inFlight: m.inFlight.WithLabelValues(function),
-		ended:    map[store.Status]prometheus.Counter{}, waits: map[string]prometheus.Observer{}, steps: map[stepLabels]prometheus.Observer{}}
+		ended:    map[run.Status]prometheus.Counter{}, waits: map[string]prometheus.Observer{}, steps: map[stepLabels]prometheus.Observer{}}
 	for _, status := range endings {
 		f.ended[status] = m.runs.WithLabelValues(function, string(status))
 	}
-	for _, kind := range []string{string(engine.StepSleep), string(engine.StepEvent), string(engine.StepInvoke), waitRetry, waitSnooze, waitRate, waitConcurrency} {
+	for _, kind := range waitKinds() {
 		f.waits[kind] = m.waits.WithLabelValues(function, kind)
 	}
 	return f

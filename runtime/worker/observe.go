@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -20,13 +22,13 @@ type observer struct {
 }
 
 // observe begins, or goes on with, the trace of a run.
-func (s *session) observe(l *load) {
-	l.seen = observer{metrics: s.metrics}
-	if s.Tracing != nil || l.meta.Event.TraceParent != "" {
-		l.seen.trace = s.Tracing.Run(telemetry.About{ID: l.ref.RunID, Function: s.Plan.Function,
-			Version: l.ref.Version, Event: &l.meta.Event, StartedAt: l.meta.StartedAt, ReplayOf: l.meta.ReplayOf})
+func (p *processor) observe(o *ownedRun) {
+	o.seen = observer{metrics: p.metrics}
+	if p.Tracing != nil || o.Identity.Event.TraceParent != "" {
+		o.seen.trace = p.Tracing.Run(telemetry.About{ID: o.Ref.RunID, Function: p.Plan.Function,
+			Version: o.Ref.Version, Event: &o.Identity.Event, StartedAt: o.Identity.StartedAt, ReplayOf: o.Identity.ReplayOf})
 	}
-	l.run.Observer = &l.seen
+	o.exec.Observer = &o.seen
 }
 
 // sampled is the trace id of a run whose trace can be looked at, else empty.
@@ -59,7 +61,7 @@ func (o *observer) End(a *engine.Attempt) {
 }
 
 // Passed implements engine.Observer.
-func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Time, failure string) {
+func (o *observer) Passed(path string, kind plan.Kind, start, end time.Time, failure string) {
 	if o.passed[path] {
 		return
 	}
@@ -68,7 +70,7 @@ func (o *observer) Passed(path string, kind engine.StepKind, start, end time.Tim
 	}
 	o.passed[path] = true
 	o.metrics.waited(string(kind), end.Sub(start))
-	o.trace.Step(path, string(kind), start, end, failure)
+	o.trace.Step(path, string(kind), kind.Reaches(), start, end, failure)
 }
 
 // Sends implements engine.Observer.
@@ -77,48 +79,69 @@ func (o *observer) Sends(path string) (traceparent, tracestate string) {
 }
 
 // noteStart counts a run that begins, and the wait of one that was queued.
-func (s *session) noteStart(l *load) {
-	if !l.stepped() {
-		begins := l.meta.StartedAt
-		if l.resumed { // it was parked by a limit before it could begin
-			begins = s.now()
+func (p *processor) noteStart(o *ownedRun) {
+	if !o.Stepped {
+		begins := o.Identity.StartedAt
+		if o.resumed { // it was parked by a limit before it could begin
+			begins = p.clock.now()
 		}
-		s.metrics.started.Inc()
-		observe(s.metrics.startDelay, begins.Sub(l.meta.Event.Time), l.seen.sampled())
+		p.metrics.started.Inc()
+		observe(p.metrics.startDelay, begins.Sub(o.Identity.Event.Time), o.seen.sampled())
 	}
-	if !l.meta.Queued.IsZero() {
-		s.metrics.waited(waitConcurrency, s.now().Sub(l.meta.Queued))
-		l.meta.Queued, l.restate = time.Time{}, true
+	if !o.Identity.Queued.IsZero() {
+		p.metrics.waited(waitConcurrency, p.clock.now().Sub(o.Identity.Queued))
+		o.Identity.Queued = time.Time{}
+		o.Restate = true
+	}
+	if !o.Identity.Throttled.IsZero() {
+		p.metrics.waited(waitRate, p.clock.now().Sub(o.Identity.Throttled))
+		o.Identity.Throttled = time.Time{}
+		o.Restate = true
 	}
 }
 
 // about are the attributes of a line about a run.
-func (l *load) about() []any {
+func (o *ownedRun) about() []any {
 	const room = 14 // for what the line says besides
-	return append(make([]any, 0, room), telemetry.LogRun, l.ref.RunID, telemetry.LogTrace, telemetry.TraceID(l.ref.RunID, l.meta.Event.TraceParent))
+	return append(make([]any, 0, room), telemetry.LogRun, o.Ref.RunID, telemetry.LogTrace, telemetry.TraceID(o.Ref.RunID, o.Identity.Event.TraceParent))
 }
 
-// report tells metrics, trace and log of a run that has ended. A run that was
-// never admitted has no trace yet.
-func (s *session) report(l *load, r *store.Record, latency time.Duration) {
-	if l.run.Observer == nil {
-		s.observe(l)
+// Ended implements admission.Listener: it tells metrics, trace and log. A run
+// that was never admitted has no trace yet.
+func (o *ownedRun) Ended(e *admission.Ending) {
+	p := o.processor
+	status := e.Status()
+	counter := p.metrics.ended[status]
+	if status == run.Skipped {
+		counter = p.metrics.ended[run.Status(e.Skip())]
 	}
-	if ended := s.metrics.ended[r.Status]; ended != nil {
-		ended.Inc()
+	if counter != nil {
+		counter.Inc()
 	}
-	observe(s.metrics.latency, latency, l.seen.sampled())
-	l.seen.trace.End(*r.EndedAt, string(r.Status), r.ErrorStep, r.Error)
-	level := slog.LevelInfo
-	if r.Status == store.Failed {
-		level = slog.LevelError
-	}
-	if !s.log.Enabled(background, level) {
+	r := e.Record()
+	switch status {
+	case run.Skipped:
+		p.log.Info("run not started", append(o.about(), "reason", string(e.Skip()))...)
+		return
+	case run.Rejected:
+		p.log.Error("entry rejected", append(o.about(), "stream", o.Ref.Stream, "entry", o.Ref.Entry, "reason", r.Error)...)
 		return
 	}
-	attrs := append(l.about(), "event", r.EventID, "type", r.EventType, "duration", r.EndedAt.Sub(r.StartedAt).Round(time.Millisecond))
+	if o.exec.Observer == nil {
+		p.observe(o)
+	}
+	observe(p.metrics.latency, r.EndedAt.Sub(o.Identity.Event.Time), o.seen.sampled())
+	o.seen.trace.End(*r.EndedAt, string(status), r.ErrorStep, r.Error)
+	level := slog.LevelInfo
+	if status == run.Failed {
+		level = slog.LevelError
+	}
+	if !p.log.Enabled(background, level) {
+		return
+	}
+	attrs := append(o.about(), "event", r.EventID, "type", r.EventType, "duration", r.EndedAt.Sub(r.StartedAt).Round(time.Millisecond))
 	if r.Error != "" {
 		attrs = append(attrs, telemetry.LogStep, r.ErrorStep, "error", r.Error)
 	}
-	s.log.Log(background, level, "run "+string(r.Status), attrs...)
+	p.log.Log(background, level, "run "+string(status), attrs...)
 }

@@ -11,26 +11,27 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store/acts"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
 // replays starts a run again and returns the id of the new one.
 func (r *rig) replays(function, runID string) string {
 	GinkgoHelper()
-	id, err := r.store.Replay(context.Background(), function, runID)
+	id, err := r.acts.Replay(context.Background(), function, runID)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(id).NotTo(Equal(runID))
 	return id
 }
 
 // endedRun waits for the end of a run.
-func (r *rig) endedRun(function, id string) store.Record {
+func (r *rig) endedRun(function, id string) run.Record {
 	GinkgoHelper()
-	var found *store.Record
-	Eventually(func() (*store.Record, error) {
+	var found *run.Record
+	Eventually(func() (*run.Record, error) {
 		var err error
-		found, err = r.store.Ended(context.Background(), function, id)
+		found, err = r.inspect.Ended(context.Background(), function, id)
 		return found, err
 	}).ShouldNot(BeNil(), "run %s has not ended", id)
 	return *found
@@ -67,18 +68,18 @@ var _ = Describe("a replay", func() {
 			steps: [{name: one, handler: echo, with: {name: one}}]`))
 		e := &event.Event{ID: "mine", Type: "a", Data: []byte(`{}`)}
 		Expect(r.store.Publish(context.Background(), e)).To(Succeed())
-		run := r.ended("f", e)
+		record := r.ended("f", e)
 		// The id is forgotten before the event.
 		do(dial(shared), "DEL", r.store.Keys().EventID("a", "mine"))
-		Expect(r.endedRun("f", r.replays("f", run.ID)).EventID).To(Equal("mine"))
+		Expect(r.endedRun("f", r.replays("f", record.ID)).EventID).To(Equal("mine"))
 		do(dial(shared), "XTRIM", r.store.Keys().Stream("a"), "MAXLEN", 0)
-		_, err := r.store.Replay(context.Background(), "f", run.ID)
-		Expect(err).To(MatchError(store.ErrNoEvent))
+		_, err := r.acts.Replay(context.Background(), "f", record.ID)
+		Expect(err).To(MatchError(acts.ErrNoEvent))
 		Expect(err).To(MatchError(ContainSubstring("retention")))
-		_, err = r.store.Replay(context.Background(), "f", event.DerivedID(time.Now(), "x"))
-		Expect(err).To(MatchError(store.ErrNoRun))
-		_, err = r.store.Replay(context.Background(), "g", run.ID)
-		Expect(err).To(MatchError(store.ErrNoRun))
+		_, err = r.acts.Replay(context.Background(), "f", event.DerivedID(time.Now(), "x"))
+		Expect(err).To(MatchError(acts.ErrNoRun))
+		_, err = r.acts.Replay(context.Background(), "g", record.ID)
+		Expect(err).To(MatchError(acts.ErrNoRun))
 	})
 
 	It("of a run that failed or was cancelled needs no stream", func() {
@@ -94,22 +95,22 @@ var _ = Describe("a replay", func() {
 			triggers: [{event: a}]
 			steps: [{name: nap, if: event.data.nap, sleep: 1h}, {name: one, handler: moody}]`))
 		failed := r.ended("f", r.send("a", `{"nap":false}`))
-		Expect(failed.Status).To(Equal(store.Failed))
+		Expect(failed.Status).To(Equal(run.Failed))
 		e := r.send("a", `{"nap":true}`)
 		r.waits("f", 1)
 		// One that has not ended can be replayed too.
 		again := r.replays("f", r.runOf("f", e))
 		r.waits("f", 2)
-		open, err := r.store.Unended(context.Background(), "f", again)
+		open, err := r.inspect.Unended(context.Background(), "f", again)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(open.ReplayOf).To(Equal(r.runOf("f", e)))
-		Expect(r.store.Cancel(context.Background(), "f", again, "")).To(Succeed())
+		Expect(r.acts.Cancel(context.Background(), "f", again, "")).To(Succeed())
 		cancelled := r.endedRun("f", again)
-		Expect(cancelled.Status).To(Equal(store.Cancelled))
+		Expect(cancelled.Status).To(Equal(run.Cancelled))
 		Expect(cancelled.ReplayOf).To(Equal(r.runOf("f", e)))
 		do(dial(shared), "XTRIM", r.store.Keys().Stream("a"), "MAXLEN", 0)
 		ok = true
-		Expect(r.endedRun("f", r.replays("f", failed.ID)).Status).To(Equal(store.Succeeded))
+		Expect(r.endedRun("f", r.replays("f", failed.ID)).Status).To(Equal(run.Succeeded))
 		r.replays("f", cancelled.ID)
 		r.waits("f", 2)
 	})
@@ -130,8 +131,8 @@ var _ = Describe("a replay", func() {
 		Expect(r.called("one")).To(Equal(3))
 		Eventually(func() int64 { return r.stats("f", "a").Pending + r.stats("f", "a").Unread }).Should(BeZero())
 		w.stop()
-		_, err := r.store.Replay(context.Background(), "f", r.runOf("f", unfit))
-		Expect(err).To(MatchError(store.ErrNoRun), "the trigger's `if` kept it out")
+		_, err := r.acts.Replay(context.Background(), "f", r.runOf("f", unfit))
+		Expect(err).To(MatchError(acts.ErrNoRun), "the trigger's `if` kept it out")
 	})
 
 	It("of a run that no event of a stream started has its event from the history", func() {
@@ -142,8 +143,8 @@ var _ = Describe("a replay", func() {
 		r.start(compile("parent", `
 			triggers: [{event: a}]
 			steps: [{name: call, invoke: {function: child, data: {user: "${event.data.user}"}}}]`))
-		run := r.ended("parent", r.send("a", `{"user":"u"}`))
-		Expect(run.Status).To(Equal(store.Succeeded))
+		record := r.ended("parent", r.send("a", `{"user":"u"}`))
+		Expect(record.Status).To(Equal(run.Succeeded))
 		child := r.history("child")[0]
 		again := r.endedRun("child", r.replays("child", child.ID))
 		Expect(again.EventID).To(Equal(child.EventID))
@@ -151,10 +152,10 @@ var _ = Describe("a replay", func() {
 		Expect(r.history("parent")).To(HaveLen(1), "nobody waits for it")
 
 		large := r.ended("parent", r.send("a", fmt.Sprintf(`{"user":"%05000d"}`, 1)))
-		Expect(large.Status).To(Equal(store.Succeeded))
+		Expect(large.Status).To(Equal(run.Succeeded))
 		Expect(r.history("child")[0].Event).To(BeNil())
-		_, err := r.store.Replay(context.Background(), "child", r.history("child")[0].ID)
-		Expect(err).To(MatchError(store.ErrNoEvent))
+		_, err := r.acts.Replay(context.Background(), "child", r.history("child")[0].ID)
+		Expect(err).To(MatchError(acts.ErrNoEvent))
 	})
 
 	It("runs on the current version, and a parked one stays on its own", func() {
@@ -183,9 +184,9 @@ var _ = Describe("a replay", func() {
 			idempotency: {key: event.data.user, ttl: 1h}
 			steps: [{name: one, handler: echo, with: {name: one}}]`))
 		first := r.ended("f", r.send("a", `{"user":"u"}`))
-		Expect(r.endedRun("f", r.replays("f", first.ID)).Status).To(Equal(store.Succeeded))
+		Expect(r.endedRun("f", r.replays("f", first.ID)).Status).To(Equal(run.Succeeded))
 		Expect(r.called("one")).To(Equal(2))
-		Expect(do(dial(shared), "GET", r.store.Keys().Once("f", "u"))).To(HavePrefix(first.ID))
+		Expect(do(dial(shared), "GET", r.store.Keys().Idempotency("f", "u"))).To(HavePrefix(first.ID))
 		r.send("a", `{"user":"u"}`)
 		Eventually(func() int64 { return r.stats("f").Duplicate }).Should(Equal(int64(1)))
 	})
@@ -196,7 +197,8 @@ var _ = Describe("a replay", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			concurrency: [{limit: 1, key: event.data.user}]
-			rateLimit: {limit: 10, period: 1s, burst: 1, onLimit: Drop}
+			rateLimit: {limit: 1, period: 1h}
+			throttle: {limit: 10, period: 1s, burst: 1}
 			steps: [{name: one, handler: work, with: {key: all}}]`))
 		first := r.ended("f", r.send("a", `{"user":"u"}`))
 		for range 5 {

@@ -10,10 +10,12 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/crashtest"
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
-	"github.com/wildout/wildout/runtime/crashtest"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/inspect"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -46,7 +48,7 @@ func (r *rig) sendMany(eventType string, n int, data func(i int) string) {
 func (r *rig) finishes(function string, n int) {
 	GinkgoHelper()
 	Eventually(func() (int64, error) {
-		st, err := r.store.Stats(context.Background(), function, nil)
+		st, err := r.inspect.Stats(context.Background(), function, nil)
 		return st.Succeeded + st.Failed, err
 	}).Should(BeNumerically(">=", int64(n)), "not all runs of %s have ended", function)
 	Expect(r.history(function)).To(HaveLen(n))
@@ -95,7 +97,9 @@ func (g *gauge) started(key string) []time.Time {
 
 // busy registers a handler that stays inside the gauge for a while.
 func (r *rig) busy(name string, g *gauge, stay time.Duration) {
-	wildout.Add(r.handlers, name, func(ctx context.Context, in struct{ Key any }) (int, error) {
+	wildout.Add(r.handlers, name, func(ctx context.Context, in struct {
+		Key any `json:"key"`
+	}) (int, error) {
 		key := fmt.Sprint(in.Key)
 		g.enter(key)
 		defer g.leave(key)
@@ -131,3 +135,10 @@ func named(name string) func(*worker.Options) {
 func leased(d time.Duration) func(*worker.Options) {
 	return func(o *worker.Options) { o.Lease = d }
 }
+
+// peekAll asks for all entries of the stream of an event type.
+func peekAll(eventType string) []inspect.EventRange {
+	return []inspect.EventRange{{Type: eventType, Count: 1000}}
+}
+
+func runID(function, eventType, entry string) string { return store.RunID(function, eventType, entry) }

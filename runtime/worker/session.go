@@ -5,119 +5,58 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/engine"
-	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
-// session is a runner under one name. Fenced, it ends, and the worker begins
-// another one.
-type session struct {
+// self is who a runner is, under one name. All its parts know it; it does not
+// change.
+type self struct {
 	*Worker
-	name      string
-	log       *slog.Logger
-	streams   []string // the inbox first
-	events    []string // the event streams
-	claims    []string // streams, and those that other versions of the function read
-	gate      *gate
-	committer *store.Committer
-	reader    *store.Reader
-	engine    *engine.Engine
-	keyed     *keyedSlots
-
-	runCtx   context.Context // of the runs; ends with ErrInterrupted or ErrFenced
-	stopRuns context.CancelCauseFunc
-	begins   context.Context // ends, with runCtx at the latest, when no run may begin any more
-	noMore   context.CancelFunc
-	runs     sync.WaitGroup
-	side     sync.WaitGroup // what the loops have begun besides
-
-	lease      atomic.Int64 // until when it holds, by the local monotonic clock, in ns since epoch
-	epoch      time.Time
-	skew       atomic.Int64 // server clock minus local clock, ns
-	due        atomic.Int64 // the next known timer, ms of the server clock; 0: none
-	dueChanged chan struct{}
-	recovering atomic.Bool
-	begun      begun
-	missed     atomic.Bool // entries may have been given to this runner that it does not know of
-	over       atomic.Bool // the lease was found to have run out: no later heartbeat brings it back
-	rank       atomic.Int64
-	pathsSince atomic.Int64 // when all runners know the wait paths, ms
-	paths      atomic.Pointer[[]store.WaitPath]
-	held       holding // written by beat only
-	heldAt     time.Time
-	tripTime   time.Duration // of the heartbeat that skew comes from, doubled with each slower one; beat only
+	name string
+	log  *slog.Logger
 }
 
-// holding is what the shares of the concurrency limits depend on.
-type holding struct {
-	alive, rank int
-	over        bool // more is in use, or less is held, than the share
+// session is a runner under one name: its parts, each of which owns its state.
+// Fenced, it ends, and the worker begins another one.
+type session struct {
+	*self
+	processor *processor
+	lease     *lease
+	streams   *streams
+	shares    *shares
+	recoverer *recoverer
+	waker     *waker
+	reader    *runs.Reader
 }
 
 func newSession(w *Worker) *session {
 	var tail [4]byte
 	_, _ = rand.Read(tail[:]) // never fails
-	s := &session{Worker: w, name: w.Name + "-" + hex.EncodeToString(tail[:]), epoch: time.Now(),
-		dueChanged: make(chan struct{}, 1)}
-	s.log = w.Logger.With("runner", s.name)
-	s.runCtx, s.stopRuns = context.WithCancelCause(context.Background())
-	s.begins, s.noMore = context.WithCancel(s.runCtx)
-	s.gate = newGate(w.MaxInFlight)
-	s.engine = &engine.Engine{Handlers: w.Handlers, Env: w.Env, Now: s.now}
-	s.keyed = newKeyedSlots(s)
+	me := &self{Worker: w, name: w.Name + "-" + hex.EncodeToString(tail[:])}
+	me.log = w.Logger.With("runner", me.name)
+	clock := newClock()
+	s := &session{self: me}
+	s.lease = &lease{self: me, clock: clock}
+	s.streams = &streams{self: me, changed: make(chan struct{}, 1)}
+	s.waker = newWaker(me, clock)
+	s.processor = newProcessor(me, s.lease, s.streams, s.waker)
+	s.streams.admission = s.processor.admission
+	s.shares = &shares{self: me, places: s.processor.places, clock: clock}
+	s.recoverer = &recoverer{self: me, streams: s.streams, processor: s.processor}
 	return s
-}
-
-// now is the server's clock, as of the last heartbeat: due times are compared
-// with it, on whatever machine they were made.
-func (s *session) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }
-
-// fenced is asked before every write.
-func (s *session) fenced() error {
-	if s.over.Load() || time.Since(s.epoch) > time.Duration(s.lease.Load()) {
-		// Runs were refused a write: they are only taken up again elsewhere.
-		s.over.Store(true)
-		return store.ErrFenced
-	}
-	return nil
 }
 
 // open makes the function known, its groups, and the first heartbeat.
 func (s *session) open(ctx context.Context) error {
-	k, f := s.Store.Keys(), s.Plan.Function
-	types, waits := eventTypes(s.Plan)
-	known, err := s.Store.WaitPaths(ctx, f)
-	if err != nil {
+	f := s.Plan.Function
+	if err := s.streams.open(ctx); err != nil {
 		return err
-	}
-	for _, p := range known {
-		types = appendNew(types, p.EventType)
-	}
-	s.streams = []string{k.Inbox(f)}
-	for _, t := range types {
-		s.events = append(s.events, k.Stream(t))
-	}
-	s.streams = append(s.streams, s.events...)
-	if err := s.Store.EnsureGroup(ctx, f, s.streams...); err != nil {
-		return err
-	}
-	ever, err := s.Store.NoteReads(ctx, f, types)
-	if err != nil {
-		return err
-	}
-	s.claims = s.streams[:len(s.streams):len(s.streams)]
-	for _, t := range ever {
-		s.claims = appendNew(s.claims, k.Stream(t))
 	}
 	spec, err := json.Marshal(s.Plan.Spec)
 	if err != nil {
@@ -126,170 +65,133 @@ func (s *session) open(ctx context.Context) error {
 	if err := s.Store.SavePlan(ctx, f, s.Plan.Hash, spec); err != nil {
 		return err
 	}
-	fresh, err := s.Store.RegisterWaits(ctx, f, waits)
+	fresh, err := s.streams.register(ctx)
 	if err != nil {
 		return err
 	}
-	if known, err = s.Store.WaitPaths(ctx, f); err != nil {
-		return err
-	}
-	s.paths.Store(&known)
-	beat, err := s.beat(ctx, true)
+	b, err := s.lease.beat(ctx, true)
 	if err != nil {
 		return err
 	}
-	if fresh && beat.Alive > 1 {
+	s.waker.note(b.NextDue)
+	if err := s.shares.state(ctx, b); err != nil {
+		return err
+	}
+	if fresh && b.Alive > 1 {
 		// Runners of an older version learn the new paths with their next
 		// heartbeat; look-backs wait until they have.
-		s.pathsSince.Store(s.now().Add(s.interval() + time.Second).UnixMilli())
+		s.processor.pathsSince.Store(s.lease.clock.now().Add(s.lease.interval() + time.Second).UnixMilli())
 	}
 	return nil
 }
 
-// eventTypes lists what a plan reads, and the waits among it.
-func eventTypes(p *plan.Plan) (types []string, waits []store.WaitPath) {
-	for _, t := range p.Triggers {
-		if t.Event != "" {
-			types = appendNew(types, t.Event)
-		}
-	}
-	for _, list := range [][]*plan.Step{p.Steps, p.OnFailure} {
-		for _, step := range list {
-			if w := step.Wait; w != nil {
-				types = appendNew(types, w.Event)
-				waits = append(waits, store.WaitPath{EventType: w.Event, Match: matchText(w.Match)})
-			}
-		}
-	}
-	return types, waits
-}
-
-func matchText(p *plan.Path) string {
-	if p == nil {
-		return ""
-	}
-	return p.String()
-}
-
-func appendNew(list []string, s string) []string {
-	if slices.Contains(list, s) {
-		return list
-	}
-	return append(list, s)
-}
-
-func decodePlan(function string, text []byte) (*plan.Plan, error) {
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal(text, &spec); err != nil {
-		return nil, fmt.Errorf("stored version of %s: %w", function, err)
-	}
-	return plan.Compile(function, &spec, plan.Options{})
-}
-
 // run works until ctx ends or the lease has run out.
 func (s *session) run(ctx context.Context) error {
-	limits := store.HistoryLimits{Done: s.historyLimit(), Dead: 1000}
-	s.committer = s.Store.NewCommitter(s.Plan.Function, limits, s.fenced)
-	s.committer.Observe(s.metrics.committed)
+	s.processor.open()
 	s.reader = s.Store.NewReader(s.Plan.Function, s.name)
 	loops, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	for _, loop := range []func(context.Context){s.beatLoop, s.timerLoop, s.cronLoop, s.cancelLoop, s.tidyLoop} {
+	for _, loop := range s.loops() {
 		wg.Go(func() { loop(loops) })
 	}
-	reading := make(chan struct{})
-	go func() { defer close(reading); s.readLoop(loops) }()
 	var err error
 	select {
 	case <-ctx.Done():
-	case <-s.runCtx.Done():
-		err = context.Cause(s.runCtx)
+	case <-s.processor.runs.Done():
+		err = context.Cause(s.processor.runs)
 	}
 	stop()
 	_ = s.reader.Close()
-	<-reading
 	wg.Wait()
-	s.side.Wait()
+	s.recoverer.side.Wait()
 	s.drain()
-	s.committer.Close()
-	s.engine.Close()
+	s.processor.close()
 	return err
 }
 
-func (s *session) historyLimit() int64 {
-	if h := s.Plan.Spec.History; h != nil && h.Limit != nil {
-		return int64(*h.Limit)
+// loops are what goes on side by side until the runner leaves.
+func (s *session) loops() []func(context.Context) {
+	tidier := &tidier{self: s.self, lease: s.lease, streams: s.streams}
+	loops := []func(context.Context){s.keepLease, s.processor.watchCancels, tidier.run}
+	if s.Plan.Spec.Suspend {
+		s.log.Info("suspended: nothing is read, events wait in their streams")
+		return loops
 	}
-	return 1000
+	ahead := newLookahead(s)
+	starts := &puller{self: s.self, processor: s.processor, recoverer: s.recoverer, reader: s.reader, places: s.processor.places,
+		streams: func() []string { return s.streams.now().starts }, ahead: ahead}
+	if t := s.Plan.Throttle; t != nil && t.Key == nil {
+		starts.throttle = &runs.Rate{Function: s.Plan.Function, Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}
+	}
+	return append(loops, s.waker.run, s.waker.runSchedules, ahead.run, starts.run, s.readWaits)
 }
 
-// drain ends the runs of this runner: within the grace period by themselves,
-// after it by parking them, without costing an attempt.
-func (s *session) drain() {
-	s.noMore()
-	ended := make(chan struct{})
-	go func() { s.runs.Wait(); close(ended) }()
-	keep, stop := context.WithCancel(context.Background())
+// readWaits reads what only runs wait for.
+func (s *session) readWaits(ctx context.Context) {
+	reader := s.Store.NewReader(s.Plan.Function, s.name)
+	defer reader.Close()
+	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
 	defer stop()
-	var beats sync.WaitGroup
-	if s.runCtx.Err() == nil {
-		beats.Go(func() { s.beatLoop(keep) }) // the lease must outlast the grace period
-		beats.Go(func() { s.cancelLoop(keep) })
-	}
-	select {
-	case <-ended:
-	case <-time.After(s.Grace):
-	case <-s.runCtx.Done():
-	}
-	s.stopRuns(engine.ErrInterrupted)
-	select {
-	case <-ended:
-	case <-time.After(5 * time.Second):
-		s.log.Warn("runs are left to other runners: they did not stop in time")
-	}
-	stop()
-	beats.Wait()
-	if errors.Is(context.Cause(s.runCtx), engine.ErrFenced) {
-		s.abandon()
-		return
-	}
-	s.leave()
+	waits := &puller{self: s.self, processor: s.processor, recoverer: s.recoverer, reader: reader, places: s.processor.deliveries,
+		streams: func() []string { return s.streams.now().waitOnly }, changed: s.streams.changed}
+	waits.run(ctx)
 }
 
-// abandon makes the runner known as dead, though others may have forgotten it
-// already: a late read may have brought it entries since.
-func (s *session) abandon() {
-	ctx, cancel := context.WithTimeout(context.Background(), s.Lease)
-	defer cancel()
-	if err := s.Store.Expire(ctx, s.Plan.Function, s.name); err != nil {
-		s.log.Warn("could not leave in order; others clean up in a minute", "error", err)
-	}
+// keepLease beats until ctx ends or the lease has run out.
+func (s *session) keepLease(ctx context.Context) {
+	s.lease.keep(ctx, s.heard, func(err error) {
+		s.metrics.fenced.Inc()
+		s.log.Warn("the lease ran out: other runners take over the runs of this one; it goes on under a new name", "error", err)
+		s.processor.stop(engine.ErrFenced)
+	})
 }
 
-// leave hands back what was read and not begun, and takes the runner off the
-// list.
-func (s *session) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	for _, stream := range s.claims {
-		entries, err := s.Store.Claim(ctx, s.Plan.Function, s.name, s.name, stream, "", s.Lease, 10_000)
-		if err != nil {
-			s.log.Warn("could not hand back what was not begun; others take it once the lease is over", "error", err)
+// heard takes in what a heartbeat has told.
+func (s *session) heard(ctx context.Context, b runs.Beat) error {
+	s.waker.note(b.NextDue)
+	if err := s.shares.state(ctx, b); err != nil {
+		return err
+	}
+	if err := s.processor.committer.Stats().Trouble; err != nil {
+		return err
+	}
+	select {
+	case <-s.processor.begins.Done(): // it is leaving: nothing new is begun
+		return nil
+	default:
+	}
+	// First what there is to read: a dead runner of a newer version may have left
+	// something where this one has never looked, and would be forgotten with it.
+	if err := s.streams.learn(ctx, b); err != nil {
+		return err
+	}
+	s.recoverer.look(ctx, b.Dead)
+	if b.Queues > 0 {
+		s.kick(ctx)
+	}
+	if err := s.processor.admission.Restate(ctx); err != nil {
+		s.log.Warn("slots not given back yet; trying again with each heartbeat", "error", err)
+	}
+	return nil
+}
+
+// kick puts queued runs back where there is room: a holder may have died.
+func (s *session) kick(ctx context.Context) {
+	queued, err := s.Store.Queued(ctx, s.Plan.Function, 50)
+	if err != nil {
+		return // the next heartbeat tries again
+	}
+	for _, q := range queued {
+		if q.Limit < 1 || q.Limit > len(s.Plan.Concurrency) {
+			q.Max = 1 // the limit is gone from the function: let them out one by one
+		} else {
+			q.Max = s.Plan.Concurrency[q.Limit-1].Limit
+		}
+		q.Runner, q.Lease = s.name, s.Lease
+		if err := s.Store.Release(ctx, q); err != nil {
+			s.log.Warn("could not look after queued runs", "error", err)
 			return
 		}
-		for _, e := range entries {
-			s.process(delivery{Entry: e, rated: e.Type != "", back: true, release: func() {}})
-		}
-	}
-	if err := s.keyed.releaseAll(ctx); err != nil {
-		s.log.Warn("could not give back slots; they are free once the lease is over", "error", err)
-	}
-	gone, err := s.Store.Forget(ctx, s.Plan.Function, s.name, s.claims)
-	if err == nil && !gone {
-		err = s.Store.Expire(ctx, s.Plan.Function, s.name)
-	}
-	if err != nil {
-		s.log.Warn("could not leave in order; others clean up once the lease is over", "error", err)
 	}
 }

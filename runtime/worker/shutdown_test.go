@@ -11,7 +11,9 @@ import (
 	"go.uber.org/goleak"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -51,7 +53,7 @@ var _ = Describe("suspend", func() {
 		Expect(st.Waiting).To(Equal(int64(1)))
 		held.stop()
 		r.start(p, leased(400*time.Millisecond))
-		Expect(r.ended("f", asleep).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", asleep).Status).To(Equal(run.Succeeded))
 		r.finishes("f", 7)
 	})
 })
@@ -108,8 +110,8 @@ var _ = Describe("shutdown", func() {
 		}
 		close(release)
 		r.finishes("f", n)
-		for _, run := range r.history("f") {
-			Expect(string(run.Output)).To(Equal("1"), "%s %s", run.Status, run.Error)
+		for _, record := range r.history("f") {
+			Expect(string(record.Output)).To(Equal("1"), "%s %s", record.Status, record.Error)
 		}
 	})
 
@@ -118,7 +120,7 @@ var _ = Describe("shutdown", func() {
 		entered, release := slow(r)
 		p := compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 100, period: 1s, burst: 100, key: event.data.id}
+			throttle: {limit: 100, period: 1s, burst: 100, key: event.data.id}
 			idempotency: {key: event.data.id, ttl: 1h}
 			concurrency: [{limit: 1, key: event.data.id}]
 			steps: [{name: one, handler: slow, retryPolicy: {maxAttempts: 1}}]`)
@@ -135,7 +137,7 @@ var _ = Describe("shutdown", func() {
 		go first.stop()
 		Eventually(entered).Should(Receive(), "while the first still has its run")
 		close(release)
-		Expect(r.ended("f", waits).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", waits).Status).To(Equal(run.Succeeded))
 		r.finishes("f", 2)
 		Expect(r.stats("f").Duplicate).To(BeZero())
 		Expect(dialKeys(r, "*:once:*")).To(HaveLen(2))
@@ -164,7 +166,7 @@ var _ = Describe("shutdown", func() {
 		ignore := goleak.IgnoreCurrent()
 		own, err := store.Open(store.Options{URL: r.url, Namespace: r.namespace, Logger: r.log})
 		Expect(err).NotTo(HaveOccurred())
-		on := func(o *worker.Options) { o.Store = own }
+		on := func(o *worker.Options) { o.Store = runs.New(own) }
 		const cycles, batch = 50, 10
 		for i := range cycles {
 			w := r.start(p, on, grace(10*time.Millisecond), leased(300*time.Millisecond))
@@ -174,9 +176,9 @@ var _ = Describe("shutdown", func() {
 		}
 		last := r.start(p, on, leased(300*time.Millisecond))
 		r.finishes("f", cycles*batch)
-		for _, run := range r.history("f") {
-			Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-			Expect(run.Steps[0].Attempts).To(Equal(1))
+		for _, record := range r.history("f") {
+			Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+			Expect(record.Steps[0].Attempts).To(Equal(1))
 		}
 		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(1)), "one that was too slow for its lease is cleaned up")
 		last.stop()
@@ -211,7 +213,7 @@ var _ = Describe("shutdown", func() {
 		began := time.Now()
 		first.stop()
 		Expect(time.Since(began)).To(BeNumerically("<", 8*time.Second))
-		Expect(r.ended("f", e).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", e).Status).To(Equal(run.Succeeded))
 		Expect(r.called("one")).To(Equal(1))
 		close(release) // what comes too late writes nothing
 		Consistently(func() []string { return dialKeys(r, "*:fn:f:run:*") }, "300ms").Should(BeEmpty())

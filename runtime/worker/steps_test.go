@@ -13,7 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	wildout "github.com/wildout/wildout/runtime"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 var _ = Describe("a run", func() {
@@ -31,10 +31,10 @@ var _ = Describe("a run", func() {
 			  handler: echo
 			  with: {name: third, text: "hello ${steps.second.output}"}
 			output: "${steps.third.output.text}"`))
-		run := r.ended("greet", r.send("user/registered", `{"id":"ada"}`))
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal(`"hello ada!"`))
-		Expect(run.Steps).To(HaveLen(3))
+		record := r.ended("greet", r.send("user/registered", `{"id":"ada"}`))
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal(`"hello ada!"`))
+		Expect(record.Steps).To(HaveLen(3))
 		Expect(r.called("first")).To(Equal(1))
 		Eventually(func() int64 { return r.stats("greet", "user/registered").Pending }).Should(BeZero())
 	})
@@ -62,15 +62,17 @@ var _ = Describe("a run", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			steps: [{name: one, handler: flaky, retryPolicy: {maxAttempts: 3, initialInterval: 10ms}}]`))
-		run := r.ended("f", r.send("a", `{}`))
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal("3"))
-		Expect(run.Steps[0].Attempts).To(Equal(3))
+		record := r.ended("f", r.send("a", `{}`))
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal("3"))
+		Expect(record.Steps[0].Attempts).To(Equal(3))
 	})
 
 	It("fails for good after the last attempt, at once for a non-retriable error, and takes its onFailure steps", func() {
 		r := newRig()
-		wildout.Add(r.handlers, "broken", func(_ context.Context, in struct{ Fatal bool }) (int, error) {
+		wildout.Add(r.handlers, "broken", func(_ context.Context, in struct {
+			Fatal bool `json:"fatal"`
+		}) (int, error) {
 			r.count(fmt.Sprint("broken", in.Fatal))
 			err := errors.New("no way")
 			if in.Fatal {
@@ -83,16 +85,16 @@ var _ = Describe("a run", func() {
 			steps: [{name: one, handler: broken, with: {fatal: "${event.data.fatal}"}, retryPolicy: {maxAttempts: 2, initialInterval: 5ms}}]
 			onFailure: [{name: tell, handler: echo, with: {name: told, error: "${error.message}", step: "${error.step}"}}]`)
 		r.start(p)
-		run := r.ended("f", r.send("a", `{"fatal":false}`))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(Equal("no way"))
-		Expect(run.ErrorStep).To(Equal("one"))
+		record := r.ended("f", r.send("a", `{"fatal":false}`))
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(Equal("no way"))
+		Expect(record.ErrorStep).To(Equal("one"))
 		Expect(r.called("brokenfalse")).To(Equal(2))
-		Expect(run.Event).NotTo(BeNil())
-		run = r.ended("f", r.send("a", `{"fatal":true}`))
+		Expect(record.Event).NotTo(BeNil())
+		record = r.ended("f", r.send("a", `{"fatal":true}`))
 		Expect(r.called("brokentrue")).To(Equal(1))
 		Expect(r.called("told")).To(Equal(2))
-		Expect(run.Steps).To(HaveLen(2))
+		Expect(record.Steps).To(HaveLen(2))
 	})
 
 	It("goes on after a failure with onError: Continue", func() {
@@ -105,9 +107,9 @@ var _ = Describe("a run", func() {
 			steps:
 			- {name: one, handler: broken, onError: Continue}
 			- {name: two, set: "${steps.one.error}"}`))
-		run := r.ended("f", r.send("a", `{}`))
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal(`"no way"`))
+		record := r.ended("f", r.send("a", `{}`))
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal(`"no way"`))
 	})
 
 	It("sleeps without holding anything", func() {
@@ -121,8 +123,8 @@ var _ = Describe("a run", func() {
 			- {name: two, handler: echo, with: {name: two}}`))
 		first, second := r.send("a", `{}`), r.send("a", `{}`)
 		one, two := r.ended("f", first), r.ended("f", second)
-		Expect(one.Status).To(Equal(store.Succeeded))
-		Expect(two.Status).To(Equal(store.Succeeded))
+		Expect(one.Status).To(Equal(run.Succeeded))
+		Expect(two.Status).To(Equal(run.Succeeded))
 		Expect(*stepOf(two, "one").Start).To(BeTemporally("<", *stepOf(one, "two").Start), "the second began while the first slept")
 		Expect(*stepOf(one, "one").Start).To(BeTemporally("<", *stepOf(two, "two").Start))
 		Expect(r.called("one")).To(Equal(2))
@@ -133,8 +135,9 @@ var _ = Describe("a run", func() {
 		r := newRig()
 		g := newGauge()
 		wildout.Add(r.handlers, "meet", func(_ context.Context, in struct {
-			Num, Of int
-			At      string
+			Num int    `json:"num"`
+			Of  int    `json:"of"`
+			At  string `json:"at"`
 		}) (int, error) {
 			g.enter(in.At)
 			defer g.leave(in.At)
@@ -152,9 +155,9 @@ var _ = Describe("a run", func() {
 			- {name: right, needs: [], handler: meet, with: {num: 3, of: 2, at: graph}}
 			- {name: squares, needs: [left, right], forEach: "${event.data.list}", maxParallel: 3, handler: meet, with: {num: "${item}", of: 3, at: list}}
 			output: "${ {'sum': steps.left.output + steps.right.output, 'squares': steps.squares.output} }"`))
-		run := r.ended("f", r.send("a", `{"list":[1,2,3,4]}`))
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(MatchJSON(`{"sum":13,"squares":[1,4,9,16]}`))
+		record := r.ended("f", r.send("a", `{"list":[1,2,3,4]}`))
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(MatchJSON(`{"sum":13,"squares":[1,4,9,16]}`))
 		Expect(g.peak("list")).To(Equal(3))
 	})
 
@@ -176,8 +179,8 @@ var _ = Describe("a run", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			steps: [{name: one, handler: composed, retryPolicy: {initialInterval: 5ms}}]`))
-		run := r.ended("f", r.send("a", `{}`))
-		Expect(string(run.Output)).To(Equal("42"))
+		record := r.ended("f", r.send("a", `{}`))
+		Expect(string(record.Output)).To(Equal("42"))
 		Expect(r.called("sub one/a")).To(Equal(1))
 	})
 
@@ -195,9 +198,9 @@ var _ = Describe("a run", func() {
 			- {name: twice, invoke: {function: child, data: {num: "${event.data.n}"}}}
 			- {name: tell, sendEvent: [{name: b, data: {num: "${steps.twice.output}"}}, {name: b, data: {}, id: same}, {name: b, data: {}, id: same}]}
 			output: "${steps.twice.output}"`))
-		run := r.ended("parent", r.send("a", `{"n":21}`))
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal("42"))
+		record := r.ended("parent", r.send("a", `{"n":21}`))
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal("42"))
 		Eventually(func() int { return r.called("heard") }).Should(Equal(2))
 		Consistently(func() int { return r.called("heard") }, 200*time.Millisecond).Should(Equal(2))
 	})
@@ -210,9 +213,9 @@ var _ = Describe("a run", func() {
 		r.start(compile("parent", `
 			triggers: [{event: a}]
 			steps: [{name: twice, invoke: {function: child, data: {num: 1}}}]`))
-		run := r.ended("parent", r.send("a", `{}`))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("too small: 1"))
+		record := r.ended("parent", r.send("a", `{}`))
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("too small: 1"))
 	})
 })
 
@@ -246,7 +249,7 @@ var _ = Describe("waitForEvent", func() {
 		r := newRig()
 		r.start(compile("f", strings.ReplaceAll(spec, "2s", "100ms")))
 		Expect(string(r.ended("f", r.send("order/placed", `{"id":7}`)).Output)).To(Equal(`"nothing"`))
-		keys, err := r.store.Waiters(context.Background(), "f", "order/paid", "data.id", `7`)
+		keys, err := r.runs.Waiters(context.Background(), "f", "order/paid", "data.id", `7`)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(keys).To(BeEmpty())
 	})
@@ -279,8 +282,8 @@ var _ = Describe("waitForEvent", func() {
 			r.send("order/paid", fmt.Sprintf(`{"id":%d,"by":"x"}`, i))
 		}
 		Eventually(func() int { return len(r.history("f")) }).Should(Equal(n))
-		for _, run := range r.history("f") {
-			Expect(string(run.Output)).To(Equal(`"x"`))
+		for _, record := range r.history("f") {
+			Expect(string(record.Output)).To(Equal(`"x"`))
 		}
 	})
 })
@@ -292,7 +295,11 @@ var _ = Describe("bad handlers and bad input", func() {
 		wildout.Add(r.handlers, "hangs", func(context.Context, struct{}) (int, error) { select {} })
 		wildout.Add(r.handlers, "nan", func(context.Context, struct{}) (float64, error) { return math.NaN(), nil })
 		wildout.Add(r.handlers, "huge", func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 10<<20), nil })
-		wildout.Add(r.handlers, "typed", func(_ context.Context, in struct{ Num int }) (int, error) { return in.Num, nil })
+		wildout.Add(r.handlers, "typed", func(_ context.Context, in struct {
+			Num int `json:"num"`
+		}) (int, error) {
+			return in.Num, nil
+		})
 		cases := map[string]struct{ step, message string }{
 			"panics":  {`handler: panics, retryPolicy: {maxAttempts: 1}`, "panic: oh no"},
 			"hangs":   {`handler: hangs, timeout: 100ms, retryPolicy: {maxAttempts: 1}`, "did not return within"},
@@ -308,9 +315,9 @@ var _ = Describe("bad handlers and bad input", func() {
 		}
 		e := r.send("bad", `{"text":"seven"}`)
 		for name, tc := range cases {
-			run := r.ended(name, e)
-			Expect(run.Status).To(Equal(store.Failed), name)
-			Expect(run.Error).To(ContainSubstring(tc.message), name)
+			record := r.ended(name, e)
+			Expect(record.Status).To(Equal(run.Failed), name)
+			Expect(record.Error).To(ContainSubstring(tc.message), name)
 		}
 	})
 })

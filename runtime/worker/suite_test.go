@@ -13,11 +13,15 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/acts"
+	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -41,7 +45,10 @@ var _ = BeforeSuite(func() {
 type rig struct {
 	url       string
 	namespace string
-	store     *store.Store
+	store     *store.Conn
+	runs      *runs.Store
+	inspect   *inspect.Inspector
+	acts      *acts.Acts
 	handlers  *wildout.Registry
 	mu        sync.Mutex
 	calls     map[string]int
@@ -54,7 +61,7 @@ func newRig() *rig { return newRigOn(shared.URL()) }
 func newRigOn(url string) *rig {
 	r := &rig{url: url, namespace: fmt.Sprintf("t%d", namespaces.Add(1)), handlers: &wildout.Registry{}, calls: map[string]int{}}
 	r.log = slog.New(slog.NewTextHandler(GinkgoWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.store = r.open()
+	r.connect()
 	// echo returns its input and counts the call under `name`.
 	wildout.Add(r.handlers, "echo", func(_ context.Context, in map[string]any) (map[string]any, error) {
 		r.count(fmt.Sprint(in["name"]))
@@ -63,12 +70,16 @@ func newRigOn(url string) *rig {
 	return r
 }
 
-func (r *rig) open() *store.Store {
+// connect opens the store, and its rooms, at the URL of the rig.
+func (r *rig) connect() {
 	GinkgoHelper()
 	s, err := store.Open(store.Options{URL: r.url, Namespace: r.namespace, Logger: r.log})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(s.Close)
-	return s
+	r.store = s
+	r.runs = runs.New(s)
+	r.inspect = inspect.New(s)
+	r.acts = acts.New(s)
 }
 
 func (r *rig) count(name string) {
@@ -115,21 +126,21 @@ type runner struct {
 
 func (r *rig) start(p *plan.Plan, change ...func(*worker.Options)) *runner {
 	GinkgoHelper()
-	o := worker.Options{Store: r.store, Plan: p, Handlers: r.handlers, Env: r.env, Name: "test", Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.log}
+	o := worker.Options{Store: r.runs, Plan: p, Handlers: r.handlers, Env: r.env, Name: "test", Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.log}
 	for _, c := range change {
 		c(&o)
 	}
 	w, err := worker.New(o)
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
-	run := &runner{Worker: w, cancel: cancel, done: make(chan struct{})}
+	record := &runner{Worker: w, cancel: cancel, done: make(chan struct{})}
 	go func() {
-		defer close(run.done)
+		defer close(record.done)
 		defer GinkgoRecover()
 		Expect(w.Run(ctx)).To(Succeed())
 	}()
-	DeferCleanup(run.stop)
-	return run
+	DeferCleanup(record.stop)
+	return record
 }
 
 func (r *runner) stop() {
@@ -145,17 +156,17 @@ func (r *rig) send(eventType, data string) *event.Event {
 }
 
 // history returns the ended runs of a function.
-func (r *rig) history(function string) []store.Record {
+func (r *rig) history(function string) []run.Record {
 	GinkgoHelper()
-	all, err := r.store.History(context.Background(), function, 10_000)
+	all, err := r.inspect.History(context.Background(), function, 10_000)
 	Expect(err).NotTo(HaveOccurred())
 	return all
 }
 
 // ended waits for the end of the run that an event started.
-func (r *rig) ended(function string, e *event.Event) store.Record {
+func (r *rig) ended(function string, e *event.Event) run.Record {
 	GinkgoHelper()
-	var found store.Record
+	var found run.Record
 	Eventually(func() bool {
 		for _, rec := range r.history(function) {
 			if rec.EventID == e.ID {
@@ -168,9 +179,9 @@ func (r *rig) ended(function string, e *event.Event) store.Record {
 	return found
 }
 
-func (r *rig) stats(function string, types ...string) store.Stats {
+func (r *rig) stats(function string, types ...string) inspect.Stats {
 	GinkgoHelper()
-	st, err := r.store.Stats(context.Background(), function, types)
+	st, err := r.inspect.Stats(context.Background(), function, types)
 	Expect(err).NotTo(HaveOccurred())
 	return st
 }

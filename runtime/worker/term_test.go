@@ -10,7 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	wildout "github.com/wildout/wildout/runtime"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 var _ = Describe("timeout", func() {
@@ -25,10 +25,10 @@ var _ = Describe("timeout", func() {
 			- {name: two, handler: work, with: {key: all}}
 			onFailure:
 			- {name: tell, handler: echo, with: {name: told, step: "${error.step}", one: "${steps.one.output.text}"}}`))
-		run := r.ended("f", r.send("a", `{}`))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("spec.timeout"))
-		Expect(run.ErrorStep).To(Equal("two"))
+		record := r.ended("f", r.send("a", `{}`))
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("spec.timeout"))
+		Expect(record.ErrorStep).To(Equal("two"))
 		Expect(r.called("told")).To(Equal(1))
 	})
 
@@ -45,11 +45,11 @@ var _ = Describe("timeout", func() {
 		r.start(compile("patient", replace(spec, "2s")))
 		r.start(compile("strict", replace(spec, "590ms")))
 		e := r.send("a", `{}`)
-		Expect(r.ended("patient", e).Status).To(Equal(store.Succeeded))
-		run := r.ended("strict", e)
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.ErrorStep).To(Equal("two"))
-		Expect(run.Steps[1].Status).To(Equal("ok"))
+		Expect(r.ended("patient", e).Status).To(Equal(run.Succeeded))
+		record := r.ended("strict", e)
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.ErrorStep).To(Equal("two"))
+		Expect(record.Steps[1].Status).To(Equal(run.StepOK))
 	})
 })
 
@@ -67,11 +67,11 @@ var _ = Describe("deadline", func() {
 			- {name: pause, sleep: 100ms}
 			- {name: again, handler: echo, with: {name: "again ${steps.one.output.text} ${steps.tell.output.text}"}}`))
 		began := time.Now()
-		run := r.ended("f", r.send("a", `{}`))
+		record := r.ended("f", r.send("a", `{}`))
 		Expect(time.Since(began)).To(BeNumerically(">=", 300*time.Millisecond))
-		Expect(run.Status).To(Equal(store.Failed))
-		Expect(run.Error).To(ContainSubstring("spec.deadline"))
-		Expect(run.ErrorStep).To(Equal("nap"))
+		Expect(record.Status).To(Equal(run.Failed))
+		Expect(record.Error).To(ContainSubstring("spec.deadline"))
+		Expect(record.ErrorStep).To(Equal("nap"))
 		Expect(r.called("told")).To(Equal(1))
 		Expect(r.called("again before before")).To(Equal(1), "onFailure steps see the results of the run, also after a wait of their own")
 	})
@@ -82,8 +82,8 @@ var _ = Describe("deadline", func() {
 			triggers: [{event: a}]
 			deadline: 200ms
 			steps: [{name: wait, waitForEvent: {event: b, match: data.id, timeout: 1h}}]`))
-		run := r.ended("f", r.send("a", `{"id":1}`))
-		Expect(run.Error).To(ContainSubstring("spec.deadline"))
+		record := r.ended("f", r.send("a", `{"id":1}`))
+		Expect(record.Error).To(ContainSubstring("spec.deadline"))
 		Expect(dialKeys(r, "*:wait:*")).To(BeEmpty())
 		Expect(r.stats("f", "a").Waiting).To(BeZero())
 	})
@@ -115,16 +115,16 @@ var _ = Describe("onFailure", func() {
 			    list: "${steps.list.output.map(e, e.num)}"
 			    last: "${steps.last.output.text}"
 			    error: "${steps.check.error}"`))
-		run := r.ended("f", r.send("a", `{"text":"x"}`))
-		Expect(run.Error).To(Equal("assertion failed: as planned"))
+		record := r.ended("f", r.send("a", `{"text":"x"}`))
+		Expect(record.Error).To(Equal("assertion failed: as planned"))
 		// The first attempt sees what is in memory. It parks, and the second one
 		// sees what the journal has.
 		Expect(seen).To(HaveLen(2))
 		Expect(seen[0]).To(Equal(map[string]any{"pure": "px", "list": []any{1.0, 2.0, 3.0}, "last": "done", "error": "assertion failed: as planned"}))
 		Expect(seen[1]).To(Equal(seen[0]))
 		statuses := map[string]string{}
-		for _, s := range run.Steps {
-			statuses[s.Name] = s.Status
+		for _, s := range record.Steps {
+			statuses[s.Name] = string(s.Status)
 		}
 		Expect(statuses).To(Equal(map[string]string{"pure": "ok", "list": "ok", "list[0]": "ok", "list[1]": "ok", "list[2]": "ok",
 			"last": "ok", "check": "failed", "tell": "ok"}))

@@ -10,10 +10,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // busyTown is a function that uses everything there is, and a child of it.
@@ -21,7 +21,7 @@ const busyTown = `
 	triggers: [{event: a}]
 	history: {limit: 100000}
 	concurrency: [{limit: 30}, {limit: 3, key: event.data.user}]
-	rateLimit: {limit: 5000, period: 1s, burst: 100}
+	throttle: {limit: 5000, period: 1s, burst: 100}
 	idempotency: {key: string(event.data.id), ttl: 1h}
 	steps:
 	- {name: one, handler: step, with: {}}
@@ -88,9 +88,9 @@ func (t *town) settles() {
 	GinkgoHelper()
 	t.finishes("f", t.sent)
 	outputs := map[string]bool{}
-	for _, run := range t.history("f") {
-		Expect(run.Status).To(Equal(store.Succeeded), "%s: %s", run.ErrorStep, run.Error)
-		outputs[string(run.Output)] = true
+	for _, record := range t.history("f") {
+		Expect(record.Status).To(Equal(run.Succeeded), "%s: %s", record.ErrorStep, record.Error)
+		outputs[string(record.Output)] = true
 	}
 	Expect(outputs).To(HaveLen(t.sent))
 	Expect(t.history("child")).To(HaveLen(t.sent))
@@ -180,7 +180,7 @@ var _ = Describe("trouble with Redis", func() {
 	It("says what to do about a wrong password, and comes up when it is right", func() {
 		t := newTown(servicetest.Password("right"))
 		t.url = strings.ReplaceAll(t.url, "right", "wrong")
-		t.store = t.open()
+		t.connect()
 		w := t.work("a", 2*time.Second)[0]
 		Eventually(w.Health).Should(MatchError(ContainSubstring("check the Redis URL (key `url` of the Secret)")))
 		c := dial(t.redis)

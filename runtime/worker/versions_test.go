@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,7 +11,8 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -29,7 +31,7 @@ func version(name, more string) *plan.Plan {
 var _ = Describe("versions", func() {
 	plans := func(r *rig) map[string]string {
 		GinkgoHelper()
-		all, err := r.store.Plans(context.Background(), "f")
+		all, err := r.runs.Plans(context.Background(), "f")
 		Expect(err).NotTo(HaveOccurred())
 		return all
 	}
@@ -43,9 +45,9 @@ var _ = Describe("versions", func() {
 		first.stop()
 		r.start(v2)
 		young := r.send("a", `{}`)
-		run := r.ended("f", old)
-		Expect(string(run.Output)).To(Equal(`"v1"`))
-		Expect(run.Version).To(Equal(v1.Hash))
+		record := r.ended("f", old)
+		Expect(string(record.Output)).To(Equal(`"v1"`))
+		Expect(record.Version).To(Equal(v1.Hash))
 		Expect(string(r.ended("f", young).Output)).To(Equal(`"v2"`))
 		Expect(r.called("two v1")).To(Equal(1))
 		Expect(r.called("two v2")).To(Equal(1))
@@ -75,9 +77,9 @@ var _ = Describe("versions", func() {
 		r.start(v3, leased(400*time.Millisecond))
 		r.start(v3, leased(400*time.Millisecond))
 		r.finishes("f", 1)
-		run := r.history("f")[0]
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal(`"v1"`))
+		record := r.history("f")[0]
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal(`"v1"`))
 		Expect(r.called("one v1")).To(BeZero())
 		Expect(r.called("two v1")).To(Equal(1))
 	})
@@ -106,9 +108,9 @@ var _ = Describe("versions", func() {
 		r.start(compile("f", fmt.Sprintf(spec, "v2")))
 		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(3)))
 		first.stop()
-		run := r.ended("f", e)
-		Expect(run.Status).To(Equal(store.Succeeded), run.Error)
-		Expect(string(run.Output)).To(Equal(`"v1 1"`), "the interrupted attempt must not count")
+		record := r.ended("f", e)
+		Expect(record.Status).To(Equal(run.Succeeded), record.Error)
+		Expect(string(record.Output)).To(Equal(`"v1 1"`), "the interrupted attempt must not count")
 	})
 
 	It("hold for a run that the triggers of a later version would not start", func() {
@@ -121,6 +123,37 @@ var _ = Describe("versions", func() {
 			steps: [{name: one, set: 1}]`), leased(400*time.Millisecond))
 		r.finishes("f", 1)
 		Expect(string(r.history("f")[0].Output)).To(Equal(`"v1"`))
+	})
+
+	It("leave nothing behind when one that was new is gone, and older runners live on", func() {
+		r := newRig()
+		v1 := compile("f", `
+			triggers: [{event: a}]
+			steps: [{name: one, set: 1}]`)
+		v2 := compile("f", `
+			triggers: [{event: a}, {event: new}]
+			steps:
+			- {name: one, handler: echo, with: {name: one}}
+			- {name: wait, if: event.type == 'new', waitForEvent: {event: answer, timeout: 20s}}
+			output: "${steps.wait.output == null ? 'nothing' : steps.wait.output.data.by}"`)
+		r.start(v1, leased(400*time.Millisecond))
+		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(1)))
+		// A runner of the new version has the function's newest plan, and dies as it
+		// begins a run with a trigger, and a wait, that the old one does not know.
+		ctx := context.Background()
+		spec, err := json.Marshal(v2.Spec)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.runs.SavePlan(ctx, "f", v2.Hash, spec)).To(Succeed())
+		_, err = r.runs.RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "answer"}})
+		Expect(err).NotTo(HaveOccurred())
+		r.take("f", "new", `{}`, "", "")
+		Eventually(func() int64 { return r.stats("f").Waiting }).Should(Equal(int64(1)))
+		Expect(r.called("one")).To(Equal(1))
+		r.send("answer", `{"by":"found"}`)
+		r.finishes("f", 1)
+		Expect(string(r.history("f")[0].Output)).To(Equal(`"found"`))
+		Eventually(func() any { return do(dial(shared), "ZSCORE", r.store.Keys().Runners("f"), "dead") }).Should(BeNil())
+		Eventually(func() int64 { return r.stats("f", "new", "answer").Pending }).Should(BeZero())
 	})
 
 	It("are dropped when no run needs them any more", func() {
@@ -161,8 +194,8 @@ var _ = Describe("versions", func() {
 		r.install(version("v2", ""))
 		do(dial(shared), "HDEL", r.store.Keys().Plans("f"), v1.Hash)
 		r.start(version("v2", ""))
-		run := r.ended("f", e)
-		Expect(run.Error).To(ContainSubstring("is not stored any more"))
+		record := r.ended("f", e)
+		Expect(record.Error).To(ContainSubstring("is not stored any more"))
 		Expect(dialKeys(r, "*:versions")).To(BeEmpty())
 	})
 })

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/worker"
 )
@@ -34,8 +35,8 @@ var _ = Describe("what a run waits for", func() {
 		waiting(r, n)
 		e := r.send("b", `{"id":"x"}`)
 		r.finishes("f", n)
-		for _, run := range r.history("f") {
-			Expect(string(run.Output)).To(Equal(fmt.Sprintf(`[%q,%q,%q]`, e.ID, e.ID, e.ID)))
+		for _, record := range r.history("f") {
+			Expect(string(record.Output)).To(Equal(fmt.Sprintf(`[%q,%q,%q]`, e.ID, e.ID, e.ID)))
 		}
 		Expect(dialKeys(r, "*:wait:*")).To(BeEmpty())
 	})
@@ -47,12 +48,12 @@ var _ = Describe("what a run waits for", func() {
 			steps:
 			- {name: all, forEach: "${event.data.list}", maxParallel: 2, waitForEvent: {event: b, if: "async.data.id == item", timeout: 10s}}
 			output: "${steps.all.output.map(e, e.data.by)}"`))
-		run := r.send("a", `{"list":[1,2,3]}`)
+		record := r.send("a", `{"list":[1,2,3]}`)
 		waiting(r, 1)
 		r.send("b", `{"id":2,"by":"two"}`)
 		r.send("b", `{"id":3,"by":"three"}`) // before its wait begins: it counts
 		r.send("b", `{"id":1,"by":"one"}`)
-		Expect(string(r.ended("f", run).Output)).To(Equal(`["one","two","three"]`))
+		Expect(string(r.ended("f", record).Output)).To(Equal(`["one","two","three"]`))
 		Expect(dialKeys(r, "*:wait:*")).To(BeEmpty())
 	})
 
@@ -83,12 +84,12 @@ var _ = Describe("what a run waits for", func() {
 			output: "${steps.wait.output == null ? 'nothing' : steps.wait.output.id}"`)
 		// The run waits before the old event is read.
 		k := r.store.Keys()
-		Expect(r.store.EnsureGroup(context.Background(), "f", k.Stream("b"))).To(Succeed())
+		Expect(r.runs.EnsureGroup(context.Background(), "f", k.Stream("b"))).To(Succeed())
 		do(dial(shared), "XREADGROUP", "GROUP", "f", "dead", "STREAMS", k.Stream("b"), ">")
 		do(dial(shared), "ZADD", k.Runners("f"), time.Now().UnixMilli(), "dead")
 		r.start(suspended, leased(300*time.Millisecond))
-		run := r.ended("f", e)
-		Expect(string(run.Output)).To(Equal(`"nothing"`), "event %s is older than the run", old.ID)
+		record := r.ended("f", e)
+		Expect(string(record.Output)).To(Equal(`"nothing"`), "event %s is older than the run", old.ID)
 		Eventually(func() int64 { return r.stats("f", "b").Pending }).Should(BeZero())
 	})
 
@@ -154,7 +155,7 @@ var _ = Describe("what a run waits for", func() {
 		journal := r.store.Keys().Run("f", store.RunID("f", "a", r.entry("a")))
 		Consistently(func() any { return do(dial(shared), "HEXISTS", journal, "?cond") }, "80ms").Should(Equal(int64(0)), "a wait that is over must not wake its run")
 		Expect(do(dial(shared), "HEXISTS", journal, "cond")).To(Equal(int64(1)))
-		Expect(r.ended("f", e).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", e).Status).To(Equal(run.Succeeded))
 		Expect(dialKeys(r, "*:wait:*")).To(BeEmpty())
 		r.send("a", `{"id":2}`)
 		r.finishes("f", 2)
@@ -227,8 +228,8 @@ var _ = Describe("what a run waits for", func() {
 		Eventually(func() []string { return dialKeys(r, "*:wait:*") }).Should(BeEmpty())
 		began := time.Now()
 		close(release)
-		run := r.ended("f", e)
-		Expect(string(run.Output)).To(Equal("2"), "the failed attempt must count: %s", run.Error)
+		record := r.ended("f", e)
+		Expect(string(record.Output)).To(Equal("2"), "the failed attempt must count: %s", record.Error)
 		Expect(time.Since(began)).To(BeNumerically(">=", 290*time.Millisecond), "the retry's interval must hold")
 	})
 
@@ -238,11 +239,11 @@ var _ = Describe("what a run waits for", func() {
 			triggers: [{event: a}]
 			steps: [{name: wait, waitForEvent: {event: b, timeout: 5s}}]
 			output: "${steps.wait.output.data.by}"`), func(o *worker.Options) { o.Lease = time.Minute })
-		run := r.send("a", `{}`)
+		record := r.send("a", `{}`)
 		waiting(r, 1)
 		do(dial(shared), "SCRIPT", "FLUSH")
 		r.send("b", `{"by":"x"}`)
-		Expect(string(r.ended("f", run).Output)).To(Equal(`"x"`))
+		Expect(string(r.ended("f", record).Output)).To(Equal(`"x"`))
 	})
 })
 
@@ -271,6 +272,6 @@ var _ = Describe("branches", func() {
 			- {name: fast, needs: [], handler: flaky, retryPolicy: {initialInterval: 50ms, jitter: "0"}}
 			- {name: first, needs: [], handler: echo, with: {name: first}}
 			- {name: slow, needs: [first], handler: slow}`))
-		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(store.Succeeded))
+		Expect(r.ended("f", r.send("a", `{}`)).Status).To(Equal(run.Succeeded))
 	})
 })

@@ -17,13 +17,13 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // Options describe one runner of one function.
 type Options struct {
-	Store *store.Store
+	Store *runs.Store
 	Plan  *plan.Plan
 	// Handlers are what steps may call.
 	Handlers *wildout.Registry
@@ -160,39 +160,4 @@ func (w *Worker) session(ctx context.Context) error {
 	}
 	w.setHealth(nil)
 	return s.run(ctx)
-}
-
-// plans finds the version of the function that a run began with.
-type plans struct {
-	store   *store.Store
-	current *plan.Plan
-	mu      sync.Mutex
-	known   map[string]*plan.Plan
-}
-
-// get returns a version; the current one for "" and for functions that want
-// it so.
-func (p *plans) get(ctx context.Context, version string) (*plan.Plan, error) {
-	if version == "" || version == p.current.Hash || p.current.Latest() {
-		return p.current, nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known := p.known[version]; known != nil {
-		return known, nil
-	}
-	all, err := p.store.Plans(ctx, p.current.Function)
-	if err != nil {
-		return nil, err
-	}
-	text, ok := all[version]
-	if !ok {
-		return nil, fmt.Errorf("version %s of %s, which the run began with, is not stored any more", version, p.current.Function)
-	}
-	old, err := decodePlan(p.current.Function, []byte(text))
-	if err != nil {
-		return nil, err
-	}
-	p.known[version] = old
-	return old, nil
 }

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/wildout/wildout/runtime/scenarios/outside"
+	"github.com/wildout/wildout/internal/scenarios/outside"
 )
 
 // control is what tests say and ask:

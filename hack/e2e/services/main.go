@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/wildout/wildout/runtime/scenarios/outside"
+	"github.com/wildout/wildout/internal/scenarios/outside"
 )
 
 // Where it listens.

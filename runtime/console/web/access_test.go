@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/wildout/wildout/runtime/console/web"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 const (
@@ -127,7 +127,7 @@ func TestProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, withAccess(&c.access))
 			r.install("greet")
-			id, _ := r.run("greet", `{"name":"x"}`, store.Record{Status: store.Failed, Error: "no"})
+			id, _ := r.run("greet", `{"name":"x"}`, run.Record{Status: run.Failed, Error: "no"})
 			if a := r.get("/runs/"+id, c.header...); a.status != c.status || strings.Contains(a.body, "ask-replay") != c.acts || c.status == 200 && strings.Contains(a.body, "read-only") == c.acts {
 				t.Errorf("the page: %d, want %d", a.status, c.status)
 			}

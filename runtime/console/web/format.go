@@ -8,8 +8,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web/timeline"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // functionMap is what templates may call.
@@ -27,7 +28,7 @@ func functionMap(a assets) template.FuncMap {
 		"pct":   percent, "wide": func(x float64) string { return percent(max(x, .25)) }, "anchor": anchor, "hatch": hatch, "segment": segment,
 		"highlight": highlight, "join": func(all []string) string { return strings.Join(all, ", ") },
 		"status": runStatus, "stepStatus": stepStatus,
-		"open":    func(r store.Record) bool { return r.Status == store.Running || r.Status == store.Waiting },
+		"open":    func(r run.Record) bool { return r.Status == run.Running || r.Status == run.Waiting },
 		"subline": subline, "took": took, "order": order, "eventName": eventName,
 		"stepView":      newStepView,
 		"noFunctions":   func() emptyState { return noFunctions },
@@ -54,25 +55,25 @@ var (
 // sign is a state as it is shown: a colour, a shape and a word.
 type sign struct{ Class, Icon, Text string }
 
-func runStatus(s store.Status) sign {
+func runStatus(s run.Status) sign {
 	name := string(s)
 	icon := name
-	switch name {
-	case "rejected":
+	switch s {
+	case run.Rejected:
 		icon = "failed"
-	case "queued":
+	case run.Queued:
 		icon = "pending"
-	case "filtered":
+	case run.Skipped, console.Filtered:
 		icon = "never"
 	}
 	return sign{name, icon, upper(name)}
 }
 
-func stepStatus(s timeline.State) sign {
+func stepStatus(s run.StepStatus) sign {
 	switch s {
-	case timeline.OK:
+	case run.StepOK:
 		return sign{"ok", "succeeded", "Succeeded"}
-	case timeline.Pending:
+	case run.StepPending:
 		return sign{"pending", "pending", "Not begun"}
 	case timeline.Never:
 		return sign{"never", "never", "Not reached"}
@@ -229,7 +230,7 @@ func eventName(eventType string) string {
 }
 
 // order is the time that a run has in lists.
-func order(r store.Record) time.Time {
+func order(r run.Record) time.Time {
 	if r.EndedAt != nil {
 		return *r.EndedAt
 	}
@@ -237,11 +238,11 @@ func order(r store.Record) time.Time {
 }
 
 // took is how long a run took, or has been there.
-func took(r store.Record) string {
+func took(r run.Record) string {
 	switch {
 	case r.EndedAt != nil:
 		return duration(r.EndedAt.Sub(r.StartedAt))
-	case r.Status == store.Running || r.Status == store.Waiting:
+	case r.Status == run.Running || r.Status == run.Waiting:
 		return rough(max(time.Since(r.StartedAt), 0)) + " so far"
 	}
 	return ""
@@ -253,15 +254,15 @@ type line struct {
 	Bad         bool
 }
 
-func subline(r store.Record) *line {
+func subline(r run.Record) *line {
 	switch {
 	case r.Error != "":
 		text := r.Error
 		if r.ErrorStep != "" && !strings.HasPrefix(text, r.ErrorStep) {
 			text = r.ErrorStep + ": " + text
 		}
-		return &line{clip(text, 300), clip(text, 2000), r.Status != store.Cancelled}
-	case r.Status == store.Waiting && r.WaitsFor != nil:
+		return &line{clip(text, 300), clip(text, 2000), r.Status != run.Cancelled}
+	case r.Status == run.Waiting && r.WaitsFor != nil:
 		step := ""
 		for _, s := range r.Steps {
 			if s.Status == "waiting" {
@@ -269,7 +270,7 @@ func subline(r store.Record) *line {
 			}
 		}
 		return &line{Text: step + "goes on " + ago(*r.WaitsFor, time.Now()), Title: r.WaitsFor.UTC().Format(time.RFC3339)}
-	case r.Status == store.Waiting:
+	case r.Status == run.Waiting:
 		return &line{Text: "waits for something to arrive"}
 	case r.ReplayOf != "":
 		return &line{Text: "a replay"}

@@ -32,7 +32,7 @@ func (s *Site) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 		h.Set("Cache-Control", "no-store")
-		if !s.opts.AnyHost && !s.known(r.Host) {
+		if !s.opts.AnyHost && !KnownHost(r.Host, s.opts.Hosts) {
 			s.refuse(w, r, http.StatusMisdirectedRequest, "This server is not known by the name "+r.Host+". Ask for localhost, or for 127.0.0.1.")
 			return
 		}
@@ -50,10 +50,10 @@ func local(remote string) bool {
 	return err == nil && addr.Addr().Unmap().IsLoopback()
 }
 
-// known reports whether the host is one that nobody else can give to this
-// machine: an address, a name without a dot (localhost, a container's), or one
-// of the names that the site goes by.
-func (s *Site) known(host string) bool {
+// KnownHost reports whether a host, with or without a port, is one that nobody
+// else can give to this machine: an address, a name without a dot (localhost,
+// a container's), or one of the names that the site goes by.
+func KnownHost(host string, names []string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
@@ -62,5 +62,5 @@ func (s *Site) known(host string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
 	}
-	return !strings.Contains(name, ".") || strings.HasSuffix(name, ".localhost") || slices.Contains(s.opts.Hosts, name)
+	return !strings.Contains(name, ".") || strings.HasSuffix(name, ".localhost") || slices.Contains(names, name)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // live answers with the stream of a page.
@@ -216,7 +216,7 @@ func (s *Site) liveRuns(r *http.Request, after string) (*livePage, error) {
 // runRow is a run in a list. One that no longer fits the filters is changed
 // where it is shown, and comes in nowhere.
 type runRow struct {
-	store.Record
+	run.Record
 	Known bool
 }
 
@@ -229,7 +229,7 @@ func (s *Site) sendRow(st *stream, id string, row runRow) error {
 }
 
 // fits reports whether a run passes the filters that Follow does not know.
-func fits(q *console.RunQuery, r *store.Record) bool {
+func fits(q *console.RunQuery, r *run.Record) bool {
 	return (q.EventID == "" || q.EventID == r.EventID) && (len(q.Statuses) == 0 || slices.Contains(q.Statuses, r.Status)) &&
 		(q.Text == "" || strings.Contains(strings.ToLower(r.Error), strings.ToLower(q.Text)))
 }

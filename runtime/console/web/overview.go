@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // tile is a number of the overview.
@@ -24,7 +24,7 @@ type overviewBody struct {
 	Tiles   []tile
 	Charts  []chart
 	Trouble []troubled
-	Latest  []store.Record
+	Latest  []run.Record
 }
 
 // shortestChart is the least that charts look back: the hour is shown once

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -161,6 +162,13 @@ func (s *Site) fail(r *request, err error) {
 		return // nobody waits for the answer
 	}
 	status := console.StatusOf(err)
+	if forProgram(r.Request) {
+		if status >= http.StatusInternalServerError {
+			s.log.Error("page not shown", "path", r.URL.Path, "error", err)
+		}
+		problem(r.w, status, err.Error())
+		return
+	}
 	t := trouble{Status: status, Text: upper(err.Error()), Back: "/", BackTo: "To the overview"}
 	switch status {
 	case http.StatusNotFound:
@@ -190,10 +198,33 @@ func (s *Site) fail(r *request, err error) {
 
 // refuse answers somebody of whom nothing is known.
 func (s *Site) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if forProgram(r) {
+		problem(w, status, text)
+		return
+	}
 	body := trouble{Status: status, Title: "Not like this", Text: text, Back: "/", BackTo: "To the overview"}
 	if err := s.write(&request{r, w, nil}, status, "error", &view{Title: body.Title, Body: body}); err != nil {
 		http.Error(w, text, status)
 	}
+}
+
+// forProgram reports whether a program asks: one that sends or wants JSON, or
+// that does what no page does.
+func forProgram(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
+		return true
+	}
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") ||
+		strings.Contains(r.Header.Get("Accept"), "application/json") && !strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// problem answers a program, as the API does.
+func problem(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": text, "status": status}) // the client may be gone
 }
 
 const themeCookie = "wildout-theme"

@@ -11,7 +11,8 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web/timeline"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // runBody is the page of one run.
@@ -80,43 +81,45 @@ func (b *runBody) Children() []console.RunRef {
 func (*runBody) NoSteps() emptyState { return noSteps }
 
 func (s *Site) loadRun(ctx context.Context, id string, user *User) (*runBody, error) {
-	run, err := s.source.Run(ctx, id)
+	record, err := s.source.Run(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	b := &runBody{Run: run, Now: time.Now()}
-	b.Timeline = timeline.Build(run, b.Now)
+	b := &runBody{Run: record, Now: time.Now()}
+	b.Timeline = timeline.Build(record, b.Now)
 	acts := user != nil && user.Acts
-	ended := run.EndedAt != nil
-	b.MayReplay = acts && run.Status != store.Rejected
-	b.MayCancel = acts && !ended && run.CancelAsked == nil
-	b.Note = noteOf(run, b.Now)
+	ended := record.EndedAt != nil
+	b.MayReplay = acts && (record.Status != run.Rejected || record.Event != nil)
+	b.MayCancel = acts && !ended && record.CancelAsked == nil
+	b.Note = noteOf(record, b.Now)
 	return b, nil
 }
 
-func noteOf(run *console.RunDetail, now time.Time) *note {
+func noteOf(record *console.RunDetail, now time.Time) *note {
 	switch {
-	case run.Status == store.Failed:
-		return &note{"bad", "The run failed", run.Error, "error-text mono", run.ErrorStep}
-	case run.Status == store.Rejected:
-		return &note{"bad", "The stream entry was no event: there was no run", run.Error, "error-text mono", ""}
-	case run.Status == store.Cancelled:
-		return &note{"", "The run was cancelled", run.Error, "", ""}
-	case run.CancelAsked != nil:
+	case record.Status == run.Failed:
+		return &note{"bad", "The run failed", record.Error, "error-text mono", record.ErrorStep}
+	case record.Status == run.Rejected && record.Event != nil:
+		return &note{"bad", "The event was rejected: there was no run. When the manifest is mended, it can be replayed", record.Error, "error-text mono", ""}
+	case record.Status == run.Rejected:
+		return &note{"bad", "The stream entry was no event: there was no run", record.Error, "error-text mono", ""}
+	case record.Status == run.Cancelled:
+		return &note{"", "The run was cancelled", record.Error, "", ""}
+	case record.CancelAsked != nil:
 		return &note{"hold", "The run is being cancelled", "It ends as soon as its runner has noticed.", "", ""}
-	case run.Status == store.Waiting:
-		title, text := waitingNote(run, now)
+	case record.Status == run.Waiting:
+		title, text := waitingNote(record, now)
 		return &note{"hold", title, text, "dim", ""}
 	}
 	return nil
 }
 
 // waitingNote says what a run waits for, and until when.
-func waitingNote(run *console.RunDetail, now time.Time) (title, text string) {
+func waitingNote(record *console.RunDetail, now time.Time) (title, text string) {
 	const kept = "Nothing is at work meanwhile; what the run has so far is kept."
 	var step *console.Step
-	for i := range run.Steps {
-		if s := &run.Steps[i]; s.Status == string(timeline.Waiting) && (step == nil || s.Until != nil && (step.Until == nil || s.Until.Before(*step.Until))) {
+	for i := range record.Steps {
+		if s := &record.Steps[i]; s.Status == run.StepWaiting && (step == nil || s.Until != nil && (step.Until == nil || s.Until.Before(*step.Until))) {
 			step = s
 		}
 	}
@@ -128,14 +131,14 @@ func waitingNote(run *console.RunDetail, now time.Time) (title, text string) {
 		due = ago(*step.Until, now)
 	}
 	switch {
-	case step.Kind == console.KindSleep && due != "":
+	case step.Kind == plan.KindSleep && due != "":
 		return "Sleeps; goes on " + due, kept
-	case step.Kind == console.KindWait:
+	case step.Kind == plan.KindWaitForEvent:
 		if due != "" {
 			return "Waits for " + step.Does, "Gives up " + due + ". " + kept
 		}
 		return "Waits for " + step.Does, kept
-	case step.Kind == console.KindInvoke:
+	case step.Kind == plan.KindInvoke:
 		return "Waits for the run that " + step.Name + " invoked", kept
 	case step.Error != "" && due != "":
 		return fmt.Sprintf("%s failed %s; the next attempt is %s", step.Name, times(max(1, step.Attempts)), due), step.Error

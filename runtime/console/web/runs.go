@@ -11,7 +11,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // pageSize is how many rows a page of a list has, and nextSize how many the
@@ -59,7 +59,7 @@ func runQuery(v url.Values, now time.Time) (console.RunQuery, error) {
 		if !slices.Contains(statuses, status) {
 			return q, &console.Problem{Status: http.StatusBadRequest, Text: fmt.Sprintf("The status %q is none of %s.", clip(status, 40), strings.Join(statuses, ", "))}
 		}
-		q.Statuses = []store.Status{store.Status(status)}
+		q.Statuses = []run.Status{run.Status(status)}
 	}
 	if since := v.Get("since"); since != "" {
 		d, err := time.ParseDuration(since)
@@ -86,8 +86,8 @@ func (s *Site) runs(r *request) error {
 		return err
 	}
 	if isID(query.Text) {
-		if run, err := s.source.Run(r.Context(), query.Text); err == nil {
-			http.Redirect(r.w, r.Request, runLink(run.Function, run.ID), http.StatusSeeOther)
+		if record, err := s.source.Run(r.Context(), query.Text); err == nil {
+			http.Redirect(r.w, r.Request, runLink(record.Function, record.ID), http.StatusSeeOther)
 			return nil
 		}
 		query.EventID, query.Text = query.Text, ""

@@ -6,8 +6,9 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web/timeline"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // stepView is a step on the page of its run.
@@ -32,15 +33,9 @@ func newStepView(row timeline.Row, run *runBody) *stepView {
 	return v
 }
 
-// kinds are the words for the actions.
-var kinds = map[console.Kind]string{
-	console.KindHandler: "", console.KindSleep: "sleeps", console.KindWait: "waits for", console.KindSend: "sends",
-	console.KindInvoke: "invokes", console.KindAssert: "checks", console.KindSet: "computes",
-}
-
 // Does says what the step does in a few words.
 func (v *stepView) Does() string {
-	verb := kinds[v.Row.Kind]
+	verb := v.Row.Kind.Verb()
 	if v.Row.OnFailure {
 		verb = "on failure: " + verb
 	}
@@ -58,7 +53,7 @@ func (v *stepView) Took() string {
 	switch {
 	case v.Row.Began():
 		return duration(v.Row.Length)
-	case v.Row.State == timeline.Skipped:
+	case v.Row.State == run.StepSkipped:
 		return "skipped"
 	}
 	return ""
@@ -80,7 +75,7 @@ func (v *stepView) Spoken() string {
 // Idle says why a step has nothing to show.
 func (v *stepView) Idle() string {
 	switch v.Row.State {
-	case timeline.Skipped:
+	case run.StepSkipped:
 		return "Skipped: its condition was false."
 	case timeline.Never:
 		return "The run ended before this step."
@@ -102,10 +97,10 @@ func (v *stepView) Facts() []fact {
 	if v.Row.Began() {
 		all = append(all, fact{Name: "Started after", Text: duration(v.Row.Offset)}, fact{Name: "Took", Text: duration(v.Row.Length)})
 	}
-	if s.Until != nil && v.Row.State == timeline.Waiting {
+	if s.Until != nil && v.Row.State == run.StepWaiting {
 		all = append(all, fact{Name: "Goes on", Time: s.Until})
 	}
-	if s.MaxAttempts > 1 && s.Kind == console.KindHandler && s.Attempts > 0 {
+	if s.MaxAttempts > 1 && s.Kind == plan.KindHandler && s.Attempts > 0 {
 		all = append(all, fact{Name: "Attempts", Text: fmt.Sprintf("%d of %d", s.Attempts, s.MaxAttempts)})
 	}
 	if s.If != "" {
@@ -161,7 +156,7 @@ func (v *stepView) InputName() string {
 
 // Output is what the step returned.
 func (v *stepView) Output() json.RawMessage {
-	if v.Row.State != timeline.OK && string(v.Row.Output) == "null" {
+	if v.Row.State != run.StepOK && string(v.Row.Output) == "null" {
 		return nil
 	}
 	return v.Row.Output

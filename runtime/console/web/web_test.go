@@ -14,11 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 const manifest = `{"triggers":[{"event":"hello"}],"steps":[{"name":"greet","handler":"log.info","with":{"to":"${event.data.name}"}},{"name":"rest","sleep":"72h"}]}`
@@ -29,7 +31,8 @@ const schema = `{"type":"object","required":["name","mood"],"properties":{"name"
 // rig is a site over a Redis in which a test plays the runner.
 type rig struct {
 	t       *testing.T
-	store   *store.Store
+	store   *store.Conn
+	runs    *runs.Store
 	service *console.Service
 	url     string
 	client  *http.Client
@@ -44,7 +47,7 @@ func newRig(t *testing.T, change ...func(*web.Options)) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	r := &rig{t: t, store: s}
+	r := &rig{t: t, store: s, runs: runs.New(s)}
 	r.service, err = console.New(console.Options{Store: s, Authorize: web.Authorize, FollowEvery: 20 * time.Millisecond,
 		Types: func() []console.EventType {
 			return []console.EventType{{Type: "hello", Schema: json.RawMessage(schema)}}
@@ -136,40 +139,40 @@ func (r *rig) get(path string, header ...string) answer {
 func (r *rig) install(function string) {
 	r.t.Helper()
 	k := r.store.Keys()
-	if err := r.store.EnsureGroup(r.t.Context(), function, k.Inbox(function), k.Stream("hello")); err != nil {
+	if err := r.runs.EnsureGroup(r.t.Context(), function, k.Inbox(function), k.Stream("hello")); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.store.SavePlan(r.t.Context(), function, "v1", []byte(manifest)); err != nil {
+	if err := r.runs.SavePlan(r.t.Context(), function, "v1", []byte(manifest)); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
 // run publishes an event and plays the run that it starts, which ends as the
 // record says.
-func (r *rig) run(function, data string, record store.Record) (runID, eventID string) {
+func (r *rig) run(function, data string, record run.Record) (runID, eventID string) {
 	r.t.Helper()
 	ctx := r.t.Context()
 	e := event.Event{Type: "hello", Data: json.RawMessage(data)}
 	if err := r.store.Publish(ctx, &e); err != nil {
 		r.t.Fatal(err)
 	}
-	reader := r.store.NewReader(function, "runner-1")
+	reader := r.runs.NewReader(function, "runner-1")
 	defer reader.Close()
 	entries, err := reader.Read(ctx, []string{r.store.Keys().Stream("hello")}, 1, 0)
 	if err != nil || len(entries) != 1 {
 		r.t.Fatalf("%d entries (%v)", len(entries), err)
 	}
-	committer := r.store.NewCommitter(function, store.HistoryLimits{Done: 100, Dead: 100}, func() error { return nil })
+	committer := r.runs.NewCommitter(function, runs.HistoryLimits{Done: 100, Dead: 100}, func() error { return nil })
 	defer committer.Close()
 	now := time.Now()
 	record.ID = store.RunID(function, "hello", entries[0].ID)
 	record.EventID, record.EventType, record.Version = e.ID, "hello", "v1"
 	record.StartedAt, record.EndedAt = now.Add(-time.Second), &now
-	if record.Status != store.Succeeded {
+	if record.Status != run.Succeeded {
 		record.Event = &e
 	}
-	ref := &store.Ref{Function: function, RunID: record.ID, Stream: entries[0].Stream, Entry: entries[0].ID}
-	if counted, err := committer.Finish(ctx, store.Finish{Ref: ref, Failed: record.Status == store.Failed, Record: store.AppendRecord(nil, &record)}); err != nil || !counted {
+	ref := &runs.Ref{Function: function, RunID: record.ID, Stream: entries[0].Stream, Entry: entries[0].ID}
+	if counted, err := committer.Finish(ctx, runs.Finish{Ref: ref, Failed: record.Status == run.Failed, Record: run.AppendRecord(nil, &record)}); err != nil || !counted {
 		r.t.Fatalf("finish: %v %v", counted, err)
 	}
 	return record.ID, e.ID
@@ -188,11 +191,11 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now().Add(-time.Second)
-	steps := []store.RecordStep{
-		{Name: "greet", Status: "failed", Attempts: 2, Start: &start, Millis: 10, Error: hostile, Output: data, Tries: []store.Try{{Start: start, Millis: 3, Error: hostile}}},
+	steps := []run.StepRecord{
+		{Name: "greet", Status: "failed", Attempts: 2, Start: &start, Millis: 10, Error: hostile, Output: data, Tries: []run.Try{{Start: start, Millis: 3, Error: hostile}}},
 		{Name: hostile, Status: "ok", Attempts: 1, Start: &start, Millis: 10}}
-	failed, eventID := r.run("greet", string(data), store.Record{Status: store.Failed, Error: hostile, ErrorStep: hostile, Steps: steps})
-	r.run("greet", `{"name":"x"}`, store.Record{Status: store.Succeeded, Output: data})
+	failed, eventID := r.run("greet", string(data), run.Record{Status: run.Failed, Error: hostile, ErrorStep: hostile, Steps: steps})
+	r.run("greet", `{"name":"x"}`, run.Record{Status: run.Succeeded, Output: data})
 	r.mails = []web.Mail{{ID: "m1", From: hostile, To: []string{hostile}, Subject: hostile, Text: hostile, HTML: hostile, Raw: []byte(hostile), Received: start}}
 	for name, c := range map[string]struct {
 		path   string
@@ -311,7 +314,7 @@ func TestSend(t *testing.T) {
 func TestActs(t *testing.T) {
 	r := newRig(t)
 	r.install("greet")
-	id, _ := r.run("greet", `{"name":"x"}`, store.Record{Status: store.Failed, Error: "no"})
+	id, _ := r.run("greet", `{"name":"x"}`, run.Record{Status: run.Failed, Error: "no"})
 	a := r.do(http.MethodPost, "/runs/"+id+"/replay?function=greet", "")
 	if a.status != 303 || !strings.HasPrefix(a.header.Get("Location"), "/runs/") || strings.Contains(a.header.Get("Location"), id) {
 		t.Errorf("replay: %d to %q: %s", a.status, a.header.Get("Location"), a.body)
@@ -325,7 +328,7 @@ func TestActs(t *testing.T) {
 func TestOtherSites(t *testing.T) {
 	r := newRig(t)
 	r.install("greet")
-	id, _ := r.run("greet", `{"name":"x"}`, store.Record{Status: store.Failed, Error: "no"})
+	id, _ := r.run("greet", `{"name":"x"}`, run.Record{Status: run.Failed, Error: "no"})
 	for _, path := range []string{"/send", "/runs/" + id + "/replay", "/runs/" + id + "/cancel", "/theme", "/v1/runs/" + id + "/replay", "/v1/runs/" + id + "/cancel"} {
 		for _, header := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example", "Origin: null"} {
 			if a := r.do(http.MethodPost, path, "data={}&type=hello", header); a.status != http.StatusForbidden {
@@ -388,7 +391,7 @@ func TestTheme(t *testing.T) {
 func TestLive(t *testing.T) {
 	r := newRig(t)
 	r.install("greet")
-	first, eventID := r.run("greet", `{"name":"x"}`, store.Record{Status: store.Failed, Error: "no"})
+	first, eventID := r.run("greet", `{"name":"x"}`, run.Record{Status: run.Failed, Error: "no"})
 	type page struct{ path, want string }
 	pages := map[string]page{
 		"runs":      {"/live/runs?status=succeeded", `id="run-%s"`},
@@ -406,7 +409,7 @@ func TestLive(t *testing.T) {
 		r.listen(p.path, got[name])
 	}
 	time.Sleep(300 * time.Millisecond)
-	second, _ := r.run("greet", `{"name":"y"}`, store.Record{Status: store.Succeeded})
+	second, _ := r.run("greet", `{"name":"y"}`, run.Record{Status: run.Succeeded})
 	for name, p := range pages {
 		want := p.want
 		if strings.Contains(want, "%") {

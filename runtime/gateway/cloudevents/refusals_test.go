@@ -52,10 +52,10 @@ func refusals() []refusal {
 		{"binary: an underscore in a name", binary("{}", "ce-my_ext", "a"), 400, "event 0: my_ext is no name of an attribute"},
 		{"binary: a text", binary("Hello", "Content-Type", "text/plain"), 415, "event 0: data is text/plain; data is JSON here, send application/json"},
 		{"binary: Avro", binary("Obj\x01", "Content-Type", "application/avro"), 415, "event 0: data is application/avro; data is JSON here"},
-		{"binary: half of the JSON", binary(`{"a":`), 400, "event 0: data cannot be read: it ends too early"},
+		{"binary: half of the JSON", binary(`{"a":`), 400, "event 0: data cannot be read: it ends too early, at byte 6"},
 		{"binary: a list", binary(`[1]`), 400, "event 0: data must be an object"},
 		{"binary: a string", binary(`"Hello"`), 400, "event 0: data must be an object"},
-		{"binary: no UTF-8", binary("{\"a\":\"\xff\"}"), 400, "event 0: data cannot be read: it is not valid UTF-8"},
+		{"binary: no UTF-8", binary("{\"a\":\"\xff\"}"), 400, "event 0: data cannot be read: it is not valid UTF-8, at byte 7"},
 		{"binary: a long subject", binary("{}", "ce-subject", long), 400, "event 0: subject has 1025 bytes, the limit is 1024"},
 
 		{"structured: an empty body", request{header: structured().header}, 400, "the body is empty, want an event in JSON"},

@@ -12,13 +12,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/gateway/cloudevents"
 	"github.com/wildout/wildout/runtime/gateway/config"
 	"github.com/wildout/wildout/runtime/intake"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // The keys of the site.
@@ -40,7 +41,7 @@ senders:
 type site struct {
 	t     testing.TB
 	url   string
-	store *store.Store
+	store *store.Conn
 	redis *servicetest.Redis
 }
 
@@ -173,7 +174,7 @@ func (s *site) taken(r request) answer {
 // stream returns the events of a type that Redis has.
 func (s *site) stream(eventType string) (events []event.Event) {
 	s.t.Helper()
-	err := s.store.Between(s.t.Context(), eventType, "0", "+", func(entry store.Entry) (bool, error) {
+	err := runs.New(s.store).Between(s.t.Context(), eventType, "0", "+", func(entry store.Entry) (bool, error) {
 		e, err := entry.Event()
 		events = append(events, e)
 		return false, err

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/gateway/tokenreview"
-	"github.com/wildout/wildout/runtime/servicetest"
 )
 
 type object = map[string]any

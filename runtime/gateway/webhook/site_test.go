@@ -21,13 +21,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/gateway/config"
 	"github.com/wildout/wildout/runtime/gateway/webhook"
 	"github.com/wildout/wildout/runtime/intake"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // The secrets of the senders. Those of Standard Webhooks are base64.
@@ -44,7 +45,7 @@ var now = time.Date(2026, time.March, 2, 8, 20, 0, 0, time.UTC)
 type site struct {
 	t        *testing.T
 	url      string
-	store    *store.Store
+	store    *store.Conn
 	redis    *servicetest.Redis
 	secrets  string // the folder
 	now      time.Time
@@ -216,7 +217,7 @@ func (s *site) taken(c call) answer {
 // stream returns the events of a type that Redis has.
 func (s *site) stream(eventType string) (events []event.Event) {
 	s.t.Helper()
-	err := s.store.Between(s.t.Context(), eventType, "0", "+", func(entry store.Entry) (bool, error) {
+	err := runs.New(s.store).Between(s.t.Context(), eventType, "0", "+", func(entry store.Entry) (bool, error) {
 		e, err := entry.Event()
 		events = append(events, e)
 		return false, err

@@ -3,7 +3,7 @@ package email
 import (
 	"testing"
 
-	"github.com/wildout/wildout/runtime/mailsink"
+	"github.com/wildout/wildout/internal/mailsink"
 )
 
 func BenchmarkSend(b *testing.B) {

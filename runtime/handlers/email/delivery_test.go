@@ -13,8 +13,8 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/wildout/wildout/internal/mailsink"
 	wildout "github.com/wildout/wildout/runtime"
-	"github.com/wildout/wildout/runtime/mailsink"
 )
 
 var hello = Message{To: Addresses{"a@example.org"}, Subject: "s", Text: "t"}

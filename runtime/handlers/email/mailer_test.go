@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/wildout/wildout/internal/mailsink"
 	wildout "github.com/wildout/wildout/runtime"
-	"github.com/wildout/wildout/runtime/mailsink"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

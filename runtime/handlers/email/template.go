@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	htmltemplate "html/template"
 	"io"
 	"io/fs"
 	"sort"
 	"strings"
-	texttemplate "text/template"
+
+	// The templates of the standard library, without calls of methods: those are
+	// looked up by name, which would keep every method of the whole program in it.
+	htmltemplate "github.com/DataDog/datadog-agent/pkg/template/html"
+	texttemplate "github.com/DataDog/datadog-agent/pkg/template/text"
 )
 
 // subjectBlock is the template that a .txt file defines for the subject.

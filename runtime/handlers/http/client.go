@@ -3,12 +3,12 @@ package http
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	nethttp "net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	wildout "github.com/wildout/wildout/runtime"
@@ -44,8 +44,8 @@ func New(opts Options) (*Client, error) {
 // Close ends the idle connections.
 func (c *Client) Close() { c.client.CloseIdleConnections() }
 
-// Do makes one request. Errors say the method, the host, and what the server
-// answered; what no attempt can mend is marked NonRetriable, and a Retry-After
+// Do makes one request. Errors say the method, the host, the readable part of
+// the path, and what the server answered; what no attempt can mend is marked NonRetriable, and a Retry-After
 // of the server is passed on.
 func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	timeout, err := r.timeout(c.opts.Timeout)
@@ -78,7 +78,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	if accepted(res.StatusCode, r.ExpectStatus) {
 		return success(res, body, err, limit, time.Since(begin))
 	}
-	failure := fmt.Errorf("%s: status %d: %s", describe(res.Request), res.StatusCode, snippet(body, secretsOf(r)))
+	failure := fmt.Errorf("%s: status %d: %s", describe(res.Request), res.StatusCode, snippet(res.Header.Get("Content-Type"), body, secretsOf(r)))
 	return Response{}, classifyStatus(res.StatusCode, res.Header, c.opts.Now(), failure)
 }
 
@@ -108,50 +108,12 @@ func transportError(req *nethttp.Request, err error, took time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no response after %s: %w", took.Round(time.Millisecond), err)
 	}
+	if strings.Contains(err.Error(), "Location header") { // which the error shows as it came
+		err = &redirectError{"a redirect leads to a Location that cannot be read"}
+	}
 	err = fmt.Errorf("%s: %w", describe(req), err)
 	if permanent(err) {
 		return wildout.NonRetriable(err)
 	}
 	return err
-}
-
-// describe names a request without userinfo, path and query, which may hold
-// secrets.
-func describe(req *nethttp.Request) string {
-	return req.Method + " " + req.URL.Scheme + "://" + req.URL.Host
-}
-
-// secretsOf lists what an error must not show even when the server says it.
-func secretsOf(r Request) []string {
-	var secrets []string
-	add := func(s string) {
-		// What is shorter is no secret, and would make the text unreadable.
-		if len(s) >= 6 {
-			secrets = append(secrets, s)
-		}
-	}
-	for name, value := range r.Headers {
-		if !portable[nethttp.CanonicalHeaderKey(name)] {
-			add(value)
-		}
-	}
-	for _, values := range r.Query {
-		for _, value := range values {
-			add(value)
-		}
-	}
-	if u, err := url.Parse(r.URL); err == nil {
-		password, _ := u.User.Password()
-		add(password)
-		if u.User != nil { // as the Authorization header has it
-			add(base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password)))
-		}
-		add(u.RawQuery)
-		for _, values := range u.Query() {
-			for _, value := range values {
-				add(value)
-			}
-		}
-	}
-	return secrets
 }

@@ -101,6 +101,16 @@ func TestResponseBody(t *testing.T) {
 		"empty":        {"application/json", ``, `"body":null`},
 		"binary":       {"application/octet-stream", "\xff\x00", `"body":null,"bodyBase64":"/wA="`},
 		"content type": {"nonsense;;", "x", `"body":"x"`},
+
+		"JSON in Latin-1":      {"application/json; charset=iso-8859-1", "{\"a\":\"\xfc\"}", `"body":{"a":"ü"}`},
+		"JSON in disguise":     {"application/json", "{\"a\":\"\xfc\"}", `"body":null,"bodyBase64":"eyJhIjoi/CJ9"`},
+		"JSON in UTF-16":       {"application/json; charset=utf-16", "\xff\xfe\"\x00\xfc\x00\"\x00", `"body":"ü"`},
+		"JSON with a mark":     {"application/json", "\xef\xbb\xbf[1]", `"body":[1]`},
+		"JSON in no charset":   {"application/json; charset=klingon", `["ü"]`, `"body":["ü"]`},
+		"text in Latin-1":      {"text/plain; charset=\"ISO-8859-1\"", "\xfc", `"body":"ü"`},
+		"text in Windows-1252": {"text/html; charset=windows-1252", "5 \x80", `"body":"5 €"`},
+		"text in Shift JIS":    {"text/plain; charset=shift_jis", "\x93\xfa\x96\x7b", `"body":"日本"`},
+		"text that lies":       {"text/plain; charset=utf-8", "a\xff", `"body":null,"bodyBase64":"Yf8="`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 type Request struct {
 	// Method is POST by default when there is a body, else GET.
 	Method string `json:"method,omitempty"`
-	// URL is http or https. Query is added to the query it has.
+	// URL is http or https. Query is added behind the query it has.
 	URL   string `json:"url"`
 	Query Query  `json:"query,omitempty"`
 	// Headers win over those that the client sets: User-Agent, Content-Type,
@@ -117,12 +117,13 @@ func (r Request) target() (*url.URL, error) {
 	if u.Hostname() == "" {
 		return nil, errors.New("url has no host, want https://host/path")
 	}
-	if len(r.Query) > 0 {
-		values := u.Query()
-		for name, list := range r.Query {
-			values[name] = append(values[name], list...)
+	// What the URL has stays as it is: it need not be name=value&…, and what
+	// does not read like that would be lost.
+	if added := url.Values(r.Query).Encode(); added != "" {
+		if u.RawQuery != "" {
+			u.RawQuery += "&"
 		}
-		u.RawQuery = values.Encode()
+		u.RawQuery += added
 	}
 	return u, nil
 }
@@ -209,11 +210,11 @@ func (r Request) setHeaders(req *nethttp.Request) error {
 	seen := make(map[string]bool, len(r.Headers))
 	for name, value := range r.Headers {
 		// One of the two would win, and nobody could say which.
-		if same := strings.ToLower(name); seen[same] {
+		same := strings.ToLower(name)
+		if seen[same] {
 			return fmt.Errorf("headers: %s is there twice, in different letter case", same)
-		} else {
-			seen[same] = true
 		}
+		seen[same] = true
 		if !httpguts.ValidHeaderFieldName(name) {
 			return fmt.Errorf("headers: %q is not the name of a header", name)
 		}

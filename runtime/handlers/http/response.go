@@ -1,7 +1,6 @@
 package http
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/strictjson"
@@ -31,10 +29,12 @@ type Response struct {
 	// Retry-After and X-Request-Id that were sent, in lower case.
 	Headers map[string]string `json:"headers"`
 	// Body is the decoded JSON when the content type says so, a string when
-	// the body is text, null when it is empty. JSON that could be read in two
-	// ways, as with a name twice in an object, is text.
+	// the body is text, null when it is empty. A charset that the content type
+	// names is decoded. JSON that could be read in two ways, as with a name twice
+	// in an object, is text.
 	Body any `json:"body"`
-	// BodyBase64 stands in for Body when the body is not UTF-8.
+	// BodyBase64 stands in for Body when the body is not UTF-8, nor what its
+	// content type names.
 	BodyBase64 []byte `json:"bodyBase64,omitempty"`
 	// DurationMs is how long the request took, redirects and body included.
 	DurationMs int64 `json:"durationMs"`
@@ -54,32 +54,8 @@ func newResponse(res *nethttp.Response, body []byte, took time.Duration) (Respon
 			out.Headers[strings.ToLower(name)] = value
 		}
 	}
-	if len(body) == 0 {
-		return out, nil
-	}
-	if isJSON(res.Header.Get("Content-Type")) {
-		var fault *strictjson.Error
-		err := responseLimits.Check(body)
-		if err == nil {
-			out.Body = json.RawMessage(body) // as it came: numbers stay exact
-			return out, nil
-		}
-		if errors.As(err, &fault) && fault.Kind == strictjson.Limit {
-			return out, err
-		}
-	}
-	switch {
-	case utf8.Valid(body):
-		out.Body = string(body)
-	default:
-		out.BodyBase64 = body
-	}
-	return out, nil
-}
-
-func isJSON(contentType string) bool {
-	mediaType, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
+	err := out.setBody(res.Header.Get("Content-Type"), body)
+	return out, err
 }
 
 var errTooLarge = errors.New("too large")
@@ -133,8 +109,10 @@ func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
 
 // snippet is the beginning of a body on one line, without the secrets that the
 // server may have repeated.
-func snippet(body []byte, secrets []string) string {
-	text := strings.ToValidUTF8(string(body[:min(len(body), 4*snippetBytes)]), "")
+func snippet(contentType string, body []byte, secrets []string) string {
+	_, params, _ := mime.ParseMediaType(contentType) // of a broken one nothing is known
+	decoded, _ := decode(body[:min(len(body), 4*snippetBytes)], params["charset"])
+	text := strings.ToValidUTF8(string(decoded), "")
 	for _, secret := range secrets {
 		text = strings.ReplaceAll(text, secret, "***")
 	}

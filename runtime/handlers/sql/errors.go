@@ -56,11 +56,15 @@ func permanent(state string) bool {
 	switch state {
 	case "42P05", "26000":
 		return false // a pooler mixed up prepared statements, see hint
+	case "25001", "25P01":
+		return true // not inside a transaction, or only there: steps never change that
 	}
 	switch state[:2] {
 	case "21", // cardinality
 		"22", // data
 		"23", // integrity constraint
+		"2D", // a procedure commits inside a query
+		"3B", // savepoints
 		"42", // syntax, or a name or a right that is missing
 		"44": // WITH CHECK OPTION
 		return true
@@ -100,6 +104,12 @@ func (e *stateError) hint() string {
 	switch {
 	case e.server.Code == "42P05", e.server.Code == "26000":
 		return "a transaction pooler cannot keep prepared statements, add ?pgbouncer=true to the database URL"
+	case e.server.Code == "42601" && strings.Contains(e.server.Message, "multiple commands"):
+		return "sql has more than one statement, use one step for each"
+	case e.server.Code == "25P01", strings.HasPrefix(e.server.Code, "3B"):
+		return errTransaction.Error()
+	case e.server.Code == "25001", strings.HasPrefix(e.server.Code, "2D"):
+		return "sql.query runs in a transaction, use sql.exec"
 	case strings.HasPrefix(e.server.Code, "53"):
 		return "the server is out of connections, memory or disk"
 	case e.server.Code == "25006":

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	wildout "github.com/wildout/wildout/runtime"
 )
@@ -70,15 +71,17 @@ func (db *DB) RunExec(ctx context.Context, e Exec) (ExecResult, error) {
 	if err != nil {
 		return ExecResult{}, err
 	}
-	result, err := db.ExecContext(ctx, e.SQL, args...)
-	if err != nil {
-		return ExecResult{}, Classify(err)
+	run := db.execPostgres
+	if db.Dialect == SQLite {
+		run = db.execSQLite
 	}
-	n, err := result.RowsAffected()
+	n, err := run(ctx, e.SQL, args)
 	return ExecResult{RowsAffected: n}, Classify(err)
 }
 
-// RunQuery runs one statement and returns its rows. Errors are classified.
+// RunQuery runs one statement and returns its rows. What it changes (with
+// RETURNING) is kept only when all of its rows can be returned. Errors are
+// classified.
 func (db *DB) RunQuery(ctx context.Context, q Query) (QueryResult, error) {
 	if q.MaxRows < 0 {
 		return QueryResult{}, wildout.NonRetriable(fmt.Errorf("maxRows is %d, want 1 or more", q.MaxRows))
@@ -88,20 +91,30 @@ func (db *DB) RunQuery(ctx context.Context, q Query) (QueryResult, error) {
 	if err != nil {
 		return QueryResult{}, err
 	}
-	rows, err := db.QueryContext(ctx, q.SQL, args...)
+	var list []Row
+	err = db.transact(ctx, "begin", func(conn *stdsql.Conn) error {
+		return db.guarded(conn, func() (err error) {
+			list, err = queryRows(ctx, conn, q, args)
+			return err
+		})
+	})
 	if err != nil {
 		return QueryResult{}, Classify(err)
-	}
-	defer rows.Close()
-	list, err := readRows(rows, q.MaxRows)
-	if err != nil {
-		return QueryResult{}, err
 	}
 	return QueryResult{Rows: list, Count: len(list)}, nil
 }
 
+func queryRows(ctx context.Context, conn *stdsql.Conn, q Query, args []any) ([]Row, error) {
+	rows, err := conn.QueryContext(ctx, q.SQL, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	return readRows(rows, q.MaxRows)
+}
+
 func (db *DB) prepare(text string, raw []json.RawMessage) ([]any, error) {
-	if err := checkOne(text, db.Dialect); err != nil {
+	if err := db.checkText(text); err != nil {
 		return nil, wildout.NonRetriable(err)
 	}
 	args := make([]any, len(raw))
@@ -114,6 +127,25 @@ func (db *DB) prepare(text string, raw []json.RawMessage) ([]any, error) {
 	}
 	return args, nil
 }
+
+// checkText refuses what the database would not refuse. PostgreSQL is always
+// asked by the extended protocol, which takes one statement; the driver of
+// SQLite runs as many as there are.
+func (db *DB) checkText(text string) error {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return errEmpty
+	case strings.ContainsRune(text, 0):
+		return errors.New("sql has a NUL character, and the database would read no further")
+	case db.Dialect == SQLite:
+		return checkOne(text)
+	case copyIn.MatchString(text):
+		return errors.New("a step cannot send data for COPY FROM STDIN: use INSERT with unnest($1::text[])")
+	}
+	return nil
+}
+
+var errEmpty = errors.New("sql is empty")
 
 // readRows reads until the output of a step would be too large. It never
 // returns a part of the rows.
@@ -165,10 +197,12 @@ func newColumns(rows *stdsql.Rows) (*columns, error) {
 		c.into[i] = &c.values[i]
 	}
 	if len(types) == 0 {
-		return nil, wildout.NonRetriable(errors.New("the statement gives no rows: use sql.exec, or add RETURNING"))
+		return nil, wildout.NonRetriable(errNoRows)
 	}
 	return c, nil
 }
+
+var errNoRows = errors.New("the statement gives no rows, and nothing was changed: use sql.exec, or add RETURNING")
 
 // read reads the current row and says how large it is, in bytes of JSON.
 func (c *columns) read(rows *stdsql.Rows) (Row, int, error) {

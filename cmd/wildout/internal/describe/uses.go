@@ -36,8 +36,8 @@ func (f *Function) uses() (all []use) {
 	}
 	for _, steps := range [][]v1alpha1.Step{f.Function.Spec.Steps, f.Function.Spec.OnFailure} {
 		for i := range steps {
-			if w := steps[i].WaitForEvent; w != nil {
-				add(string(w.Event), "awaited by "+steps[i].Name)
+			for _, awaited := range steps[i].Awaited() {
+				add(string(awaited.Event), "awaited by "+steps[i].Name)
 			}
 			for _, sent := range steps[i].SendEvent {
 				add(string(sent.Name), "sent by "+steps[i].Name)

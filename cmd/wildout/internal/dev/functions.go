@@ -12,6 +12,7 @@ import (
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
 
@@ -27,7 +28,7 @@ const (
 
 // functions are the workers of one process, one per function.
 type functions struct {
-	store    *store.Store
+	store    *store.Conn
 	handlers *wildout.Registry
 	env      map[string]string
 	metrics  *worker.Metrics
@@ -103,7 +104,7 @@ func (f *functions) apply(ctx context.Context, set *manifest.Set) (change, error
 }
 
 func (f *functions) start(ctx context.Context, next manifest.Function) error {
-	w, err := worker.New(worker.Options{Store: f.store, Plan: next.Plan, Handlers: f.handlers, Env: f.env, Name: "dev",
+	w, err := worker.New(worker.Options{Store: runs.New(f.store), Plan: next.Plan, Handlers: f.handlers, Env: f.env, Name: "dev",
 		Lease: lease, Grace: grace, Logger: f.log, Metrics: f.metrics, Tracing: f.tracing})
 	if err != nil {
 		return fmt.Errorf("function %s: %w", next.Plan.Function, err)

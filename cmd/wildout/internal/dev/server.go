@@ -8,7 +8,6 @@ package dev
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,13 +24,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/manifest"
+	"github.com/wildout/wildout/internal/mailsink"
+	"github.com/wildout/wildout/internal/standard"
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/intake"
-	"github.com/wildout/wildout/runtime/mailsink"
 	"github.com/wildout/wildout/runtime/runner"
-	"github.com/wildout/wildout/runtime/standard"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
 	"github.com/wildout/wildout/runtime/worker"
@@ -56,6 +55,9 @@ type Options struct {
 	GatewayConfig string
 	// Listen is the address of HTTP: 127.0.0.1:8288 by default.
 	Listen string
+	// Hosts are names that the server may be asked for, and whose pages may ask,
+	// besides addresses and names without a dot: that of a tunnel, perhaps.
+	Hosts []string
 	// Namespace of the functions: default.
 	Namespace string
 	// Env is what expressions see as `env`, over DefaultEnv.
@@ -94,7 +96,7 @@ type Server struct {
 	once  sync.Once
 
 	redis     *redisServer
-	store     *store.Store
+	store     *store.Conn
 	sink      *mailsink.Sink // nil with SMTPURL
 	handlers  *standard.Set
 	types     intake.Types
@@ -224,7 +226,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 			return err
 		}
 		smtp = "smtp://" + s.sink.Addr() + "?starttls=off"
-		s.about.Mail = s.about.URL + "/mail (kept here, sent to nobody)"
+		s.about.Mail = s.about.URL + "/mails (kept here, sent to nobody)"
 	}
 	database := s.opts.DatabaseURL
 	s.about.Database = "the one of --database"
@@ -235,7 +237,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.handlers, err = standard.New(ctx, standard.Options{
 		DatabaseURL: database, SMTPURL: smtp, From: s.opts.Env["SITE_NAME"] + " <no-reply@wildout.example>",
 		AllowPrivate: true, Fallback: s.store.Fallback("audit"), CheckRedis: s.store.Ping, Logger: s.log,
-		Backlog: func(ctx context.Context) (int64, error) { return console.Backlog(ctx, s.store) },
+		Backlog: func(ctx context.Context) (int64, error) { return telemetry.TotalBacklog(ctx, s.store) },
 	})
 	if err != nil {
 		return err
@@ -306,25 +308,5 @@ func (s *Server) routes() (_ http.Handler, err error) {
 		return nil, err
 	}
 	runner.RegisterProbes(mux, s.functions.health, s.metrics)
-	mux.HandleFunc("GET /mail", s.getMail)
-	return mux, nil
-}
-
-// mail is a mail as /mail shows it.
-type mail struct {
-	From     string    `json:"from"`
-	To       []string  `json:"to"`
-	Subject  string    `json:"subject"`
-	Received time.Time `json:"received"`
-	Text     string    `json:"text"`
-	HTML     string    `json:"html,omitempty"`
-}
-
-func (s *Server) getMail(w http.ResponseWriter, _ *http.Request) {
-	mails := []mail{}
-	for _, m := range s.Mails() {
-		mails = append(mails, mail{m.From, m.To, m.Subject, m.Received, m.Text, m.HTML})
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(mails) // the client may be gone
+	return s.guard(mux), nil
 }

@@ -3,7 +3,10 @@ package dev
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/wildout/wildout/runtime/console/web"
 )
@@ -12,7 +15,7 @@ import (
 // behind the same check of the host: a page of somebody else must not reach
 // this server under a name of its own.
 func (s *Server) registerSite(mux *http.ServeMux) (err error) {
-	o := web.Options{Service: s.console, Namespace: s.opts.Namespace, LocalOnly: true, Logger: s.log}
+	o := web.Options{Service: s.console, Namespace: s.opts.Namespace, Hosts: s.opts.Hosts, LocalOnly: true, Logger: s.log}
 	if s.sink != nil {
 		o.Mails = s.keptMails
 	}
@@ -21,7 +24,9 @@ func (s *Server) registerSite(mux *http.ServeMux) (err error) {
 	}
 	api := http.NewServeMux()
 	s.console.Register(api)
+	api.HandleFunc("GET /mail", s.getMail)
 	mux.Handle("/v1/", s.site.Protect(api))
+	mux.Handle("GET /mail", s.site.Protect(api))
 	s.site.Register(mux)
 	return nil
 }
@@ -36,4 +41,31 @@ func (s *Server) keptMails() []web.Mail {
 			Text: m.Text, HTML: m.HTML, Raw: m.Raw}
 	}
 	return all
+}
+
+// mail is a mail as /mail shows it.
+type mail struct {
+	From     string    `json:"from"`
+	To       []string  `json:"to"`
+	Subject  string    `json:"subject"`
+	Received time.Time `json:"received"`
+	Text     string    `json:"text"`
+	HTML     string    `json:"html,omitempty"`
+}
+
+// getMail lists the mails for programs; who looks with a browser is led to the
+// page.
+func (s *Server) getMail(w http.ResponseWriter, r *http.Request) {
+	if s.sink != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, "/mails", http.StatusSeeOther)
+		return
+	}
+	mails := []mail{}
+	for _, m := range s.Mails() {
+		mails = append(mails, mail{m.From, m.To, m.Subject, m.Received, m.Text, m.HTML})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(mails) // the client may be gone
 }

@@ -64,7 +64,7 @@ type front struct {
 	opts        Options
 	log         *slog.Logger
 	metrics     *prometheus.Registry
-	store       *store.Store
+	store       *store.Conn
 	gateway     *gateway.Gateway
 	types       intake.Types
 	typesFault  string // what was said of the event types

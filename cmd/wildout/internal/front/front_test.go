@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/front"
-	"github.com/wildout/wildout/runtime/servicetest"
+	"github.com/wildout/wildout/internal/servicetest"
 )
 
 func TestSendersKeysAndTypes(t *testing.T) {

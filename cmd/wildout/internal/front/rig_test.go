@@ -14,9 +14,10 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/front"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
-	"github.com/wildout/wildout/runtime/servicetest"
 	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 const (
@@ -48,7 +49,7 @@ spec:
 type rig struct {
 	t              *testing.T
 	dir            string
-	store          *store.Store
+	store          *store.Conn
 	events, probes string // URLs
 	log            *logBuffer
 	stop           func() error
@@ -154,7 +155,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 // stream returns the events of a type, as Redis has them.
 func (r *rig) stream(eventType string) (events []event.Event) {
 	r.t.Helper()
-	err := r.store.Between(context.Background(), eventType, "0", "+", func(e store.Entry) (bool, error) {
+	err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		events = append(events, ev)
 		return false, err

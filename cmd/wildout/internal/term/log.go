@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // LogHandler writes log lines for people: a tidy one for a run that has ended,
@@ -73,9 +75,9 @@ func (h *LogHandler) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	var line string
-	status, isRun := strings.CutPrefix(r.Message, runMessage)
-	switch {
-	case isRun && (status == "succeeded" || status == "failed"):
+	state, isRun := strings.CutPrefix(r.Message, runMessage)
+	switch status := run.Status(state); {
+	case isRun && (status == run.Succeeded || status == run.Failed):
 		line = h.run(status, attrs)
 	case r.Message == readyMessage && r.Level == slog.LevelInfo:
 		return nil // what is not ready says so
@@ -89,7 +91,7 @@ func (h *LogHandler) Handle(_ context.Context, r slog.Record) error {
 }
 
 // run is the line of a run that has ended.
-func (h *LogHandler) run(status string, attrs []slog.Attr) string {
+func (h *LogHandler) run(status run.Status, attrs []slog.Attr) string {
 	values := map[string]slog.Value{}
 	for _, a := range attrs {
 		values[a.Key] = a.Value
@@ -99,13 +101,13 @@ func (h *LogHandler) run(status string, attrs []slog.Attr) string {
 	if d, ok := values["duration"].Any().(time.Duration); ok {
 		took = Duration(d)
 	}
-	line := fmt.Sprintf("%s %-28s %s %6s  %s", paint(sign), values["function"], paint(fmt.Sprintf("%-9s", status)), took, h.style.Dim(values["run"].String()))
+	line := fmt.Sprintf("%s %-28s %s %6s  %s", paint(sign), oneLine(values["function"].String()), paint(fmt.Sprintf("%-9s", status)), took, h.style.Dim(oneLine(values["run"].String())))
 	if failure := values["error"]; failure.Any() != nil {
 		message := failure.String()
 		if step := values["step"].String(); step != "" && !strings.HasPrefix(message, step) {
 			message = step + ": " + message
 		}
-		line += "\n" + strings.Repeat(" ", margin) + h.style.Bad(indent(margin, message))
+		line += "\n" + strings.Repeat(" ", margin) + h.style.Bad(indent(margin, Safe(message)))
 	}
 	return line
 }
@@ -122,17 +124,17 @@ func (h *LogHandler) other(r *slog.Record, attrs []slog.Attr) string {
 		sign, paint = "!", h.style.Busy
 	}
 	var b strings.Builder
-	b.WriteString(paint(sign) + " " + indent(margin, r.Message))
+	b.WriteString(paint(sign) + " " + indent(margin, Safe(r.Message)))
 	for _, a := range attrs {
 		value := a.Value.Resolve()
 		if slices.Contains(quiet, a.Key) || value.Equal(slog.Value{}) {
 			continue
 		}
 		if a.Key == "error" {
-			b.WriteString(": " + h.style.Bad(indent(margin, value.String())))
+			b.WriteString(": " + h.style.Bad(indent(margin, Safe(value.String()))))
 			continue
 		}
-		b.WriteString(h.style.Dim(" " + a.Key + "=" + quoted(value.String())))
+		b.WriteString(h.style.Dim(" " + oneLine(a.Key) + "=" + Safe(quoted(value.String()))))
 	}
 	return b.String()
 }

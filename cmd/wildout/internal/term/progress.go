@@ -20,7 +20,7 @@ type Progress struct {
 
 // NewProgress returns a Progress that counts what, such as "event".
 func NewProgress(w io.Writer, what string) *Progress {
-	return &Progress{w: w, style: StyleFor(w), what: what, began: time.Now()}
+	return &Progress{w: behind(w), style: StyleFor(w), what: what, began: time.Now()}
 }
 
 // between is the least time between two pictures.
@@ -49,7 +49,7 @@ func (p *Progress) draw(n int, share float64, why string) {
 	text := fmt.Sprintf("%s %ss", Count(n), p.what)
 	switch {
 	case why != "":
-		text += ", " + why
+		text += ", " + oneLine(why)
 	default:
 		text += fmt.Sprintf(", %s/s", Count(int(float64(n)/took.Seconds())))
 	}

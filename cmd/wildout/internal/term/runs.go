@@ -10,27 +10,42 @@ import (
 	"unicode/utf8"
 
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
-// status returns the sign and the colour of a state of a run or of a step.
-func (s Style) status(state string) (sign string, paint func(string) string) {
+// status returns the sign and the colour of a state of a run.
+func (s Style) status(state run.Status) (sign string, paint func(string) string) {
 	switch state {
-	case string(store.Succeeded), "ok":
+	case run.Succeeded:
 		return "✓", s.Good
-	case string(store.Failed), string(store.Rejected):
+	case run.Failed, run.Rejected:
 		return "✗", s.Bad
-	case string(store.Running), string(store.Waiting), string(console.Queued):
+	case run.Queued, run.Running, run.Waiting:
 		return "…", s.Busy
-	case string(store.Cancelled):
+	case run.Cancelled:
+		return "⊘", s.Dim
+	}
+	return "–", s.Dim
+}
+
+// stepStatus returns the sign and the colour of a state of a step.
+func (s Style) stepStatus(state run.StepStatus) (sign string, paint func(string) string) {
+	switch state {
+	case run.StepOK:
+		return "✓", s.Good
+	case run.StepFailed:
+		return "✗", s.Bad
+	case run.StepRunning, run.StepWaiting:
+		return "…", s.Busy
+	case run.StepCancelled:
 		return "⊘", s.Dim
 	}
 	return "–", s.Dim
 }
 
 // took is how long the last attempt of a step took, "" when it had none.
-func took(step *store.RecordStep) string {
-	if step.Status != "ok" && step.Status != string(store.Failed) {
+func took(step *run.StepRecord) string {
+	if step.Status != run.StepOK && step.Status != run.StepFailed {
 		return ""
 	}
 	return Duration(time.Duration(step.Millis) * time.Millisecond)
@@ -41,16 +56,16 @@ const lineWidth = 100
 
 // RunBrief writes a run in two or three lines: its outcome, and its steps with
 // how long each took.
-func (s Style) RunBrief(w io.Writer, r *store.Record, now time.Time) {
-	sign, paint := s.status(string(r.Status))
-	fmt.Fprintf(w, "  %s %-26s  %s\n", paint(sign), r.Function, paint(summary(r, now)))
+func (s Style) RunBrief(w io.Writer, r *run.Record, now time.Time) {
+	sign, paint := s.status(r.Status)
+	fmt.Fprintf(w, "  %s %s  %s\n", paint(sign), pad(oneLine(r.Function), 26), paint(oneLine(summary(r, now))))
 	const margin = "      "
 	line, width := margin, len(margin)
 	for i := range r.Steps {
 		step := &r.Steps[i]
-		text := strings.TrimSpace(step.Name + " " + took(step))
-		if step.Status == string(store.Waiting) || step.Status == "skipped" {
-			text += " " + step.Status
+		text := strings.TrimSpace(oneLine(step.Name) + " " + took(step))
+		if step.Status == run.StepWaiting || step.Status == run.StepSkipped {
+			text += " " + string(step.Status)
 		}
 		if i > 0 {
 			line += " · "
@@ -63,11 +78,11 @@ func (s Style) RunBrief(w io.Writer, r *store.Record, now time.Time) {
 			width += n
 		}
 		switch step.Status {
-		case "ok":
+		case run.StepOK:
 			line += text
-		case string(store.Failed):
+		case run.StepFailed:
 			line += s.Bad(text)
-		case string(store.Waiting):
+		case run.StepWaiting:
 			line += s.Busy(text)
 		default:
 			line += s.Dim(text)
@@ -82,20 +97,20 @@ func (s Style) RunBrief(w io.Writer, r *store.Record, now time.Time) {
 }
 
 // summary says in a few words where a run is.
-func summary(r *store.Record, now time.Time) string {
+func summary(r *run.Record, now time.Time) string {
 	switch r.Status {
-	case store.Succeeded, store.Failed, store.Rejected, store.Cancelled:
+	case run.Succeeded, run.Failed, run.Rejected, run.Cancelled:
 		if r.Follows != "" {
 			return fmt.Sprintf("%s: the outcome of %s, which has the same idempotency key", r.Status, r.Follows)
 		}
 		if r.EndedAt == nil {
 			return string(r.Status)
 		}
-		if r.Status == store.Cancelled {
+		if r.Status == run.Cancelled {
 			return "cancelled after " + Duration(r.EndedAt.Sub(r.StartedAt))
 		}
 		return fmt.Sprintf("%s in %s", r.Status, Duration(r.EndedAt.Sub(r.StartedAt)))
-	case store.Waiting:
+	case run.Waiting:
 		if r.WaitsFor != nil {
 			return "waiting until " + Until(*r.WaitsFor, now)
 		}
@@ -108,12 +123,12 @@ func summary(r *store.Record, now time.Time) string {
 }
 
 // Runs writes a table of runs.
-func (s Style) Runs(w io.Writer, runs []store.Record, now time.Time) error {
+func (s Style) Runs(w io.Writer, runs []run.Record, now time.Time) error {
 	t := Table{Width: s.Width, Drop: []int{6, 3, 5, 4}, Shrink: 1}
 	t.Header(s, "RUN", "FUNCTION", "STATUS", "EVENT", "STARTED", "TOOK", "")
 	for i := range runs {
 		r := &runs[i]
-		_, paint := s.status(string(r.Status))
+		_, paint := s.status(r.Status)
 		took, note := "", r.Error
 		if r.EndedAt != nil {
 			took = Duration(r.EndedAt.Sub(r.StartedAt))
@@ -128,8 +143,8 @@ func (s Style) Runs(w io.Writer, runs []store.Record, now time.Time) error {
 }
 
 // RunLine writes a run in one line, with the time at which it came to its state.
-func (s Style) RunLine(w io.Writer, r *store.Record, now time.Time) error {
-	sign, paint := s.status(string(r.Status))
+func (s Style) RunLine(w io.Writer, r *run.Record, now time.Time) error {
+	sign, paint := s.status(r.Status)
 	at := now
 	if r.EndedAt != nil {
 		at = *r.EndedAt
@@ -229,7 +244,7 @@ func Until(t, now time.Time) string {
 
 // clip makes a text one line of at most n characters.
 func clip(text string, n int) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = Safe(strings.Join(strings.Fields(text), " "))
 	if runes := []rune(text); len(runes) > n {
 		return string(runes[:n-1]) + "…"
 	}
@@ -281,7 +296,7 @@ func Count(n int) string {
 
 // Event writes an event with its data and the runs that it started.
 func (s Style) Event(w io.Writer, e *console.EventDetail, now time.Time) error {
-	fmt.Fprintf(w, "%s  %s\n", s.Bold(e.Event.Type), s.Dim(e.Event.ID))
+	fmt.Fprintf(w, "%s  %s\n", s.Bold(oneLine(e.Event.Type)), s.Dim(oneLine(e.Event.ID)))
 	s.para(w, 2, s.Dim, "published "+Moment(e.Event.Time, now))
 	for _, line := range []struct{ name, text string }{{"source ", e.Event.Source}, {"subject ", e.Event.Subject}, {"traceparent ", e.Event.TraceParent}} {
 		if line.text != "" {
@@ -300,7 +315,7 @@ func (s Style) Event(w io.Writer, e *console.EventDetail, now time.Time) error {
 	t := Table{Indent: "  ", Width: s.Width, Drop: []int{2}, Shrink: 1}
 	for i := range e.Runs {
 		r := &e.Runs[i]
-		sign, paint := s.status(string(r.Status))
+		sign, paint := s.status(r.Status)
 		t.Row(Cell{sign, paint}, Cell{r.Function, nil}, Cell{r.ID, s.Dim}, Cell{summary(r, now), paint})
 	}
 	return t.Write(w)

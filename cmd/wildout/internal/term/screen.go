@@ -14,7 +14,7 @@ type Screen struct {
 }
 
 // NewScreen returns a Screen on a terminal.
-func NewScreen(w io.Writer) *Screen { return &Screen{w: w} }
+func NewScreen(w io.Writer) *Screen { return &Screen{w: behind(w)} }
 
 // Draw draws a picture. One that is higher than the terminal is cut, unless it
 // is the last: then it stays, whole.

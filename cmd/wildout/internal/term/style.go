@@ -22,7 +22,7 @@ type Style struct {
 // StyleFor returns the Style for w: colours on a terminal, unless NO_COLOR
 // (no-color.org) is set, and lines that fit it.
 func StyleFor(w io.Writer) Style {
-	file, ok := w.(*os.File)
+	file, ok := behind(w).(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return Style{}
 	}
@@ -36,6 +36,9 @@ func StyleFor(w io.Writer) Style {
 // IsTerminal says whether somebody looks at what is written to, or types what
 // is read from, a file.
 func IsTerminal(file any) bool {
+	if w, ok := file.(io.Writer); ok {
+		file = behind(w)
+	}
 	f, ok := file.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

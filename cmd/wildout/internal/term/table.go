@@ -27,8 +27,13 @@ type Table struct {
 	rows   [][]Cell
 }
 
-// Row adds a row.
-func (t *Table) Row(cells ...Cell) { t.rows = append(t.rows, cells) }
+// Row adds a row. A cell is one line, whatever its text is.
+func (t *Table) Row(cells ...Cell) {
+	for i := range cells {
+		cells[i].Text = oneLine(cells[i].Text)
+	}
+	t.rows = append(t.rows, cells)
+}
 
 // Texts adds a row of plain texts.
 func (t *Table) Texts(texts ...string) {

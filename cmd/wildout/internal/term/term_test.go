@@ -10,17 +10,17 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func failedRun() *store.Record {
+func failedRun() *run.Record {
 	at, end, ok := now, now.Add(3200*time.Millisecond), now
-	return &store.Record{
-		ID: "01RUN", Function: "send-welcome-email", Status: store.Failed, EventType: "user/registered", EventID: "01EV", StartedAt: at, EndedAt: &end,
+	return &run.Record{
+		ID: "01RUN", Function: "send-welcome-email", Status: run.Failed, EventType: "user/registered", EventID: "01EV", StartedAt: at, EndedAt: &end,
 		Error: "send-email: no route", ErrorStep: "send-email",
-		Steps: []store.RecordStep{
+		Steps: []run.StepRecord{
 			{Name: "validate-input", Status: "ok", Attempts: 1, Start: &ok, Millis: 34},
 			{Name: "log", Status: "failed", Attempts: 2, Start: &ok, Millis: 1, Error: "disk\nfull"},
 			{Name: "maybe", Status: "skipped"},
@@ -64,9 +64,9 @@ func TestRunBrief(t *testing.T) {
 
 func TestRuns(t *testing.T) {
 	until := now.Add(72 * time.Hour)
-	waiting := store.Record{ID: "01OTHER", Function: "nap", Status: store.Waiting, EventType: "nap", StartedAt: now.Add(-90 * time.Second), WaitsFor: &until}
+	waiting := run.Record{ID: "01OTHER", Function: "nap", Status: run.Waiting, EventType: "nap", StartedAt: now.Add(-90 * time.Second), WaitsFor: &until}
 	var b bytes.Buffer
-	if err := (Style{}).Runs(&b, []store.Record{*failedRun(), waiting}, now); err != nil {
+	if err := (Style{}).Runs(&b, []run.Record{*failedRun(), waiting}, now); err != nil {
 		t.Fatal(err)
 	}
 	want := `RUN      FUNCTION            STATUS   EVENT            STARTED    TOOK

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // Detail says how much of a run is shown.
@@ -22,12 +23,13 @@ const (
 
 // Run writes a run with its steps.
 func (s Style) Run(w io.Writer, r *console.RunDetail, now time.Time, detail Detail) error {
-	sign, paint := s.status(string(r.Status))
-	head := fmt.Sprintf("%s %s  %s", paint(sign), s.Bold(r.Function), paint(summary(&r.Record, now)))
-	if s.Width > 0 && utf8.RuneCountInString(sign+r.Function+summary(&r.Record, now)+r.ID)+6 > s.Width {
-		fmt.Fprintf(w, "%s\n  %s\n", head, s.Dim(r.ID))
+	sign, paint := s.status(r.Status)
+	function, id, state := oneLine(r.Function), oneLine(r.ID), oneLine(summary(&r.Record, now))
+	head := fmt.Sprintf("%s %s  %s", paint(sign), s.Bold(function), paint(state))
+	if s.Width > 0 && utf8.RuneCountInString(sign+function+state+id)+6 > s.Width {
+		fmt.Fprintf(w, "%s\n  %s\n", head, s.Dim(id))
 	} else {
-		fmt.Fprintf(w, "%s  %s\n", head, s.Dim(r.ID))
+		fmt.Fprintf(w, "%s  %s\n", head, s.Dim(id))
 	}
 	for _, line := range origins(r, now) {
 		s.para(w, 2, s.Dim, line)
@@ -98,12 +100,12 @@ func (s Style) steps(w io.Writer, r *console.RunDetail, steps []console.Step, no
 		if step.Error == r.Error {
 			step.Error = "" // it is shown below, in full
 		}
-		sign, paint := s.status(step.Status)
+		sign, paint := s.stepStatus(step.Status)
 		name := step.Name
 		if strings.ContainsAny(name, "[/") {
 			name = "  " + name
 		}
-		cells := []Cell{{sign, paint}, {name, nil}, {step.Status, paint}, {took(&step.RecordStep), nil}}
+		cells := []Cell{{sign, paint}, {name, nil}, {string(step.Status), paint}, {took(&step.StepRecord), nil}}
 		if axis.width > 0 {
 			cells = append(cells, Cell{axis.bar(&step), paint})
 		}
@@ -121,20 +123,20 @@ func (s Style) steps(w io.Writer, r *console.RunDetail, steps []console.Step, no
 
 // StepLine writes a step in one line, with the time at which it was looked at.
 func (s Style) StepLine(w io.Writer, step *console.Step, now time.Time) error {
-	sign, paint := s.status(step.Status)
+	sign, paint := s.stepStatus(step.Status)
 	t := Table{Width: s.Width, Shrink: 2}
-	t.Row(Cell{now.Local().Format("15:04:05"), s.Dim}, Cell{sign, paint}, Cell{pad(step.Name, 24), nil}, Cell{pad(step.Status, 8), paint},
-		Cell{pad(took(&step.RecordStep), 5), nil}, Cell{notes(step, now), s.Dim})
+	t.Row(Cell{now.Local().Format("15:04:05"), s.Dim}, Cell{sign, paint}, Cell{pad(step.Name, 24), nil}, Cell{pad(string(step.Status), 8), paint},
+		Cell{pad(took(&step.StepRecord), 5), nil}, Cell{notes(step, now), s.Dim})
 	return t.Write(w)
 }
 
 // notes says in a few words what there is to say of a step.
 func notes(step *console.Step, now time.Time) string {
 	var parts []string
-	if step.Kind != "" && step.Kind != console.KindHandler && step.Status != "ok" {
+	if step.Kind != "" && step.Kind != plan.KindHandler && step.Status != run.StepOK {
 		parts = append(parts, strings.TrimSpace(string(step.Kind)+" "+step.Does))
 	}
-	if step.Until != nil && step.Status == string(store.Waiting) {
+	if step.Until != nil && step.Status == run.StepWaiting {
 		parts = append(parts, "until "+Until(*step.Until, now))
 	}
 	if step.Attempts > 1 {
@@ -152,10 +154,7 @@ func notes(step *console.Step, now time.Time) string {
 // detail writes what a step was given, what it gave, and its failed attempts.
 func (s Style) detail(w io.Writer, step *console.Step) {
 	const margin = 8
-	switch {
-	case step.Kind == console.KindHandler:
-		s.para(w, margin, s.Dim, "handler "+step.Does)
-	case step.Kind != "" && step.Does != "":
+	if step.Kind != "" && step.Does != "" {
 		s.para(w, margin, s.Dim, string(step.Kind)+" "+step.Does)
 	}
 	if len(step.Needs) > 0 {
@@ -164,7 +163,7 @@ func (s Style) detail(w io.Writer, step *console.Step) {
 	switch {
 	case len(step.Input) > 0:
 		s.para(w, margin, nil, "input "+string(step.Input))
-	case len(step.Template) > 0 && step.Kind != console.KindSet:
+	case len(step.Template) > 0 && !step.Kind.Pure():
 		s.para(w, margin, s.Dim, "input (as in the manifest) "+string(step.Template))
 	}
 	if len(step.Output) > 0 && string(step.Output) != "null" {
@@ -187,7 +186,7 @@ func (s Style) para(w io.Writer, margin int, paint func(string) string, text str
 	if s.Width > 0 {
 		room = max(20, s.Width-margin)
 	}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(Safe(text)) {
 		for _, part := range broken(strings.TrimRight(line, "\n"), room) {
 			if paint != nil {
 				part = paint(part)
@@ -240,7 +239,7 @@ func newAxis(r *console.RunDetail, s Style, now time.Time) axis {
 
 // bar shows when a step was at work: ━ work, ─ a wait.
 func (a axis) bar(step *console.Step) string {
-	if a.width == 0 || step.Start == nil || step.Status == console.Pending || step.Status == "skipped" {
+	if a.width == 0 || step.Start == nil || step.Status == run.StepPending || step.Status == run.StepSkipped {
 		return ""
 	}
 	from, length := step.Start.Sub(a.from), time.Duration(step.Millis)*time.Millisecond
@@ -248,7 +247,7 @@ func (a axis) bar(step *console.Step) string {
 		first := step.Tries[0].Start.Sub(a.from)
 		length, from = from+length-first, first
 	}
-	if step.Status == string(store.Waiting) || step.Status == string(store.Running) {
+	if step.Status == run.StepWaiting || step.Status == run.StepRunning {
 		length = a.now.Sub(a.from) - from
 	}
 	place := func(d time.Duration) int {
@@ -257,7 +256,7 @@ func (a axis) bar(step *console.Step) string {
 	begin := min(place(from), a.width-1)
 	n := max(1, place(from+length)-begin)
 	sign := "━"
-	if step.Kind == console.KindSleep || step.Kind == console.KindWait || step.Status == string(store.Waiting) {
+	if step.Kind.Waits() || step.Status == run.StepWaiting {
 		sign = "─"
 	}
 	return strings.Repeat(" ", begin) + strings.Repeat(sign, n)

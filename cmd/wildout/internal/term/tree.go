@@ -43,7 +43,7 @@ func (s Style) Tree(w io.Writer, root *Node) error {
 
 // node writes a node: first is before its line, rest before what comes below.
 func (s Style) node(b *strings.Builder, n *Node, first, rest string) {
-	head := n.Title
+	head := oneLine(n.Title)
 	if n.Sign != "" {
 		head = n.Sign + " " + head
 	}
@@ -55,7 +55,7 @@ func (s Style) node(b *strings.Builder, n *Node, first, rest string) {
 		margin += "  "
 	}
 	if n.Text != "" {
-		for line := range strings.Lines(n.Text) {
+		for line := range strings.Lines(Safe(n.Text)) {
 			for _, part := range broken(strings.TrimRight(line, "\n"), s.room(margin)) {
 				b.WriteString(s.Dim(margin) + part + "\n")
 			}
@@ -89,7 +89,7 @@ func (s Style) line(b *strings.Builder, n *Node, head, first, rest string) {
 		}
 	}
 	used := utf8.RuneCountInString(first) + utf8.RuneCountInString(heads[len(heads)-1])
-	note := n.Note
+	note := oneLine(n.Note)
 	if note != "" && (s.Width <= 0 || used+gap+utf8.RuneCountInString(note) <= s.Width) {
 		fmt.Fprintf(b, "%s%s", strings.Repeat(" ", gap), s.Dim(note))
 		note = ""

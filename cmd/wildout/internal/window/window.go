@@ -55,7 +55,7 @@ type window struct {
 	opts        Options
 	log         *slog.Logger
 	metrics     *prometheus.Registry
-	store       *store.Store
+	store       *store.Conn
 	gateway     *gateway.Gateway
 	types       intake.Types
 	declared    atomic.Pointer[[]console.EventType]

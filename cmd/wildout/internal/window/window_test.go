@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/cmd/wildout/internal/window"
+	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/console/web"
-	"github.com/wildout/wildout/runtime/servicetest"
 )
 
 const token = "a-token-of-the-console"

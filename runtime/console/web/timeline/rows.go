@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/console"
-	"github.com/wildout/wildout/runtime/store"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
 )
 
 // mostParts bounds the elements that are shown of one list.
@@ -21,7 +22,7 @@ type group struct {
 
 // rows are those of the steps that began, by their start, then the others in
 // the order of the function.
-func rows(run *console.RunDetail, end time.Time, ended bool) (all []Row, more int) {
+func rows(record *console.RunDetail, end time.Time, ended bool) (all []Row, more int) {
 	var groups []group
 	add := func(steps []console.Step, onFailure bool) {
 		for _, step := range steps {
@@ -31,7 +32,7 @@ func rows(run *console.RunDetail, end time.Time, ended bool) (all []Row, more in
 			if part && row.Kind == "" {
 				row.Kind = groups[n-1].rows[0].Kind // of an element
 			}
-			row.fill(run, end, ended)
+			row.fill(record, end, ended)
 			if part {
 				row.Depth = 1
 				if len(groups[n-1].rows) > mostParts {
@@ -44,24 +45,24 @@ func rows(run *console.RunDetail, end time.Time, ended bool) (all []Row, more in
 			groups = append(groups, group{rows: []Row{row}})
 		}
 	}
-	add(run.Steps, false)
-	if run.Status == store.Failed || slices.ContainsFunc(run.OnFailure, func(s console.Step) bool { return s.Start != nil }) {
-		add(run.OnFailure, true)
+	add(record.Steps, false)
+	if record.Status == run.Failed || slices.ContainsFunc(record.OnFailure, func(s console.Step) bool { return s.Start != nil }) {
+		add(record.OnFailure, true)
 	}
 	for i := range groups {
-		groups[i].join(run)
+		groups[i].join(record)
 	}
 	for i := range groups {
-		groups[i].rows[0].live(run, groups, end)
+		groups[i].rows[0].live(record, groups, end)
 	}
 	// One that was skipped stays behind the step before it.
-	key := run.StartedAt
+	key := record.StartedAt
 	for i := range groups {
 		r := &groups[i].rows[0]
 		if r.Began() {
 			key = r.Segments[0].Start
 		}
-		groups[i].key, groups[i].last = key, r.State == Pending || r.State == Never
+		groups[i].key, groups[i].last = key, r.State == run.StepPending || r.State == Never
 	}
 	slices.SortStableFunc(groups, func(a, b group) int {
 		switch {
@@ -82,10 +83,10 @@ func rows(run *console.RunDetail, end time.Time, ended bool) (all []Row, more in
 
 // join stretches a step over its elements. The journal knows it when all of
 // them have ended.
-func (g *group) join(run *console.RunDetail) {
+func (g *group) join(record *console.RunDetail) {
 	whole := &g.rows[0]
 	var all Segment
-	state := OK
+	state := run.StepOK
 	for _, part := range g.rows[1:] {
 		if !part.Began() || strings.Contains(strings.TrimPrefix(part.Name, whole.Name), "/") {
 			continue // a sub-step is within its handler's attempt
@@ -98,7 +99,7 @@ func (g *group) join(run *console.RunDetail) {
 			all.Start = first.Start
 		}
 		all.End = later(all.End, last.End)
-		if part.open() && state != Running {
+		if part.open() && state != run.StepRunning {
 			state = part.State
 		}
 	}
@@ -110,41 +111,36 @@ func (g *group) join(run *console.RunDetail) {
 		all.End = later(all.End, whole.Segments[len(whole.Segments)-1].End)
 	}
 	switch {
-	case state == Running:
+	case state == run.StepRunning:
 		all.Kind = Live
-	case state == Failed:
+	case state == run.StepFailed:
 		all.Kind, all.Error = Fault, whole.Error
-	case state != OK || passive(whole.Kind):
+	case state != run.StepOK || whole.Kind.Waits():
 		all.Kind = Wait
 	default:
 		all.Kind = Work
 	}
-	if !passive(whole.Kind) {
+	if !whole.Kind.Waits() {
 		all.Attempt = 1
 	}
 	whole.State, whole.Segments = state, []Segment{all}
-	whole.Offset, whole.Length = all.Start.Sub(run.StartedAt), all.Duration()
+	whole.Offset, whole.Length = all.Start.Sub(record.StartedAt), all.Duration()
 }
 
 // live gives a step its segment that is at work and of which nothing is written
 // yet: it began when what it needs had ended.
-func (r *Row) live(run *console.RunDetail, groups []group, end time.Time) {
-	if r.State != Running || r.Began() {
+func (r *Row) live(record *console.RunDetail, groups []group, end time.Time) {
+	if r.State != run.StepRunning || r.Began() {
 		return
 	}
-	start := run.StartedAt
+	start := record.StartedAt
 	for _, g := range groups {
 		if other := &g.rows[0]; slices.Contains(r.Needs, other.Name) && other.Began() {
 			start = later(start, other.Segments[len(other.Segments)-1].End)
 		}
 	}
 	r.Segments = []Segment{{Kind: Live, Start: start, End: later(end, start), Attempt: 1}}
-	r.Offset, r.Length = start.Sub(run.StartedAt), r.Segments[0].Duration()
-}
-
-// passive reports whether a step of the kind has nothing at work while it lasts.
-func passive(kind console.Kind) bool {
-	return kind == console.KindSleep || kind == console.KindWait || kind == console.KindInvoke
+	r.Offset, r.Length = start.Sub(record.StartedAt), r.Segments[0].Duration()
 }
 
 // partOf reports whether name is an element or a sub-step of a step: pack[2]
@@ -154,30 +150,30 @@ func partOf(name, step string) bool {
 	return ok && rest != "" && (rest[0] == '[' || rest[0] == '/')
 }
 
-func (r *Row) fill(run *console.RunDetail, end time.Time, ended bool) {
-	r.State = State(r.Status)
+func (r *Row) fill(record *console.RunDetail, end time.Time, ended bool) {
+	r.State = r.Status
 	switch {
-	case r.State == Pending && ended:
+	case r.State == run.StepPending && ended:
 		r.State = Never
-	case r.State == Waiting && ended:
-		r.State = Cancelled
+	case r.State == run.StepWaiting && ended:
+		r.State = run.StepCancelled
 	}
-	if r.Start == nil || r.State == Skipped || r.State == Pending || r.State == Never {
+	if r.Start == nil || r.State == run.StepSkipped || r.State == run.StepPending || r.State == Never {
 		return
 	}
-	if passive(r.Kind) {
+	if r.Kind.Waits() {
 		r.waits(end)
 	} else {
 		r.attempts(end)
 	}
-	if due := r.goesOn(run); r.State == Waiting && due != nil && due.After(end) {
+	if due := r.goesOn(record); r.State == run.StepWaiting && due != nil && due.After(end) {
 		r.Segments = append(r.Segments, Segment{Kind: Ahead, Start: end, End: *due})
 	}
 	if len(r.Segments) == 0 {
 		return
 	}
 	first, last := r.Segments[0], r.Segments[len(r.Segments)-1]
-	r.Offset = first.Start.Sub(run.StartedAt)
+	r.Offset = first.Start.Sub(record.StartedAt)
 	r.Length = last.End.Sub(first.Start)
 	if last.Kind == Ahead {
 		r.Length = last.Start.Sub(first.Start)
@@ -185,19 +181,19 @@ func (r *Row) fill(run *console.RunDetail, end time.Time, ended bool) {
 }
 
 // goesOn is when a step that waits goes on.
-func (r *Row) goesOn(run *console.RunDetail) *time.Time {
+func (r *Row) goesOn(record *console.RunDetail) *time.Time {
 	switch {
 	case r.Until != nil:
 		return r.Until
-	case r.Kind == console.KindInvoke:
+	case r.Kind == plan.KindInvoke:
 		return nil
 	}
-	return run.WaitsFor
+	return record.WaitsFor
 }
 
 // open reports whether the step has begun and not ended.
 func (r *Row) open() bool {
-	return r.State == Waiting || r.State == Running || r.State == Cancelled && r.Millis == 0
+	return r.State == run.StepWaiting || r.State == run.StepRunning || r.State == run.StepCancelled && r.Millis == 0
 }
 
 // waits gives a step that only waits its segment.
@@ -207,7 +203,7 @@ func (r *Row) waits(end time.Time) {
 		until = later(end, *r.Start)
 	}
 	segment := Segment{Kind: Wait, Start: *r.Start, End: until}
-	if r.State == Failed {
+	if r.State == run.StepFailed {
 		segment.Kind, segment.Error = Fault, r.Error
 	}
 	r.Segments = []Segment{segment}
@@ -221,7 +217,7 @@ func (r *Row) attempts(end time.Time) {
 	n := len(r.Segments)
 	last := Segment{Kind: Work, Start: *r.Start, End: r.Start.Add(time.Duration(r.Millis) * time.Millisecond)}
 	switch {
-	case r.State == Running:
+	case r.State == run.StepRunning:
 		last.Kind, last.End = Live, later(end, last.Start)
 		if n > 0 { // it began at the latest when the pause was over
 			last.Start = later(last.Start, r.Segments[n-1].End)
@@ -234,7 +230,7 @@ func (r *Row) attempts(end time.Time) {
 	case n > 0 && !last.Start.After(r.Segments[n-1].Start):
 		// The last attempt is among the tries.
 	default:
-		if r.State == Failed {
+		if r.State == run.StepFailed {
 			last.Kind, last.Error = Fault, r.Error
 		}
 		r.attempt(last)
@@ -262,7 +258,7 @@ func (r *Row) pause(until time.Time) {
 // number counts the attempts. Only the last ones of many are kept.
 func (r *Row) number() {
 	n := max(r.Attempts, 0)
-	if r.State == Running {
+	if r.State == run.StepRunning {
 		n++
 	}
 	for i := len(r.Segments) - 1; i >= 0; i-- {

@@ -8,24 +8,11 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/console"
+	"github.com/wildout/wildout/runtime/run"
 )
 
-// State of a row.
-type State string
-
-// The states of a row. Each has a colour and a sign of its own.
-const (
-	OK        State = "ok"
-	Failed    State = "failed"
-	Skipped   State = "skipped"
-	Waiting   State = "waiting"
-	Running   State = "running"
-	Cancelled State = "cancelled"
-	// Pending: the step has not begun.
-	Pending State = "pending"
-	// Never: the run has ended without this step.
-	Never State = "never"
-)
+// Never is the state of a row whose run has ended without this step.
+const Never run.StepStatus = "never"
 
 // SegmentKind is what a stretch of a row shows.
 type SegmentKind string
@@ -64,7 +51,7 @@ func (s Segment) Duration() time.Duration { return s.End.Sub(s.Start) }
 // Row is a step of the run.
 type Row struct {
 	console.Step
-	State State
+	State run.StepStatus
 	// Depth is 0 for a step, 1 for an element of a forEach or a sub-step.
 	Depth int
 	// OnFailure says that the step is there for the case that the run fails.

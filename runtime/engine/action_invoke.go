@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
+)
+
+// invoke starts a run of another function, in the same write as the progress
+// that names it, and waits for it: the end of that run writes the result.
+type invoke plan.Invoke
+
+func (a *invoke) begin(x *execution, u *unit) *run.Failure {
+	if u.prog.Child == "" {
+		return a.start(x, u)
+	}
+	if now := x.clock.UnixMilli(); u.prog.Due > 0 && u.prog.Due <= now {
+		x.spawnCommit(u, run.Result{Attempts: 1, Start: u.prog.Since, Duration: now - u.prog.Since,
+			Error: fmt.Sprintf("the invoked run %s of %s had not ended after %s (invoke.timeout); it goes on by itself", u.prog.Child, a.Function, a.Timeout)})
+		return nil
+	}
+	return u.wait()
+}
+
+func (a *invoke) recall(_ *execution, u *unit) *run.Failure { return u.wait() }
+
+func (*invoke) mark() run.Kind { return run.KindInvoke }
+func (*invoke) told() bool     { return true }
+
+func (*invoke) awaits(u *unit) []string { return []string{u.path} }
+
+func (*invoke) standing(*execution, *unit) *run.Wait { return nil }
+
+func (a *invoke) child(u *unit) *run.Child {
+	if u.prog.Child == "" {
+		return nil
+	}
+	return &run.Child{Function: a.Function, RunID: u.prog.Child, Path: u.path}
+}
+
+func (a *invoke) start(x *execution, u *unit) *run.Failure {
+	data, err := jsonOrEmpty(a.Data, &x.scope)
+	if err != nil {
+		return x.refuse(u, "invoke.data: %w", err)
+	}
+	// The id has the time of the invocation: a run looks for events from there on.
+	u.prog.Child = event.DerivedID(x.clock, a.Function, x.run.ID, u.path)
+	if a.Timeout > 0 {
+		u.prog.Due = x.clock.Add(a.Timeout).UnixMilli()
+	}
+	x.sign(u)
+	child := Child{Child: *a.child(u), Event: x.sent(u, u.prog.Child, event.InvokeType, data)}
+	child.Event.Time = x.clock.UTC().Truncate(time.Millisecond)
+	prog := u.prog
+	x.spawn(u, func() completion {
+		err := x.run.Journal.Invoke(x.durable, u.path, prog.Encode(), child)
+		return completion{unit: u, waits: true, prog: prog, err: err}
+	})
+	return nil
+}

@@ -1,0 +1,118 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/run"
+)
+
+// waitForEvent waits for an event. The wait is registered, with the progress,
+// before the stream is looked through for what came earlier; who reads an event
+// that fits writes the result. With an `if`, which only the run can evaluate,
+// that is a candidate, for which the run looks again.
+type waitForEvent plan.WaitForEvent
+
+func (a *waitForEvent) begin(x *execution, u *unit) *run.Failure {
+	if u.prog.Due == 0 {
+		u.prog.Due = x.clock.Add(a.Timeout).UnixMilli()
+	}
+	if _, ok := a.value(x); !ok {
+		return x.refuse(u, "waitForEvent.match: the event that started the run has no text, number or boolean at %s", a.Match)
+	}
+	// A wait with `if` looks back in every execution: only here can the
+	// expression see the steps.
+	if looked := u.looked || (u.prog.Seen != "" && a.If == nil); !looked {
+		a.look(x, u)
+		return nil
+	}
+	x.remember(u, a)
+	if now := x.clock.UnixMilli(); u.prog.Due <= now {
+		// The time-out is committed, since an event may arrive at the same moment.
+		x.spawnCommit(u, run.Result{Attempts: 1, Start: u.prog.Since, Duration: now - u.prog.Since})
+		return nil
+	}
+	return u.wait()
+}
+
+func (a *waitForEvent) recall(x *execution, u *unit) *run.Failure {
+	x.remember(u, a)
+	return u.wait()
+}
+
+func (*waitForEvent) mark() run.Kind { return run.KindWait }
+func (*waitForEvent) told() bool     { return true }
+
+func (a *waitForEvent) awaits(u *unit) []string {
+	if a.If == nil {
+		return []string{u.path}
+	}
+	return []string{u.path, run.CandidateField(u.path)}
+}
+
+func (*waitForEvent) child(*unit) *run.Child { return nil }
+
+func (a *waitForEvent) standing(x *execution, u *unit) *run.Wait {
+	w := &run.Wait{Path: u.path, EventType: a.Event, HasIf: a.If != nil}
+	if a.Match != nil {
+		w.Match = a.Match.String()
+	}
+	w.Value, _ = a.value(x)
+	return w
+}
+
+// value is what the awaited event must have at Match; false: nothing fits.
+func (a *waitForEvent) value(x *execution) (string, bool) {
+	if a.Match == nil {
+		return "", true
+	}
+	return a.Match.Lookup(&x.run.Event)
+}
+
+// look registers the wait and looks back.
+func (a *waitForEvent) look(x *execution, u *unit) {
+	u.looked = true
+	x.sign(u)
+	w := Wait{Wait: *a.standing(x, u), At: a.Match, From: u.prog.Seen, Progress: u.prog.Encode(), Fits: x.fits(a.If, u.item)}
+	x.waits = append(x.waits, w.Wait)
+	leg, prog := x.leg, u.prog
+	x.spawn(u, func() completion {
+		found, seen, err := x.run.Journal.Await(x.durable, w)
+		if err != nil {
+			return completion{unit: u, err: err}
+		}
+		if found == nil {
+			prog.Seen = seen
+			return completion{unit: u, waits: true, prog: prog}
+		}
+		output, err := json.Marshal(found)
+		if err != nil {
+			return completion{unit: u, err: fmt.Errorf("event %s of %s: %w", found.ID, found.Type, err)}
+		}
+		return x.commit(leg, u, run.Result{Output: output, Attempts: 1, Start: prog.Since, Duration: x.Now().UnixMilli() - prog.Since})
+	})
+}
+
+// fits returns waitForEvent.if as a function that may run beside the loop: it
+// sees the steps as they are now.
+func (x *execution) fits(cond *plan.Expr, item json.RawMessage) func(*event.Event) (bool, error) {
+	if cond == nil {
+		return func(*event.Event) (bool, error) { return true, nil }
+	}
+	steps := map[string]plan.StepVar{}
+	for _, m := range x.machines() {
+		for _, n := range m.nodes {
+			if n.state == ended {
+				steps[n.step.Name] = n.stepVar()
+			}
+		}
+	}
+	scope := plan.Scope{Event: &x.run.Event, Env: x.Env, Run: x.scope.Run, Item: item, Index: x.scope.Index, Error: x.scope.Error}
+	scope.Step = func(name string) (plan.StepVar, bool) { v, ok := steps[name]; return v, ok }
+	return func(async *event.Event) (bool, error) {
+		scope.Async = async
+		return cond.Bool(&scope)
+	}
+}

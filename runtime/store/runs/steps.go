@@ -1,0 +1,85 @@
+package runs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// CommitResult fixes the result of a step and returns the one that holds; nil
+// means value.
+func (c *Committer) CommitResult(ctx context.Context, runID, path string, value []byte) ([]byte, error) {
+	key := c.runs + runID
+	op := &operation{queue: func(p redis.Pipeliner) redis.Cmder { return p.HSetNX(context.Background(), key, path, value) }}
+	if err := c.do(ctx, op); err != nil {
+		return nil, fmt.Errorf("commit step %s of run %s: %w", path, runID, err)
+	}
+	if op.cmd.(*redis.BoolCmd).Val() {
+		return nil, nil
+	}
+	// Another execution was first, or this is the echo of a flush whose answer
+	// was lost: what is stored counts.
+	op = &operation{queue: func(p redis.Pipeliner) redis.Cmder { return p.HGet(context.Background(), key, path) }}
+	if err := c.do(ctx, op); err != nil {
+		return nil, fmt.Errorf("read step %s of run %s: %w", path, runID, err)
+	}
+	held, err := op.cmd.(*redis.StringCmd).Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("run %s ended elsewhere: %w", runID, ErrFenced)
+	}
+	return held, nil
+}
+
+// script queues a script call and returns its command when it is durable.
+func (c *Committer) script(ctx context.Context, name string, keys []string, args ...any) (*redis.Cmd, error) {
+	op := &operation{queue: func(p redis.Pipeliner) redis.Cmder {
+		return scripts.Queue(context.Background(), p, name, keys, args...)
+	}}
+	err := c.do(ctx, op)
+	if err != nil && strings.Contains(err.Error(), "FENCED") {
+		err = ErrFenced
+	}
+	cmd, _ := op.cmd.(*redis.Cmd)
+	return cmd, err
+}
+
+// Emit fixes the result of a step and, if it is new, publishes events in the
+// same write. It returns the result that holds; nil means value.
+func (c *Committer) Emit(ctx context.Context, ref *Ref, path string, value []byte, events []event.Event, dedupe []bool) ([]byte, error) {
+	k := c.store.keys
+	keys := []string{k.Run(c.function, ref.RunID), ref.Stream}
+	args := []any{path, value, store.EventIDTTL.Milliseconds(), len(events), c.function, ref.Entry, ref.Runner}
+	for i := range events {
+		keys = append(keys, k.Stream(events[i].Type), k.EventID(events[i].Type, events[i].ID))
+		fields := events[i].Fields()
+		args = append(args, store.Flag(dedupe[i]), len(fields))
+		args = append(args, fields...)
+	}
+	cmd, err := c.script(ctx, "emit", keys, args...)
+	if err != nil {
+		return nil, fmt.Errorf("send events of step %s of run %s: %w", path, ref.RunID, err)
+	}
+	held, err := cmd.Text()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	return []byte(held), err
+}
+
+// Invoke starts a child run in another function, once.
+func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) error {
+	k := c.store.keys
+	_, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function), ref.Stream},
+		run.ProgressField(path), progress, childID, eventJSON, parent, c.function, ref.Entry, ref.Runner)
+	if err != nil {
+		return fmt.Errorf("invoke %s in step %s of run %s: %w", function, path, ref.RunID, err)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package runs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wildout/wildout/runtime/store"
+)
+
+// EnsureGroup makes the stream and the function's consumer group on it, from
+// the very first entry on.
+func (s *Store) EnsureGroup(ctx context.Context, function string, streams ...string) error {
+	for _, stream := range streams {
+		err := s.rdb.XGroupCreateMkStream(ctx, stream, function, "0").Err()
+		if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+			return fmt.Errorf("create group %s on %s: %w", function, stream, store.Explain(err))
+		}
+	}
+	return nil
+}
+
+// NoteReads records the event types that a function reads and returns all that
+// any version of it has read: entries of those may be pending still.
+func (s *Store) NoteReads(ctx context.Context, function string, types []string) ([]string, error) {
+	key := s.keys.Reads(function)
+	if len(types) > 0 {
+		if err := s.rdb.SAdd(ctx, key, types).Err(); err != nil {
+			return nil, fmt.Errorf("record what %s reads: %w", function, store.Explain(err))
+		}
+	}
+	all, err := s.rdb.SMembers(ctx, key).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look up what %s has read: %w", function, store.Explain(err))
+	}
+	return all, nil
+}
+
+// Reader reads new entries for one runner. It has a connection of its own, so
+// that Close ends a read that blocks.
+type Reader struct {
+	store    *Store
+	rdb      redis.UniversalClient
+	function string
+	consumer string
+}
+
+// NewReader returns a Reader for the runner of that name.
+func (s *Store) NewReader(function, consumer string) *Reader {
+	return &Reader{store: s, rdb: s.conn.Dedicated(), function: function, consumer: consumer}
+}
+
+// Close ends the reader and a read that blocks.
+func (r *Reader) Close() error { return r.rdb.Close() }
+
+// Read returns up to count entries of each stream. With block above 0 it waits
+// that long, less than the read time-out of 10 s, for the first one. No entry is not an error.
+func (r *Reader) Read(ctx context.Context, streams []string, count int, block time.Duration) ([]store.Entry, error) {
+	args := make([]string, 0, 2*len(streams))
+	args = append(args, streams...)
+	for range streams {
+		args = append(args, ">")
+	}
+	if block <= 0 {
+		block = -1 // do not wait
+	}
+	// The second command is carried out after the first has read: a run whose end
+	// was asked for before it was read is never begun, at no round trip more.
+	pipe := r.rdb.Pipeline()
+	read := pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: r.function, Consumer: r.consumer, Streams: args, Count: int64(count), Block: block,
+	})
+	cancels := pipe.HLen(ctx, r.store.keys.Cancels(r.function))
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	answer, err := read.Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		if strings.HasPrefix(err.Error(), "NOGROUP") || strings.HasPrefix(err.Error(), "UNBLOCKED") {
+			// A stream was deleted under the reader: it begins anew.
+			return nil, r.store.EnsureGroup(ctx, r.function, streams...)
+		}
+		return nil, err
+	}
+	var all []store.Entry
+	for _, stream := range answer {
+		for _, m := range stream.Messages {
+			e := r.store.keys.Entry(stream.Stream, m.ID, m.Values)
+			e.Suspect = cancels.Err() != nil || cancels.Val() > 0
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// After returns up to count entries of each stream that come after a position,
+// for nobody: they are not acknowledged, and others get them too. It waits that
+// long for the first one.
+func (r *Reader) After(ctx context.Context, positions map[string]string, count int, block time.Duration) ([]store.Entry, error) {
+	streams := make([]string, 0, 2*len(positions))
+	for stream := range positions {
+		streams = append(streams, stream)
+	}
+	for _, stream := range streams[:len(positions):len(positions)] {
+		streams = append(streams, positions[stream])
+	}
+	answer, err := r.rdb.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: int64(count), Block: block}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look ahead in streams: %w", store.Explain(err))
+	}
+	var all []store.Entry
+	for _, stream := range answer {
+		for _, m := range stream.Messages {
+			all = append(all, r.store.keys.Entry(stream.Stream, m.ID, m.Values))
+		}
+	}
+	return all, nil
+}
+
+// ReadUpTo returns the last entry of each stream that the function was given.
+func (s *Store) ReadUpTo(ctx context.Context, function string, streams []string) (map[string]string, error) {
+	pipe := s.rdb.Pipeline()
+	cmds := make(map[string]*redis.XInfoGroupsCmd, len(streams))
+	for _, stream := range streams {
+		cmds[stream] = pipe.XInfoGroups(ctx, stream)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	read := make(map[string]string, len(streams))
+	for stream, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !store.IsMissing(err) {
+			return nil, fmt.Errorf("look how far %s has read %s: %w", function, stream, store.Explain(err))
+		}
+		read[stream] = "0-0"
+		for _, g := range cmd.Val() {
+			if g.Name == function {
+				read[stream] = g.LastDeliveredID
+			}
+		}
+	}
+	return read, nil
+}
+
+// Between reads a stream from after one entry up to another, a page at a time,
+// until each returns true.
+func (s *Store) Between(ctx context.Context, eventType, after, upTo string, each func(store.Entry) (stop bool, err error)) error {
+	const page = 200
+	stream := s.keys.Stream(eventType)
+	for {
+		messages, err := s.rdb.XRangeN(ctx, stream, "("+after, upTo, page).Result()
+		if err != nil {
+			return fmt.Errorf("look back in %s: %w", stream, store.Explain(err))
+		}
+		for _, m := range messages {
+			stop, err := each(s.keys.Entry(stream, m.ID, m.Values))
+			if stop || err != nil {
+				return err
+			}
+		}
+		if len(messages) < page {
+			return nil
+		}
+		after = messages[len(messages)-1].ID
+	}
+}
