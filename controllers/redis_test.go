@@ -52,7 +52,7 @@ var _ = Describe("The condition StreamsReady", func() {
 		redis.Stop()
 		Eventually(cond(space, "f", "Ready")).Should(is("False", "RedisUnreachable"))
 		Expect(cond(space, "f", "Stalled")()).To(Equal("none"))
-		Expect(notes(space, "f")()).To(ContainElement(HavePrefix("RedisUnreachable: ")))
+		Eventually(notes(space, "f")).Should(ContainElement(HavePrefix("RedisUnreachable: ")))
 		redis.Start()
 		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
 	})

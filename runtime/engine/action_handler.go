@@ -8,7 +8,9 @@ import (
 )
 
 // handler calls a handler of the runner: an attempt, and others after it as the
-// retry policy says. The progress has the failed ones.
+// retry policy says. The progress has the failed ones. Where the handler waits,
+// its unit waits for those of its operations, and it is called again when one of
+// them has ended (nested.go).
 type handler plan.Handler
 
 func (a *handler) begin(x *execution, u *unit) *run.Failure {
@@ -26,7 +28,7 @@ func (a *handler) begin(x *execution, u *unit) *run.Failure {
 			return x.refuse(u, "with: %w", err)
 		}
 	}
-	x.prepare(u, a.Name, call, input)
+	x.prepare(u, (*plan.Handler)(a), call, input)
 	return nil
 }
 
@@ -42,3 +44,6 @@ func (a *handler) recall(_ *execution, u *unit) *run.Failure { return u.wait() }
 
 func (*handler) mark() run.Kind { return run.KindHandler }
 func (*handler) told() bool     { return false }
+
+// restore implements nesting.
+func (*handler) restore(x *execution, u *unit) *run.Failure { return x.restore(u) }

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
@@ -43,7 +45,10 @@ type unit struct {
 	index int // of the item
 	prog  run.Progress
 	res   run.Result
+	subs  []*unit // operations of its handler
 	state state
+	// nested: it is an operation of a handler.
+	nested bool
 	// begun: an execution before this one has written a progress.
 	begun bool
 	// past: an execution before this one saw the end.
@@ -57,16 +62,25 @@ type unit struct {
 	looked bool
 }
 
-// machine walks one list of steps: it says which units may begin and what the
-// whole has come to. It does no I/O; the execution does.
+// machine walks the steps of one Stepper: it says which units may begin and what
+// the whole has come to. It does no I/O; the execution does.
 type machine struct {
-	nodes []*node
+	stepper Stepper
+	graph   *graph // nil: its steps are not known beforehand
+	nodes   []*node
+	next    []*plan.Step // of the graph, used again and again
 }
 
-func newMachine(steps []*plan.Step) *machine {
-	m := &machine{nodes: make([]*node, len(steps))}
-	backing := make([]node, len(steps))
-	for i, step := range steps {
+func newMachine(s Stepper) *machine {
+	m := &machine{stepper: s}
+	g, known := s.(*graph)
+	if !known {
+		return m
+	}
+	m.graph = g
+	m.nodes = make([]*node, len(g.steps))
+	backing := make([]node, len(g.steps))
+	for i, step := range g.steps {
 		backing[i].step = step
 		backing[i].action = actionOf(step.Action)
 		m.nodes[i] = &backing[i]
@@ -74,15 +88,24 @@ func newMachine(steps []*plan.Step) *machine {
 	return m
 }
 
-// ready reports whether the steps that n needs have all ended.
-func (m *machine) ready(n *node) bool {
-	for _, i := range n.step.Needs {
-		if m.nodes[i].state != ended {
-			return false
+// node returns the node of a step that the stepper has named.
+func (m *machine) node(step *plan.Step) (*node, error) {
+	for _, n := range m.nodes {
+		if n.step == step || n.step.Name == step.Name {
+			return n, nil
 		}
 	}
-	return true
+	if !stepName.MatchString(step.Name) || step.Action == nil {
+		return nil, fmt.Errorf("the step %q has no name that a journal can have, or no action", step.Name)
+	}
+	n := &node{step: step, action: actionOf(step.Action)}
+	m.nodes = append(m.nodes, n)
+	return n, nil
 }
+
+// stepName is what a journal can have: no other field begins so, and no path of
+// an element or a sub-step looks like it.
+var stepName = regexp.MustCompile(`^[A-Za-z0-9][^/\[\]\s]{0,254}$`)
 
 // find returns the node of that name.
 func (m *machine) find(name string) *node {
@@ -92,16 +115,6 @@ func (m *machine) find(name string) *node {
 		}
 	}
 	return nil
-}
-
-// done reports whether every step has ended.
-func (m *machine) done() bool {
-	for _, n := range m.nodes {
-		if n.state != ended {
-			return false
-		}
-	}
-	return true
 }
 
 // last reports whether u is the only thing left to do but for pure steps, so
@@ -216,7 +229,7 @@ func (m *machine) due() (earliest time.Time, waits bool) {
 				continue
 			}
 			waits = true
-			if due := millis(u.prog.Due); !due.IsZero() && (earliest.IsZero() || due.Before(earliest)) {
+			if due := millis(u.due()); !due.IsZero() && (earliest.IsZero() || due.Before(earliest)) {
 				earliest = due
 			}
 		}

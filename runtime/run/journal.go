@@ -159,7 +159,7 @@ func (j *Journal) Reason(i *Identity) Reason {
 	var first *Progress
 	for path, b := range j.Progress {
 		p, err := DecodeProgress(path, b)
-		if _, ended := j.Results[path]; ended || err != nil {
+		if _, ended := j.Results[path]; ended || err != nil || len(p.Wants) > 0 { // what it wants is there, too
 			continue
 		}
 		if first == nil || p.Due > 0 && (first.Due == 0 || p.Due < first.Due) {

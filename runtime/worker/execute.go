@@ -43,7 +43,7 @@ func (p *processor) setPlan(o *ownedRun, version string) error {
 		return err
 	}
 	o.Plan = plan
-	o.exec.Plan = plan
+	o.exec.Follow(plan)
 	o.Ref.Version = plan.Hash
 	o.Identity.Version = plan.Hash
 	return nil
@@ -149,7 +149,7 @@ func (p *processor) settle(o *ownedRun, out engine.Outcome, err error) (goesOn b
 	if goesOn, err := p.park(o, &out); err != nil || !goesOn {
 		return false, err
 	}
-	j, err := p.Store.Load(background, p.Plan.Function, o.exec.ID)
+	j, err := p.store.Load(background, p.Plan.Function, o.exec.ID)
 	if err != nil || j == nil {
 		return false, err
 	}

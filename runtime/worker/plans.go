@@ -12,7 +12,6 @@ import (
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // unreadable is a run, or a version of the function, that this runner cannot read:
@@ -29,7 +28,7 @@ func (e *unreadable) Unwrap() error { return e.err }
 
 // plans finds the version of the function that a run began with.
 type plans struct {
-	store   *runs.Store
+	store   versions
 	current *plan.Plan
 	mu      sync.Mutex
 	known   map[string]*plan.Plan

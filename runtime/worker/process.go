@@ -186,7 +186,7 @@ func (p *processor) recall(o *ownedRun, d delivery) (version string, err error) 
 	if d.Deliveries <= 1 && !d.again {
 		return "", nil
 	}
-	j, err := p.Store.Load(background, p.Plan.Function, o.Ref.RunID)
+	j, err := p.store.Load(background, p.Plan.Function, o.Ref.RunID)
 	if err != nil || j == nil {
 		return "", err
 	}

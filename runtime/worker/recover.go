@@ -13,6 +13,7 @@ import (
 // heartbeat begins one at a time for each, own it.
 type recoverer struct {
 	*self
+	store     claims
 	streams   *streams
 	processor *processor
 
@@ -69,7 +70,7 @@ func (r *recoverer) recover(ctx context.Context, dead []string) {
 		if taken > 0 {
 			r.log.Info("took over the runs of a dead runner", "dead", name, "runs", taken)
 		}
-		if _, err := r.Store.Forget(ctx, r.Plan.Function, name, claims); err != nil {
+		if _, err := r.store.Forget(ctx, r.Plan.Function, name, claims); err != nil {
 			r.log.Warn("could not remove a dead runner", "dead", name, "error", err)
 		}
 	}
@@ -90,7 +91,7 @@ func (r *recoverer) takeOver(ctx context.Context, dead, stream string) (taken in
 		if r.processor.suspects.Load() == 0 {
 			c.Suspects = 1
 		}
-		entries, err := r.Store.Claim(ctx, c)
+		entries, err := r.store.Claim(ctx, c)
 		if err != nil {
 			r.missed.Store(true)
 			return taken, err
@@ -121,7 +122,7 @@ func (r *recoverer) reread(ctx context.Context) {
 func (r *recoverer) rereadStream(ctx context.Context, stream string) error {
 	c := runs.Claim{Function: r.Plan.Function, Runner: r.name, Dead: r.name, Stream: stream, Lease: r.Lease, Most: claimed}
 	for {
-		entries, err := r.Store.Claim(ctx, c)
+		entries, err := r.store.Claim(ctx, c)
 		if err != nil || len(entries) == 0 {
 			return err
 		}

@@ -74,7 +74,7 @@ func (s *Inspector) ReadBacklog(ctx context.Context, function string, eventTypes
 // addUnread adds what a function has not read of a stream.
 func (s *Inspector) addUnread(ctx context.Context, b *Backlog, function, stream string, cmd *redis.XInfoGroupsCmd, now time.Time) error {
 	groups, err := cmd.Result()
-	if store.IsMissing(err) {
+	if store.FaultOf(err) == store.NoGroup {
 		return nil
 	}
 	if err != nil {

@@ -3,7 +3,6 @@ package inspect
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -25,7 +24,7 @@ func (s *Inspector) Briefs(ctx context.Context, runs []OpenRun) ([]run.Record, e
 	for i := range runs {
 		fields[i] = pipe.HMGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.IdentityField, run.LacksField)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("read the runs that have not ended: %w", store.Explain(err))
 	}
 	all := make([]run.Record, len(runs))
@@ -78,7 +77,7 @@ func (s *Inspector) Parked(ctx context.Context, runs []OpenRun) ([]bool, error) 
 		owners[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.OwnerField)
 		dues[i] = pipe.ZScore(ctx, s.keys.Timers(runs[i].Function), runs[i].ID)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("look which runs are parked: %w", store.Explain(err))
 	}
 	parked := make([]bool, len(runs))
@@ -105,7 +104,7 @@ func (s *Inspector) Unended(ctx context.Context, function, runID string) (*run.R
 	journal := pipe.HGetAll(ctx, k.Run(function, runID))
 	timer := pipe.ZScore(ctx, k.Timers(function), runID)
 	cancel := pipe.HGet(ctx, k.Cancels(function), runID)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("read run %s: %w", runID, store.Explain(err))
 	}
 	if len(journal.Val()) == 0 {
@@ -165,7 +164,7 @@ func (s *Inspector) HasJournal(ctx context.Context, functions []string, runID st
 // none.
 func (s *Inspector) Child(ctx context.Context, function, runID, path string) (string, error) {
 	text, err := s.rdb.HGet(ctx, s.keys.Run(function, runID), run.ProgressField(path)).Bytes()
-	if errors.Is(err, redis.Nil) {
+	if store.FaultOf(err) == store.Absent {
 		return "", nil
 	}
 	if err != nil {

@@ -96,7 +96,7 @@ func (s *Inspector) streamsOf(f *Reads) []string {
 // addGroup adds what a function has to do with a stream.
 func (s *Inspector) addGroup(ctx context.Context, st *Stats, function, stream string, cmd *redis.XInfoGroupsCmd) error {
 	groups, err := cmd.Result()
-	if store.IsMissing(err) {
+	if store.FaultOf(err) == store.NoGroup {
 		return nil
 	}
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -83,7 +82,7 @@ func (s *Inspector) Survey(ctx context.Context, subjects []Subject) ([]Numbers, 
 			}
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return nil, fmt.Errorf("read the numbers of %d functions: %w", len(subjects), store.Explain(err))
 	}
 	all := make([]Numbers, len(subjects))
@@ -135,7 +134,7 @@ func (n *Numbers) addGroups(subject *Subject, groups map[string]*redis.XInfoGrou
 	k := store.NewKeys(subject.Namespace)
 	for _, stream := range subject.streams(k) {
 		answer, err := groups[stream].Result()
-		if err != nil && !strings.Contains(err.Error(), "no such key") {
+		if err != nil && store.FaultOf(err) != store.NoGroup {
 			n.Err = errors.Join(n.Err, store.Explain(err))
 			continue
 		}
@@ -172,7 +171,7 @@ func (s *Inspector) countLags(ctx context.Context, unknown []lag) error {
 	for i, l := range unknown {
 		entries[i] = pipe.XRangeN(ctx, l.stream, "("+l.after, "+", most)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return fmt.Errorf("count what was not read of %d streams: %w", len(unknown), store.Explain(err))
 	}
 	for i, l := range unknown {

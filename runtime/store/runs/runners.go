@@ -119,7 +119,7 @@ func (s *Store) Expire(ctx context.Context, function, runner string) error {
 func (s *Store) AdoptStrays(ctx context.Context, function string, streams []string) error {
 	for _, stream := range streams {
 		consumers, err := s.rdb.XInfoConsumers(ctx, stream, function).Result()
-		if store.IsMissing(err) {
+		if store.FaultOf(err) == store.NoGroup {
 			continue // the function does not read it any more
 		}
 		if err != nil {

@@ -24,7 +24,7 @@ func (u *Upkeep) endInvoked(ctx context.Context, function string) error {
 	for _, took := range []bool{false, true} { // an earlier attempt may have been cut short
 		if took {
 			err := u.rdb.Rename(ctx, u.keys.Inbox(function), closed).Err()
-			if store.IsMissing(err) {
+			if store.FaultOf(err) == store.NoGroup {
 				break
 			}
 			if err != nil {
