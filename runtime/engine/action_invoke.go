@@ -73,12 +73,32 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 	x.spawn(u, func() completion {
 		started, err := x.run.Journal.Invoke(x.durable, u.path, prog.Encode(), child)
 		if !started && err == nil {
-			a.await(&absent, x.Now(), end)
+			a.await(&absent, x.Now(), end, data)
 			return completion{unit: u, waits: true, prog: absent}
 		}
 		return completion{unit: u, waits: true, prog: prog, err: err}
 	})
 	return nil
+}
+
+// How long it takes until a function that is not there is looked for again: as
+// long as it was waited for so far, within these bounds.
+const (
+	soonestLook = 2 * time.Second
+	latestLook  = time.Minute
+)
+
+// await notes that there is no such function, and when to look again.
+func (a *invoke) await(prog *run.Progress, now time.Time, end int64, data json.RawMessage) {
+	if prog.Operation != nil { // nobody calls the handler to find out
+		prog.Operation = &run.Operation{Function: a.Function, Data: data, Timeout: a.Timeout.Milliseconds()}
+	}
+	waited := time.Duration(now.UnixMilli()-prog.Since) * time.Millisecond
+	prog.Due = now.Add(min(max(waited, soonestLook), latestLook)).UnixMilli()
+	if end > 0 {
+		prog.Due = min(prog.Due, end)
+	}
+	prog.Error = fmt.Sprintf("there is no function %s in this namespace: the step waits until there is", a.Function)
 }
 
 func (a *invoke) operation() *run.Operation { return &run.Operation{Function: a.Function} }
@@ -97,21 +117,4 @@ func (s *subSteps) Invoke(_ context.Context, name string, call wildout.InvokeCal
 		err = wildout.NonRetriable(&wildout.InvokeError{Function: call.Function, Message: r.Error})
 	}
 	return r.Output, err
-}
-
-// How long it takes until a function that is not there is looked for again: as
-// long as it was waited for so far, within these bounds.
-const (
-	soonestLook = 2 * time.Second
-	latestLook  = time.Minute
-)
-
-// await notes that there is no such function, and when to look again.
-func (a *invoke) await(prog *run.Progress, now time.Time, end int64) {
-	waited := time.Duration(now.UnixMilli()-prog.Since) * time.Millisecond
-	prog.Due = now.Add(min(max(waited, soonestLook), latestLook)).UnixMilli()
-	if end > 0 {
-		prog.Due = min(prog.Due, end)
-	}
-	prog.Error = fmt.Sprintf("there is no function %s in this namespace: the step waits until there is", a.Function)
 }

@@ -80,12 +80,15 @@ func holdsForRuns(begin func() *site) {
 		s := begin()
 		c := s.committer()
 		ref := s.begin("r1")
-		invoke := func() bool {
-			return again(func() (bool, error) {
-				return c.Invoke(ctx, ref, "call", []byte(`{"c":"child"}`), "g", "child", []byte(`{"id":"x"}`), []byte(`{}`))
+		invoke := func() (started bool) {
+			done(func() (err error) {
+				started, err = c.Invoke(ctx, ref, "call", []byte(`{"c":"child"}`), "g", "child", []byte(`{"id":"x"}`), []byte(`{}`))
+				return err
 			})
+			return started
 		}
 		Expect(invoke()).To(BeFalse(), "there is no such function")
+		Expect(s.entries(s.keys.Inbox("g"))).To(BeEmpty())
 		done(func() error { return s.Store.EnsureGroup(ctx, "g", s.keys.Inbox("g")) })
 		for range 2 {
 			Expect(invoke()).To(BeTrue())
