@@ -110,7 +110,7 @@ func (s *Inspector) Unended(ctx context.Context, function, runID string) (*run.R
 	}
 	if j.Parked {
 		r.Status = run.Waiting
-		r.Reason = j.Reason(&i)
+		r.Reason = j.Reason(&i, time.Now())
 		if timer.Err() == nil && timer.Val() < noDue {
 			at := time.UnixMilli(int64(timer.Val()))
 			r.WaitsFor = &at
