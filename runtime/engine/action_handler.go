@@ -17,6 +17,10 @@ func (a *handler) begin(x *execution, u *unit) *run.Failure {
 	if u.prog.Due > x.clock.UnixMilli() {
 		return u.wait()
 	}
+	call, here := x.Handlers.Lookup(a.Name)
+	if !here {
+		return x.lack(u, a.Name)
+	}
 	var input json.RawMessage
 	if a.With != nil {
 		var err error
@@ -24,8 +28,16 @@ func (a *handler) begin(x *execution, u *unit) *run.Failure {
 			return x.refuse(u, "with: %w", err)
 		}
 	}
-	x.prepare(u, (*plan.Handler)(a), input)
+	x.prepare(u, (*plan.Handler)(a), call, input)
 	return nil
+}
+
+// lack leaves a unit to a runner that has the handler: the run may have begun
+// with another image, and it is no failure of the step that this one lacks code.
+func (*execution) lack(u *unit, name string) *run.Failure {
+	u.lacks = name
+	u.prog.Due = 0 // time alone brings no handler
+	return u.wait()
 }
 
 func (a *handler) recall(_ *execution, u *unit) *run.Failure { return u.wait() }

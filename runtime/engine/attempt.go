@@ -55,6 +55,7 @@ type attempt struct {
 	leg     *leg
 	unit    *unit
 	handler *plan.Handler
+	call    wildout.Handler
 	input   json.RawMessage
 	asked   asked
 	before  map[string]string // what earlier calls have asked for, by path
@@ -71,10 +72,10 @@ type attempt struct {
 }
 
 // prepare makes a unit ready for an attempt; launch begins it.
-func (x *execution) prepare(u *unit, handler *plan.Handler, input json.RawMessage) {
+func (x *execution) prepare(u *unit, handler *plan.Handler, call wildout.Handler, input json.RawMessage) {
 	u.state = running
 	x.running++
-	a := &attempt{x: x, leg: x.leg, unit: u, handler: handler, input: input, prog: u.prog, final: x.final(u), before: u.deeds()}
+	a := &attempt{x: x, leg: x.leg, unit: u, handler: handler, call: call, input: input, prog: u.prog, final: x.final(u), before: u.deeds()}
 	a.prog.Attempts++
 	x.ready = append(x.ready, a)
 }
@@ -121,7 +122,7 @@ func (a *attempt) do() (done completion, mine bool) {
 	defer cancel()
 	a.ctx = ctx
 	x.watch.add(a)
-	output, err := a.call()
+	output, err := a.call(ctx, a.input)
 	if !x.watch.remove(a) {
 		return completion{}, false
 	}
@@ -129,14 +130,6 @@ func (a *attempt) do() (done completion, mine bool) {
 		err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", a.timeout(), err)
 	}
 	return a.judge(output, err), true
-}
-
-func (a *attempt) call() (json.RawMessage, error) {
-	handler, ok := a.x.Handlers.Lookup(a.handler.Name)
-	if !ok {
-		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.handler.Name, a.x.Handlers.Names()))
-	}
-	return handler(a.ctx, a.input)
 }
 
 // giveUp goes on without the handler: its step has failed, and only its

@@ -110,6 +110,8 @@ type Outcome struct {
 	// Awaits are the journal fields that something from outside writes: the
 	// run may park only while none of them is there.
 	Awaits []string
+	// Lacks are handlers of a parked run that this runner does not have.
+	Lacks []string
 	// Progress is what to store of unfinished steps, by path.
 	Progress map[string][]byte
 	// Waits are the registered waits of the run that may still stand.

@@ -55,6 +55,9 @@ type unit struct {
 	past bool
 	// timed: it has ended, and only its progress says so.
 	timed bool
+	// lacks is the handler that the unit waits for, since this runner has none of
+	// that name; "": it does not.
+	lacks string
 	// looked: this execution has seen to what was registered for the unit.
 	looked bool
 }

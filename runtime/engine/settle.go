@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
@@ -51,6 +52,7 @@ func (x *execution) settle() (Outcome, error) {
 		due = end
 	}
 	out.Kind, out.Due, out.Progress, out.Awaits = Parked, due, x.openProgress(), x.awaited()
+	out.Lacks = x.lacking()
 	return out, nil
 }
 
@@ -73,6 +75,19 @@ func (x *execution) openProgress() map[string][]byte {
 		}
 	}
 	return open
+}
+
+// lacking lists the handlers that steps wait for.
+func (x *execution) lacking() []string {
+	var names []string
+	for _, n := range x.machine.nodes {
+		for _, u := range n.units {
+			if u.state == waiting && u.lacks != "" && !slices.Contains(names, u.lacks) {
+				names = append(names, u.lacks)
+			}
+		}
+	}
+	return names
 }
 
 // awaited lists the fields of the journal that something from outside writes.

@@ -23,6 +23,11 @@ const (
 	CancelField = "@cancel"
 	// DecisionField is what was decided about the beginning of the run.
 	DecisionField = "@begin"
+	// LacksField is the code that a parked run waits for.
+	LacksField = "@lacks"
+	// FormatField is the form of the journal, where older releases must not touch
+	// it.
+	FormatField = "@v"
 	// FailureField fixes why a run failed, before its onFailure steps begin.
 	FailureField = "@failure"
 
@@ -77,6 +82,10 @@ type Journal struct {
 	// Results and Progress are fields by the path of their step.
 	Results  map[string][]byte
 	Progress map[string][]byte
+	// Lacks is the code that the parked run waits for; nil: none.
+	Lacks *Lack
+	// Format is the form of the journal, where it says so; else 0.
+	Format int
 	// Cancel is the request to cancel the run, where the journal was taken over
 	// with one.
 	Cancel *CancelRequest
@@ -96,6 +105,10 @@ func DecodeJournal(fields map[string]string) *Journal {
 			j.Cancel = ParseCancelRequest(value)
 		case name == DecisionField:
 			j.Decision = Decision(value)
+		case name == LacksField:
+			j.Lacks = ParseLack(value)
+		case name == FormatField:
+			j.Format, _ = strconv.Atoi(value)
 		case name == OwnerField:
 			j.Parked = value == ""
 		case strings.HasPrefix(name, candidatePrefix):
@@ -137,6 +150,9 @@ func VersionOf(fields ...map[string][]byte) string {
 // the step that is looked at again first; sleeps that are over leave no result,
 // and do not count. i is its identity. "" when nothing of it waits.
 func (j *Journal) Reason(i *Identity, now time.Time) Reason {
+	if j.Lacks != nil {
+		return j.Lacks.Reason()
+	}
 	if !i.Queued.IsZero() {
 		return WaitingForSlot
 	}

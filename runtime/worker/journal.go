@@ -78,7 +78,7 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 
 // lookBack returns the first event in a part of the stream that fits.
 func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest string) (found *event.Event, err error) {
-	err = j.Store.Between(ctx, w.EventType, from, newest, func(e store.Entry) (bool, error) {
+	err = j.store.Between(ctx, w.EventType, from, newest, func(e store.Entry) (bool, error) {
 		ev, err := e.Event()
 		if err != nil {
 			return false, nil //nolint:nilerr // a malformed event is no event to wait for

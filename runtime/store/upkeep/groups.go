@@ -27,7 +27,7 @@ func (u *Upkeep) CreateGroups(ctx context.Context, function string, eventTypes [
 	}
 	cmds, err := pipe.Exec(ctx)
 	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		if err := cmd.Err(); err != nil && store.FaultOf(err) != store.GroupExists {
 			return fmt.Errorf("make the consumer groups of %s: %w", function, store.Explain(err))
 		}
 	}
