@@ -268,6 +268,67 @@ func TestExample(t *testing.T) {
 	eventually(t, "the run ends", func() bool { return ended(s, `"Hello, Mara!"`) })
 }
 
+// TestExampleThatWaits runs the sample of a function that is one handler, with
+// the example of docs/handlers.md: it waits for its payment, sleeps, and invokes
+// a function of another runner.
+func TestExampleThatWaits(t *testing.T) {
+	manifest, err := os.ReadFile("../../config/samples/handler-that-waits.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	redis := servicetest.StartRedis(t)
+	startProgram(t, example, string(manifest), redis.URL())
+	start(t, ship, redis.URL())
+	s := open(t, redis.URL())
+	send := func(eventType, data string) {
+		if err := s.Publish(t.Context(), &event.Event{Type: eventType, Data: json.RawMessage(data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looks := inspect.New(s)
+	const function = "sample-handler-that-waits"
+	send("order/confirmed", `{"orderId":"o1","email":"mara@example.com"}`)
+	eventually(t, "the handler waits for the payment", func() bool {
+		waiting, err := looks.Waiting(t.Context(), function, 10)
+		return err == nil && len(waiting) == 1 && waiting[0].Reason == run.WaitingForEvent
+	})
+	send("payment/received", `{"orderId":"another","sum":1}`)
+	send("payment/received", `{"orderId":"o1","sum":20.5}`)
+	eventually(t, "the run ends", func() bool {
+		all, err := looks.History(t.Context(), function, 10)
+		if len(all) == 1 && string(all[0].Output) != `{"parcel":"o1 for 20.5"}` {
+			t.Fatalf("the run is %s with %s: %s", all[0].Status, all[0].Output, all[0].Error)
+		}
+		return err == nil && len(all) == 1
+	})
+}
+
+const ship = `apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: ship-order}
+spec:
+  triggers: [{event: never}]
+  steps:
+    - {name: label, set: {parcel: "${event.data.orderId + ' for ' + string(event.data.sum)}"}}
+`
+
+// TestDocumentedHandler holds docs/handlers.md to the example that compiles.
+func TestDocumentedHandler(t *testing.T) {
+	page, err := os.ReadFile("../../docs/handlers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("../../docs/examples/runner/order.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(page), "```go\n")
+	shown, _, found := strings.Cut(shown, "```\n")
+	if !found || !strings.Contains(string(code), shown) {
+		t.Errorf("docs/handlers.md shows what docs/examples/runner/order.go does not have:\n%s", shown)
+	}
+}
+
 func open(t *testing.T, url string) *store.Conn {
 	t.Helper()
 	s, err := store.Open(store.Options{URL: url, Namespace: "shop"})

@@ -304,7 +304,7 @@ func TestFailureReleasesKey(t *testing.T) {
 		b := function(t, "idempotency: {key: event.data.id, ttl: 1h"+tc.policy+"}")
 		r := b.run(`{"id":"x"}`)
 		want(t, name, b.admit(r), admission.Begins)
-		if err := b.End(context.Background(), r, admission.Outcome{Status: tc.status, Failure: &run.Failure{Message: "no"}}); err != nil {
+		if err := b.End(context.Background(), r, ends[tc.status]); err != nil {
 			t.Fatal(err)
 		}
 		key, outcome := b.last().Key()

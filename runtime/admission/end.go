@@ -48,9 +48,35 @@ func (s Skip) text(function string) string {
 	return "another run of " + function + " has its idempotency key"
 }
 
-// Ending is the whole of what happens when a run ends. Only this package makes
-// one, so that no run ends without its parent, its key or its lines being seen to.
-type Ending struct {
+// Ending is the whole of what happens when a run ends. Nothing outside of this
+// package can make one, not even an empty one: no run ends without its parent,
+// its key or its lines being seen to.
+type Ending interface {
+	// Ref is the run that ends, and the entry that is acknowledged with it.
+	Ref() *run.Ref
+	// Status is Succeeded, Failed, Cancelled, Skipped or Rejected.
+	Status() run.Status
+	// Skip is why a skipped run did not begin: it is counted, and not recorded.
+	Skip() Skip
+	// Record is the entry of the history; nil for a skipped run.
+	Record() *run.Record
+	// Cancels are the runs that are cancelled with this one, and why it was.
+	Cancels() (reason string, children []run.Child)
+	// Result is what the parent's step gets, in journal form; nil without a parent.
+	Result() []byte
+	// Key is the idempotency key that the run may hold, and what runs that meet it
+	// later are told; nil: the key is free again.
+	Key() (key string, outcome []byte)
+	// Waits are taken back.
+	Waits() []run.Wait
+	// Lines are the queues and the throttle in whose lines the run may stand.
+	Lines() (queues []Slot, planned *Rate)
+
+	sealed()
+}
+
+// ending is the only Ending.
+type ending struct {
 	run       *run.Ref
 	status    run.Status
 	skip      Skip
@@ -65,44 +91,30 @@ type Ending struct {
 	planned   *Rate
 }
 
-// Ref is the run that ends, and the entry that is acknowledged with it.
-func (e *Ending) Ref() *run.Ref { return e.run }
-
-// Status is Succeeded, Failed, Cancelled, Skipped or Rejected.
-func (e *Ending) Status() run.Status { return e.status }
-
-// Skip is why a skipped run did not begin: it is counted, and not recorded.
-func (e *Ending) Skip() Skip { return e.skip }
-
-// Record is the entry of the history; nil for a skipped run.
-func (e *Ending) Record() *run.Record { return e.record }
-
-// Cancels are the runs that are cancelled with this one, and why it was.
-func (e *Ending) Cancels() (reason string, children []run.Child) { return e.reason, e.children }
-
-// Result is what the parent's step gets, in journal form; nil without a parent.
-func (e *Ending) Result() []byte { return e.result }
-
-// Key is the idempotency key that the run may hold, and what runs that meet it
-// later are told; nil: the key is free again.
-func (e *Ending) Key() (key string, outcome []byte) { return e.key, e.keyResult }
-
-// Waits are taken back.
-func (e *Ending) Waits() []run.Wait { return e.waits }
-
-// Lines are the queues and the throttle in whose lines the run may stand.
-func (e *Ending) Lines() (queues []Slot, planned *Rate) { return e.queues, e.planned }
+func (e *ending) Ref() *run.Ref                  { return e.run }
+func (e *ending) Status() run.Status             { return e.status }
+func (e *ending) Skip() Skip                     { return e.skip }
+func (e *ending) Record() *run.Record            { return e.record }
+func (e *ending) Cancels() (string, []run.Child) { return e.reason, e.children }
+func (e *ending) Result() []byte                 { return e.result }
+func (e *ending) Key() (string, []byte)          { return e.key, e.keyResult }
+func (e *ending) Waits() []run.Wait              { return e.waits }
+func (e *ending) Lines() ([]Slot, *Rate)         { return e.queues, e.planned }
+func (*ending) sealed()                          {}
 
 // End ends a run: the one way out. A run whose cancellation was asked for
 // meanwhile ends as cancelled.
 func (a *Admission) End(ctx context.Context, r *Run, o Outcome) error {
+	if err := o.check(); err != nil {
+		return fmt.Errorf("end run %s of %s: %w: this is a bug of the runner", r.Ref.RunID, a.Function, err)
+	}
 	e, err := a.ending(r, &o)
 	if err != nil {
 		return err
 	}
 	counted, err := a.Port.End(ctx, e)
 	if counted && r.Listener != nil {
-		r.Listener.Ended(&e)
+		r.Listener.Ended(e)
 	}
 	var asked *run.CancelRequest
 	if errors.As(err, &asked) && o.Status != run.Cancelled {
@@ -120,9 +132,27 @@ func (a *Admission) Reject(ctx context.Context, r *Run, reason string) error {
 	return a.End(ctx, r, Outcome{Status: run.Rejected, Failure: &run.Failure{Message: reason}, unread: true})
 }
 
-func (a *Admission) ending(r *Run, o *Outcome) (Ending, error) {
+// check refuses an outcome that is none.
+func (o *Outcome) check() error {
+	reason := o.Failure != nil
+	switch o.Status {
+	case run.Succeeded:
+		reason = o.Failure == nil
+	case run.Skipped:
+		reason = o.Skip != ""
+	case run.Failed, run.Cancelled, run.Rejected:
+	default:
+		return fmt.Errorf("%q is no end", o.Status)
+	}
+	if !reason {
+		return fmt.Errorf("%s does not go with its reason (%+v, %q)", o.Status, o.Failure, o.Skip)
+	}
+	return nil
+}
+
+func (a *Admission) ending(r *Run, o *Outcome) (*ending, error) {
 	now := a.Now()
-	e := Ending{run: &r.Ref, status: o.Status, waits: o.Waits}
+	e := &ending{run: &r.Ref, status: o.Status, waits: o.Waits}
 	switch o.Status {
 	case run.Skipped:
 		e.skip = o.Skip
@@ -140,10 +170,10 @@ func (a *Admission) ending(r *Run, o *Outcome) (Ending, error) {
 	if r.Plan == nil || o.unread {
 		return e, nil
 	}
-	if err := a.settleKey(r, o, &e); err != nil {
+	if err := a.settleKey(r, o, e); err != nil {
 		return e, err
 	}
-	a.leaveLines(r, &e)
+	a.leaveLines(r, e)
 	return e, nil
 }
 
@@ -171,7 +201,7 @@ func parentResult(r *Run, o *Outcome, now time.Time) []byte {
 // not done what the key stands for, and nobody has who was cancelled: it is free
 // again. A run that began keeps it, however it ended, unless the function says
 // that a failure frees it.
-func (a *Admission) settleKey(r *Run, o *Outcome, e *Ending) error {
+func (a *Admission) settleKey(r *Run, o *Outcome, e *ending) error {
 	once := r.Plan.Idempotency
 	if once == nil || r.Identity.ReplayOf != "" || r.Identity.Follows != "" {
 		return nil
@@ -197,7 +227,7 @@ func (a *Admission) settleKey(r *Run, o *Outcome, e *Ending) error {
 
 // leaveLines finds the lines in which a run may stand that has not begun. A key
 // that cannot be evaluated has none.
-func (a *Admission) leaveLines(r *Run, e *Ending) {
+func (a *Admission) leaveLines(r *Run, e *ending) {
 	if throttle := r.Plan.Throttle; throttle != nil && !r.Identity.Throttled.IsZero() {
 		if rate, err := throttleOf(throttle, a.scope(r)); err == nil {
 			e.planned = rate

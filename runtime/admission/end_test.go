@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -23,12 +24,52 @@ var ends = map[run.Status]admission.Outcome{
 	run.Rejected:  {Status: run.Rejected, Failure: &run.Failure{Message: "no event"}},
 }
 
-func (b *bed) end(r *admission.Run, o admission.Outcome) *admission.Ending {
+func (b *bed) end(r *admission.Run, o admission.Outcome) admission.Ending {
 	b.t.Helper()
 	if err := b.End(context.Background(), r, o); err != nil {
 		b.t.Fatal(err)
 	}
 	return b.last()
+}
+
+// Whoever writes ends has them from this package: an Ending cannot be made, nor
+// implemented, outside of it, and there is no empty one.
+func TestOnlyAdmissionMakesEndings(t *testing.T) {
+	e := reflect.TypeFor[admission.Ending]()
+	want(t, "kind", e.Kind(), reflect.Interface)
+	own := 0
+	for i := range e.NumMethod() {
+		if !e.Method(i).IsExported() {
+			own++
+		}
+	}
+	want(t, "methods that no other package can have", own, 1)
+}
+
+// An outcome that is none ends nothing.
+func TestOutcomesThatAreNone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		outcome admission.Outcome
+		text    string
+	}{
+		"empty":                      {admission.Outcome{}, `"" is no end`},
+		"a run that waits":           {admission.Outcome{Status: run.Waiting}, `"waiting" is no end`},
+		"a failure without a reason": {admission.Outcome{Status: run.Failed}, "failed does not go with its reason"},
+		"cancelled without a reason": {admission.Outcome{Status: run.Cancelled}, "cancelled does not go with its reason"},
+		"rejected without a reason":  {admission.Outcome{Status: run.Rejected}, "rejected does not go with its reason"},
+		"skipped without a reason":   {admission.Outcome{Status: run.Skipped}, "skipped does not go with its reason"},
+		"a success that failed":      {admission.Outcome{Status: run.Succeeded, Failure: &run.Failure{Message: "no"}}, "succeeded does not go with its reason"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := function(t, "history: {limit: 1}")
+			r := b.run(`{}`)
+			err := b.End(context.Background(), r, tc.outcome)
+			if err == nil || !strings.Contains(err.Error(), tc.text) || !strings.Contains(err.Error(), "end run "+r.Ref.RunID+" of f") {
+				t.Errorf("error: got %v, want %q", err, tc.text)
+			}
+			want(t, "ends", len(b.port.ended)+len(b.told), 0)
+		})
+	}
 }
 
 func TestEveryEndTellsTheParent(t *testing.T) {

@@ -155,7 +155,7 @@ type bed struct {
 }
 
 // Ended implements admission.Listener.
-func (b *bed) Ended(e *admission.Ending) { b.told = append(b.told, e.Status()) }
+func (b *bed) Ended(e admission.Ending) { b.told = append(b.told, e.Status()) }
 
 // function compiles a function of one step.
 func function(t *testing.T, spec string) *bed {
@@ -213,12 +213,12 @@ func (b *bed) admit(r *admission.Run) admission.Verdict {
 }
 
 // last is the last end.
-func (b *bed) last() *admission.Ending {
+func (b *bed) last() admission.Ending {
 	b.t.Helper()
 	if len(b.port.ended) == 0 {
 		b.t.Fatal("no run has ended")
 	}
-	return &b.port.ended[len(b.port.ended)-1]
+	return b.port.ended[len(b.port.ended)-1]
 }
 
 func want[T comparable](t *testing.T, what string, got, want T) {

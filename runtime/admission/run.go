@@ -33,7 +33,7 @@ type Run struct {
 // Listener is told what became of a run.
 type Listener interface {
 	// Ended is told once, when the end is written.
-	Ended(e *Ending)
+	Ended(e Ending)
 }
 
 // began reports whether the run may have had an effect. Where nothing tells, one

@@ -203,9 +203,17 @@ func (v *view) settled(p *plan.Step, ran run.StepRecord) run.StepRecord {
 	return ran
 }
 
+// operations are what handlers do as steps of a manifest do it.
+var operations = map[run.Kind]plan.Kind{
+	run.KindSleep:  plan.KindSleep,
+	run.KindWait:   plan.KindWaitForEvent,
+	run.KindInvoke: plan.KindInvoke,
+	run.KindSend:   plan.KindSendEvent,
+}
+
 // part is an element of a forEach or a sub-step of a handler.
 func (v *view) part(p *plan.Step, ran run.StepRecord, items []json.RawMessage) Step {
-	step := Step{StepRecord: ran}
+	step := Step{StepRecord: ran, Kind: operations[ran.Kind], Does: ran.Of}
 	n, isElement := elementOf(p.Name, ran.Name)
 	if !isElement || n >= len(items) {
 		return step

@@ -128,7 +128,8 @@ type EventRef struct {
 // Step is a step of a run and its place in the plan.
 type Step struct {
 	run.StepRecord
-	// Kind is the action of the step; empty for an element or a sub-step.
+	// Kind is the action of the step, or what an operation of a handler does;
+	// empty for an element or a sub-step.
 	Kind plan.Kind `json:"kind,omitempty"`
 	// Does says what the step does in a few words: the handler, the duration,
 	// the event type that it waits for, the function that it invokes.

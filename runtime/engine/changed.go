@@ -24,9 +24,7 @@ func (u *unit) deeds() map[string]string {
 	}
 	all := make(map[string]string, len(u.subs))
 	for _, sub := range u.subs {
-		if op, ok := sub.node.action.(operation); ok {
-			all[sub.path] = op.does()
-		}
+		all[sub.path] = sub.node.action.(operation).does()
 	}
 	return all
 }

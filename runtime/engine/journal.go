@@ -146,8 +146,8 @@ func (x *execution) load(u *unit) *run.Failure {
 		u.node.since = millis(u.prog.Since)
 	}
 	u.prog.Kind = u.node.action.mark()
-	if a, ok := u.node.action.(operation); ok && u.nested {
-		u.prog.Operation = a.operation()
+	if u.nested {
+		u.prog.Operation = u.operation()
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ func (g *golden) check(t *testing.T, b *bed) {
 	shift := time.Until(time.UnixMilli(now))
 	b.engine.Now = func() time.Time { return time.Now().Add(shift) }
 	b.handle("composed", composed(b))
+	b.handle("waiting", waiting(b))
 	want(t, "version", run.VersionOf(b.journal.results, b.journal.progress), g.Version)
 
 	out, err := b.execute(context.Background())
@@ -135,5 +136,31 @@ func composed(b *bed) func(context.Context, map[string]any) (any, error) {
 		first, err := sub(ctx, "first", -1)
 		second, err2 := sub(ctx, "second", 1)
 		return first + second, errors.Join(err, err2)
+	}
+}
+
+// waiting is a function in one handler: it does, sleeps, sends, waits and invokes.
+func waiting(b *bed) func(context.Context, map[string]any) (any, error) {
+	return func(ctx context.Context, _ map[string]any) (any, error) {
+		_, err := wildout.Step(ctx, "reserve", func(context.Context) (bool, error) {
+			b.t.Error("reserve was done again")
+			return true, nil
+		})
+		if err = errors.Join(err, wildout.Sleep(ctx, "nap", 100*time.Millisecond)); err != nil {
+			return nil, err
+		}
+		ids, err := wildout.SendEvent(ctx, "tell", wildout.Event{Type: "told"})
+		if err != nil {
+			return nil, err
+		}
+		paid, err := wildout.WaitForEvent[struct{ By string }](ctx, "paid", wildout.WaitOptions{Event: "paid", Match: "data.id", Timeout: time.Hour})
+		if err != nil {
+			return nil, err
+		}
+		twice, err := wildout.Invoke[int](ctx, "double", "double", nil)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{"by": paid.Data.By, "twice": twice, "told": len(ids)}, nil
 	}
 }

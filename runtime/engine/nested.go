@@ -23,6 +23,9 @@ func newNested(path string, action plan.Action) *unit {
 	return &n.only
 }
 
+// operation is what a nested unit does.
+func (u *unit) operation() *run.Operation { return u.node.action.(operation).operation() }
+
 // nestedAt returns the operation at path; nil: there is none.
 func (u *unit) nestedAt(path string) *unit {
 	for _, sub := range u.subs {

@@ -159,40 +159,52 @@ func (h *historian) close(now time.Time) {
 // part is a sub-step or an operation of a handler.
 type part struct {
 	path   string
-	start  int64 // ms
-	result *run.Result
-	open   *unit // nil: it has a result
+	start  int64       // ms
+	result *run.Result // nil: it has not ended
+	unit   *unit       // nil: it never had to wait
 }
 
 func (p *part) tell(h *historian) {
-	if p.open != nil {
-		h.unit(p.open)
-		return
+	if p.result == nil {
+		h.unit(p.unit)
+	} else {
+		h.ended(p.path, p.result)
 	}
-	h.ended(p.path, p.result)
+	r := &h.all[len(h.all)-1]
+	if p.unit != nil {
+		r.Kind = p.unit.node.action.mark()
+		r.Of = p.unit.operation().Of()
+	} else {
+		r.Kind = p.result.Kind
+	}
 }
 
 // below returns what handlers have done, and what they wait for, by time.
 func (x *execution) below(m *machine) []part {
 	var all []part
+	units := map[string]*unit{}
+	for _, n := range m.nodes {
+		n.each(func(u *unit) {
+			if !u.nested {
+				return
+			}
+			units[u.path] = u
+			if u.state == waiting || u.state == running {
+				all = append(all, part{path: u.path, start: u.prog.Since, unit: u})
+			}
+		})
+	}
 	fixed := x.subs.all()
 	for path, r := range fixed {
-		all = append(all, part{path: path, start: r.Start, result: &r})
+		all = append(all, part{path: path, start: r.Start, result: &r, unit: units[path]})
 	}
 	for path, b := range x.run.Results {
 		if _, known := fixed[path]; known || !strings.Contains(path, "/") {
 			continue
 		}
 		if r, err := run.DecodeResult(path, b); err == nil { // a damaged one has failed its handler
-			all = append(all, part{path: path, start: r.Start, result: &r})
+			all = append(all, part{path: path, start: r.Start, result: &r, unit: units[path]})
 		}
-	}
-	for _, n := range m.nodes {
-		n.each(func(u *unit) {
-			if u.nested && (u.state == waiting || u.state == running) {
-				all = append(all, part{path: u.path, start: u.prog.Since, open: u})
-			}
-		})
 	}
 	slices.SortFunc(all, func(a, b part) int {
 		if a.start != b.start {

@@ -343,3 +343,31 @@ func TestAPlanIsFollowed(t *testing.T) {
 	want(t, "limits", r.Timeout+r.Deadline, 0)
 	want(t, "no steps for a failure", r.OnFailure == nil, true)
 }
+
+// giveBack is a kind of step that the product does not have: it returns its
+// input. A kind that only computes needs no line in the engine.
+type giveBack struct{ input *plan.Value }
+
+func (giveBack) Kind() plan.Kind                                  { return "giveBack" }
+func (giveBack) Does() string                                     { return "" }
+func (a giveBack) Input() *plan.Value                             { return a.input }
+func (a giveBack) Compute(s *plan.Scope) (json.RawMessage, error) { return a.input.JSON(s) }
+
+// TestAStepKindIsAdded by its type alone, and its steps go as those of others.
+func TestAStepKindIsAdded(t *testing.T) {
+	decides(t, func(so engine.Results) engine.Next {
+		if second, ended := so.Step("second"); ended {
+			return engine.Next{Done: true, Output: second.Output}
+		}
+		first, ended := so.Step("first")
+		if !ended {
+			return engine.Next{Steps: []*plan.Step{{Name: "first", Action: giveBack{constant([]int{1, 2})}}}}
+		}
+		return engine.Next{Steps: []*plan.Step{{Name: "second", Action: giveBack{plan.Constant(first.Output)}}}}
+	}, func(t *testing.T, b *bed) {
+		out := b.finish()
+		succeeded(t, out, `[1,2]`)
+		wantAll(t, "commits: what is computed is not written", b.journal.committed(), nil)
+		want(t, "first", named(t, out.Steps, "first").Status, run.StepOK)
+	})
+}

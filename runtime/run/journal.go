@@ -147,9 +147,9 @@ func VersionOf(fields ...map[string][]byte) string {
 }
 
 // Reason says why the run does not move, as far as its journal tells: that of
-// the step that is looked at again first. i is its identity. "" when nothing of
-// it waits.
-func (j *Journal) Reason(i *Identity) Reason {
+// the step that is looked at again first; sleeps that are over leave no result,
+// and do not count. i is its identity. "" when nothing of it waits.
+func (j *Journal) Reason(i *Identity, now time.Time) Reason {
 	if j.Lacks != nil {
 		return j.Lacks.Reason()
 	}
@@ -160,6 +160,9 @@ func (j *Journal) Reason(i *Identity) Reason {
 	for path, b := range j.Progress {
 		p, err := DecodeProgress(path, b)
 		if _, ended := j.Results[path]; ended || err != nil || len(p.Wants) > 0 { // what it wants is there, too
+			continue
+		}
+		if p.Does() == KindSleep && p.Due <= now.UnixMilli() {
 			continue
 		}
 		if first == nil || p.Due > 0 && (first.Due == 0 || p.Due < first.Due) {
@@ -214,6 +217,7 @@ func (j *Journal) Steps(now time.Time) []StepRecord {
 func (p *Progress) openStep(path string, now time.Time) StepRecord {
 	at := time.UnixMilli(p.Since)
 	s := StepRecord{Name: path, Status: StepWaiting, Attempts: p.Attempts, Start: &at, Error: p.Error, Tries: p.Tries}
+	p.Operation.tell(&s, p.Does())
 	if p.Does() == KindSleep && p.Due <= now.UnixMilli() {
 		s.Status = StepOK
 		s.Attempts = 1
@@ -238,6 +242,10 @@ func (r *Result) endedStep(path string, before *Progress) StepRecord {
 	}
 	at := time.UnixMilli(start)
 	s := StepRecord{Name: path, Status: StepOK, Attempts: r.Attempts, Start: &at, Millis: took, Error: r.Error, Tries: r.Tries}
+	before.Operation.tell(&s, kind)
+	if r.Kind != "" {
+		s.Kind = r.Kind
+	}
 	if r.Error != "" {
 		s.Status = StepFailed
 	}

@@ -199,17 +199,19 @@ func TestJournalReason(t *testing.T) {
 		journal  *run.Journal
 		want     run.Reason
 	}{
-		"nothing":     {run.Identity{}, journal(nil, nil), ""},
-		"slot":        {run.Identity{Queued: start}, journal(map[string]string{"a": `{"y":"s","u":5}`}, nil), run.WaitingForSlot},
-		"rate":        {run.Identity{Admitted: true}, journal(nil, nil), run.Throttled},
-		"begun":       {run.Identity{Admitted: true}, journal(nil, map[string]string{"a": `{"o":1}`}), ""},
-		"follows":     {run.Identity{Follows: "x"}, journal(nil, nil), run.WaitingForRun},
-		"sleep":       {run.Identity{}, journal(map[string]string{"a": `{"y":"s","u":5}`}, nil), run.Sleeping},
-		"the earlier": {run.Identity{}, journal(map[string]string{"a": `{"y":"w","u":9}`, "b": `{"y":"h","n":1,"u":5}`, "c": `{"y":"i"}`}, nil), run.RetryBackoff},
-		"ended ones":  {run.Identity{}, journal(map[string]string{"a": `{"y":"s","u":5}`, "b": `{"y":"w","u":9}`}, map[string]string{"a": `{"o":1}`}), run.WaitingForEvent},
-		"damaged":     {run.Identity{}, journal(map[string]string{"a": `{`}, nil), ""},
+		"nothing":                     {run.Identity{}, journal(nil, nil), ""},
+		"slot":                        {run.Identity{Queued: start}, journal(map[string]string{"a": `{"y":"s","u":5}`}, nil), run.WaitingForSlot},
+		"rate":                        {run.Identity{Admitted: true}, journal(nil, nil), run.Throttled},
+		"begun":                       {run.Identity{Admitted: true}, journal(nil, map[string]string{"a": `{"o":1}`}), ""},
+		"follows":                     {run.Identity{Follows: "x"}, journal(nil, nil), run.WaitingForRun},
+		"sleep":                       {run.Identity{}, journal(map[string]string{"a": `{"y":"s","u":5}`}, nil), run.Sleeping},
+		"the earlier":                 {run.Identity{}, journal(map[string]string{"a": `{"y":"w","u":9}`, "b": `{"y":"h","n":1,"u":5}`, "c": `{"y":"i"}`}, nil), run.RetryBackoff},
+		"ended ones":                  {run.Identity{}, journal(map[string]string{"a": `{"y":"s","u":5}`, "b": `{"y":"w","u":9}`}, map[string]string{"a": `{"o":1}`}), run.WaitingForEvent},
+		"damaged":                     {run.Identity{}, journal(map[string]string{"a": `{`}, nil), ""},
+		"a sleep that is over":        {run.Identity{}, journal(map[string]string{"a": `{"y":"s","u":4}`, "b": `{"y":"w","u":9}`}, nil), run.WaitingForEvent},
+		"a handler, by what it wants": {run.Identity{}, journal(map[string]string{"a": `{"y":"h","n":1,"w":["paid"]}`, "a/paid": `{"y":"w","u":9,"o":{"e":"paid"}}`}, nil), run.WaitingForEvent},
 	} {
-		t.Run(name, func(t *testing.T) { same(t, c.journal.Reason(&c.identity), c.want) })
+		t.Run(name, func(t *testing.T) { same(t, c.journal.Reason(&c.identity, time.UnixMilli(4)), c.want) })
 	}
 }
 
@@ -218,16 +220,20 @@ func TestJournalSteps(t *testing.T) {
 	now := *at(60_000)
 	text := fmt.Sprintf
 	j := journal(map[string]string{
-		"nap":     text(`{"y":"s","t":%d,"u":%d}`, began+1000, began+2000),
-		"old-nap": text(`{"t":%d,"u":%d}`, began+1500, began+60_000),
-		"sleeps":  text(`{"y":"s","t":%d,"u":%d}`, began+2000, began+60_001),
-		"late":    text(`{"y":"w","t":%d,"u":%d}`, began+3000, began+4000), // its time-out has passed, and nobody has looked
-		"retry":   text(`{"y":"h","n":2,"e":"no","t":%d,"u":%d,"r":[{"t":%d,"d":3,"e":"no"}]}`, began+5000, began+90_000, began+5000),
-		"child":   text(`{"y":"i","t":%d,"c":"x"}`, began+6000),
-		"paid":    text(`{"y":"w","t":%d,"u":%d,"s":"1-0"}`, began+7000, began+9000),
-		"one":     text(`{"n":1,"t":%d}`, began),
-		"damaged": `{`,
+		"nap":      text(`{"y":"s","t":%d,"u":%d}`, began+1000, began+2000),
+		"old-nap":  text(`{"t":%d,"u":%d}`, began+1500, began+60_000),
+		"sleeps":   text(`{"y":"s","t":%d,"u":%d}`, began+2000, began+60_001),
+		"late":     text(`{"y":"w","t":%d,"u":%d}`, began+3000, began+4000), // its time-out has passed, and nobody has looked
+		"retry":    text(`{"y":"h","n":2,"e":"no","t":%d,"u":%d,"r":[{"t":%d,"d":3,"e":"no"}]}`, began+5000, began+90_000, began+5000),
+		"child":    text(`{"y":"i","t":%d,"c":"x"}`, began+6000),
+		"paid":     text(`{"y":"w","t":%d,"u":%d,"s":"1-0"}`, began+7000, began+9000),
+		"one":      text(`{"n":1,"t":%d}`, began),
+		"one/call": text(`{"y":"i","t":%d,"c":"y","o":{"f":"ship"}}`, began+20_000),
+		"one/rest": text(`{"y":"s","t":%d,"u":%d,"o":{}}`, began+10_000, began+11_000),
+		"damaged":  `{`,
 	}, map[string]string{
+		"one/call": text(`{"n":1,"t":%d,"o":1}`, began+25_000),
+		"one/tell": text(`{"y":"e","n":1,"t":%d,"o":["id"]}`, began+30_000),
 		"one":      text(`{"n":2,"t":%d,"d":5,"r":[{"t":%d,"d":1,"e":"no"}],"o":{"a":1}}`, began+10, began),
 		"paid":     text(`{"n":1,"t":%d,"d":1,"o":{"id":"e"}}`, began+8000),
 		"failed":   text(`{"n":1,"e":"never","t":%d,"o":null}`, began+8500),
@@ -244,6 +250,9 @@ func TestJournalSteps(t *testing.T) {
 		{Name: "child", Status: run.StepWaiting, Start: at(6000)},
 		{Name: "paid", Status: run.StepOK, Attempts: 1, Start: at(7000), Millis: 1001, Output: []byte(`{"id":"e"}`)},
 		{Name: "failed", Status: run.StepFailed, Attempts: 1, Start: at(8500), Error: "never"},
+		{Name: "one/rest", Status: run.StepOK, Attempts: 1, Start: at(10_000), Millis: 1000, Kind: run.KindSleep},
+		{Name: "one/call", Status: run.StepOK, Attempts: 1, Start: at(20_000), Millis: 5000, Output: []byte("1"), Kind: run.KindInvoke, Of: "ship"},
+		{Name: "one/tell", Status: run.StepOK, Attempts: 1, Start: at(30_000), Output: []byte(`["id"]`), Kind: run.KindSend},
 	}
 	got := j.Steps(now)
 	for i := range got {

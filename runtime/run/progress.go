@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 )
@@ -50,6 +51,22 @@ type Operation struct {
 	Event string `json:"e,omitempty"`
 	Match string `json:"m,omitempty"`
 	Value string `json:"v,omitempty"`
+}
+
+// Of is the type of the event that is awaited, or the function that was invoked.
+func (o *Operation) Of() string {
+	if o == nil {
+		return ""
+	}
+	return cmp.Or(o.Event, o.Function)
+}
+
+// tell says in a record what an operation does; any other step has none.
+func (o *Operation) tell(s *StepRecord, kind Kind) {
+	if o != nil {
+		s.Kind = kind
+		s.Of = o.Of()
+	}
 }
 
 // Empty reports whether nothing is to be kept.

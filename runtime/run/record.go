@@ -61,4 +61,8 @@ type StepRecord struct {
 	// Elements is how many elements a forEach has; of many elements, those are
 	// listed that tell something.
 	Elements int `json:"elements,omitempty"`
+	// Kind and Of say what an operation of a handler does: Of is the type of the
+	// event that it awaits, or the function that it invoked. Else they are empty.
+	Kind Kind   `json:"-"`
+	Of   string `json:"-"`
 }

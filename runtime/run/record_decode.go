@@ -41,6 +41,10 @@ func (w wireStep) step(start time.Time) StepRecord {
 		began := at(offset)
 		s.Start = &began
 	}
+	if operation := w.text(fieldOperation); operation != "" {
+		s.Kind = Kind(operation[:1])
+		s.Of = operation[1:]
+	}
 	if output := w.field(fieldOutput); !isNull(output) {
 		s.Output = output
 	}

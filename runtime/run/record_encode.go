@@ -43,7 +43,8 @@ type wireRecord struct {
 
 // wireStep is a StepRecord: name, status (0, once "": ok), attempts, ms since
 // the start of the run (-1: it has not begun), ms, and as far as there is any of
-// them error (0: none), output, bytes of an output that was cut, tries, elements.
+// them error (0: none), output, bytes of an output that was cut, tries, elements,
+// and of an operation of a handler the letter of its kind with what it is of.
 type wireStep []json.RawMessage
 
 // AppendRecord appends the wire form of r to b. The id of an event without an
@@ -157,6 +158,9 @@ func appendStep(b []byte, s *StepRecord, began time.Time, room *int) (_ []byte, 
 	if last >= fieldElements {
 		b = strconv.AppendInt(append(b, ','), int64(s.Elements), 10)
 	}
+	if last >= fieldOperation {
+		b = appendQuoted(append(b, ','), string(s.Kind)+s.Of)
+	}
 	return append(b, ']'), whole
 }
 
@@ -167,11 +171,14 @@ const (
 	fieldBytes
 	fieldTries
 	fieldElements
+	fieldOperation
 )
 
 // lastField is the last place of a wireStep that is needed.
 func (s *StepRecord) lastField(whole int) int {
 	switch {
+	case s.Kind != "":
+		return fieldOperation
 	case s.Elements > 0:
 		return fieldElements
 	case len(s.Tries) > 0:

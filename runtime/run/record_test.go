@@ -75,6 +75,8 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 			{Name: "list", Status: run.StepOK, Start: at(60), Elements: 1, Output: []byte(`[true]`)},
 			{Name: "list[0]", Status: run.StepOK, Start: at(60), Output: []byte(`true`)},
 			{Name: `list[0]/a "b"`, Status: run.StepCancelled, Start: at(60), Millis: 4},
+			{Name: "list[0]/nap", Status: run.StepOK, Start: at(60), Millis: 4, Kind: run.KindSleep},
+			{Name: "list[0]/paid", Status: run.StepCancelled, Start: at(60), Millis: 4, Kind: run.KindWait, Of: "shop/paid"},
 		},
 	}
 	same(t, decoded(t, string(run.AppendRecord(nil, &r))), r)
@@ -161,7 +163,11 @@ func TestRecordsOfEarlierReleasesAreReadable(t *testing.T) {
 				{Name: "one", Status: run.StepOK, Attempts: 2, Start: at(5), Millis: 3, Output: []byte(`{"a":1}`), Tries: []run.Try{{Start: *at(0), Millis: 4, Error: "no"}}},
 				{Name: "list", Status: run.StepOK, Attempts: 1, Start: at(8), Millis: 1, Output: []byte(`"[1,2…"`), OutputBytes: 4000, Elements: 60},
 				{Name: "two", Status: run.StepCancelled, Start: at(9)}}}},
-		"a later one, with more": {`{"i":"x","t":1700000000000,"d":7,"later":[1],"s":[["one","",1,0,3,"",null,0,[],0,"more"]],"O":9}`,
+		"0.3": {`{"i":"x","t":1700000000000,"d":9,"s":[["one/call",0,1,5,3,0,"hi",0,[],0,"iship-order"],["one/tell",0,1,8,0,0,null,0,[],0,"e"]]}`,
+			run.Record{Status: run.Succeeded, EndedAt: at(9), Steps: []run.StepRecord{
+				{Name: "one/call", Status: run.StepOK, Attempts: 1, Start: at(5), Millis: 3, Output: []byte(`"hi"`), Kind: run.KindInvoke, Of: "ship-order"},
+				{Name: "one/tell", Status: run.StepOK, Attempts: 1, Start: at(8), Kind: run.KindSend}}}},
+		"a later one, with more": {`{"i":"x","t":1700000000000,"d":7,"later":[1],"s":[["one","",1,0,3,"",null,0,[],0,"","more"]],"O":9}`,
 			run.Record{Status: run.Succeeded, EndedAt: at(7), Steps: []run.StepRecord{{Name: "one", Status: run.StepOK, Attempts: 1, Start: at(0), Millis: 3}}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -108,7 +108,7 @@ func (o *ownedRun) about() []any {
 
 // Ended implements admission.Listener: it tells metrics, trace and log. A run
 // that was never admitted has no trace yet.
-func (o *ownedRun) Ended(e *admission.Ending) {
+func (o *ownedRun) Ended(e admission.Ending) {
 	p := o.processor
 	status := e.Status()
 	counter := p.metrics.ended[status]

@@ -1,4 +1,4 @@
-// Command runner is a runner with a handler of its own. docs/cli.md says how to
+// Command runner is a runner with handlers of its own. docs/cli.md says how to
 // try it.
 package main
 
@@ -17,5 +17,6 @@ func main() {
 	wildout.Register("greeting.write", func(_ context.Context, p person) (string, error) {
 		return "Hello, " + p.Name + "!", nil
 	})
+	wildout.Register("order.process", process)
 	runner.Main()
 }

@@ -122,7 +122,12 @@ func waitingNote(record *console.RunDetail, now time.Time) (title, text string) 
 	const kept = "Nothing is at work meanwhile; what the run has so far is kept."
 	var step *console.Step
 	for i := range record.Steps {
-		if s := &record.Steps[i]; s.Status == run.StepWaiting && (step == nil || s.Until != nil && (step.Until == nil || s.Until.Before(*step.Until))) {
+		s := &record.Steps[i]
+		if s.Status != run.StepWaiting {
+			continue
+		}
+		within := step != nil && strings.HasPrefix(s.Name, step.Name+"/") // what the handler waits for
+		if step == nil || within || s.Until != nil && (step.Until == nil || s.Until.Before(*step.Until)) {
 			step = s
 		}
 	}
