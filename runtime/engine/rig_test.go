@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,7 +90,7 @@ func (m *memory) Invoke(_ context.Context, path string, progress []byte, child e
 	if m.absent[child.Function] {
 		return false, m.err
 	}
-	if _, taken := m.progress[path]; !taken {
+	if before, err := run.DecodeProgress(path, []byte(cmp.Or(string(m.progress[path]), "{}"))); err != nil || before.Child == "" {
 		m.progress[path] = progress
 		m.children = append(m.children, child)
 	}
