@@ -132,20 +132,24 @@ func startChild(ctx context.Context, program, version string, o *Options) (*redi
 		}
 		_, port, _ := net.SplitHostPort(addr)
 		// stop ends it, not ctx: the workers have something to write at the end.
-		cmd := exec.CommandContext(context.WithoutCancel(ctx), program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
-			"--appendfsync", "everysec", "--dir", folder, "--logfile", logFile, "--daemonize", "no")
-		c, err := startProcess(cmd)
-		if err != nil {
-			return nil, fmt.Errorf("start %s: %w", program, err)
+		start := func() (*child, error) {
+			cmd := exec.CommandContext(context.WithoutCancel(ctx), program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
+				"--appendfsync", "everysec", "--dir", folder, "--logfile", logFile, "--daemonize", "no")
+			c, err := startProcess(cmd)
+			if err != nil {
+				return nil, fmt.Errorf("start %s: %w", program, err)
+			}
+			return c, nil
 		}
-		if failure = c.awaitPort(ctx, addr); failure == nil {
+		c, err := listening(ctx, start, addr)
+		if failure = err; failure == nil {
+			again := func() (*child, error) { return listening(context.WithoutCancel(ctx), start, addr) }
 			return &redisServer{
 				url:   "redis://" + addr + "/0",
 				about: fmt.Sprintf("redis://%s/0, redis-server %s with its data in %s", addr, version, dir),
-				stop:  c.stop,
+				stop:  keep(c, again, o.Logger, logFile).stop,
 			}, nil
 		}
-		c.stop()
 	}
 	return nil, fmt.Errorf("redis-server does not start: %w; %s says why, --embedded-redis does without it", failure, logFile)
 }
