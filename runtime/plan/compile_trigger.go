@@ -45,6 +45,12 @@ func (c *compiler) triggers(triggers []v1alpha1.Trigger) []Trigger {
 	return out
 }
 
+func (c *compiler) startFrom(s v1alpha1.StartFrom) {
+	if _, _, err := s.Parse(); err != nil {
+		c.errorf("spec.startFrom", "%v", err)
+	}
+}
+
 // scheduleFrom is where the search for the first tick begins. It is fixed, so
 // that a manifest is valid or not whatever the date; the search covers five
 // years, and so a 29 February.

@@ -54,7 +54,7 @@ func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 		return err
 	}
 	r := s.sort(append(slices.Clone(known), waits...))
-	if err := s.Store.EnsureGroup(ctx, f, r.claims...); err != nil {
+	if err := s.Store.EnsureGroups(ctx, f, s.origin(), r.types...); err != nil {
 		return err
 	}
 	ever, err := s.Store.NoteReads(ctx, f, r.types)

@@ -12,16 +12,10 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// EnsureGroup makes the stream and the function's consumer group on it, from
-// the very first entry on.
-func (s *Store) EnsureGroup(ctx context.Context, function string, streams ...string) error {
-	for _, stream := range streams {
-		err := s.rdb.XGroupCreateMkStream(ctx, stream, function, "0").Err()
-		if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
-			return fmt.Errorf("create group %s on %s: %w", function, stream, store.Explain(err))
-		}
-	}
-	return nil
+// EnsureGroups makes the function's consumer groups that are not there; see
+// upkeep.
+func (s *Store) EnsureGroups(ctx context.Context, function string, origin store.Origin, eventTypes ...string) error {
+	return s.upkeep.EnsureGroups(ctx, function, origin, eventTypes...)
 }
 
 // NoteReads records the event types that a function reads and returns all that
@@ -47,11 +41,13 @@ type Reader struct {
 	rdb      redis.UniversalClient
 	function string
 	consumer string
+	origin   store.Origin
 }
 
-// NewReader returns a Reader for the runner of that name.
-func (s *Store) NewReader(function, consumer string) *Reader {
-	return &Reader{store: s, rdb: s.conn.Dedicated(), function: function, consumer: consumer}
+// NewReader returns a Reader for the runner of that name. Where it finds that a
+// group is gone it makes it anew, at the origin.
+func (s *Store) NewReader(function, consumer string, origin store.Origin) *Reader {
+	return &Reader{store: s, rdb: s.conn.Dedicated(), function: function, consumer: consumer, origin: origin}
 }
 
 // Close ends the reader and a read that blocks.
@@ -83,7 +79,7 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "NOGROUP") || strings.HasPrefix(err.Error(), "UNBLOCKED") {
 			// A stream was deleted under the reader: it begins anew.
-			return nil, r.store.EnsureGroup(ctx, r.function, streams...)
+			return nil, r.store.EnsureGroups(ctx, r.function, r.origin, r.typesOf(streams)...)
 		}
 		return nil, err
 	}
@@ -96,6 +92,17 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 		}
 	}
 	return all, nil
+}
+
+// typesOf are the event types of streams, without the inbox.
+func (r *Reader) typesOf(streams []string) []string {
+	var types []string
+	for _, stream := range streams {
+		if t := r.store.keys.StreamType(stream); t != "" {
+			types = append(types, t)
+		}
+	}
+	return types
 }
 
 // After returns up to count entries of each stream that come after a position,
