@@ -221,10 +221,10 @@ func TestLimitsOfTheTable(t *testing.T) {
 		if got := spec.Concurrency[0].Limit; got != want.concurrency {
 			t.Errorf("%s has concurrency %d, want %d", name, got, want.concurrency)
 		}
-		switch limit := spec.RateLimit; {
+		switch limit := spec.Throttle; {
 		case limit == nil && want.perMinute == 0:
-		case limit == nil || limit.Period != "1m" || limit.Limit+limit.Burst != want.perMinute:
-			t.Errorf("%s: rate limit %+v does not add up to %d a minute", name, limit, want.perMinute)
+		case limit == nil || limit.Period != "1m" || limit.Limit != want.perMinute || limit.Window != v1alpha1.WindowSliding:
+			t.Errorf("%s: throttle %+v is not %d in any minute", name, limit, want.perMinute)
 		}
 	}
 }

@@ -86,9 +86,15 @@ type WildoutFunctionSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.filter(c, !has(c.key)).size() <= 1",message="only one limit can be without a key: both would hold for the whole function"
 	Concurrency []ConcurrencyLimit `json:"concurrency,omitempty"`
 
-	// How many runs may start in a period, over all runners.
+	// How many events may start a run in a period, over all runners. What is
+	// above it is DROPPED; to delay it, write a throttle.
 	// +optional
 	RateLimit *RateLimit `json:"rateLimit,omitempty"`
+
+	// How many runs may begin in a period, over all runners. What is above it
+	// waits its turn; nothing is lost.
+	// +optional
+	Throttle *Throttle `json:"throttle,omitempty"`
 
 	// Runs with the same key are one run.
 	// +optional
@@ -243,10 +249,11 @@ type ConcurrencyLimit struct {
 	Key Expression `json:"key,omitempty"`
 }
 
-// RateLimit bounds the runs that start in a period (GCRA: evenly spaced, with
-// up to `burst` at once).
+// RateLimit bounds the events that start a run in a period (GCRA: evenly
+// spaced, with up to `burst` at once). What is above it is dropped: it starts
+// no run, now or later, and is recorded as skipped.
 type RateLimit struct {
-	// The most runs that start in a period.
+	// The most events that start a run in a period.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
@@ -256,34 +263,66 @@ type RateLimit struct {
 	// +required
 	Period Duration `json:"period"`
 
-	// How many may start at once after a pause. With 1 no window of one
-	// period ever holds more than `limit` starts.
+	// How many may start a run at once after a pause.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	Burst int32 `json:"burst,omitempty"`
 
-	// CEL over `event`: the limit holds for each value.
+	// CEL over `event`: the limit holds for each value. Where it is false,
+	// nothing is limited.
+	// +optional
+	Key Expression `json:"key,omitempty"`
+}
+
+// Throttle bounds the runs that begin in a period. What is above it begins
+// later, in the order in which it came; it holds no slot meanwhile.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.window) || self.window != 'Sliding' || !has(self.burst) || self.burst == 1",message="a burst has no meaning with window: Sliding, which lets up to limit begin at once: leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.window) || self.window != 'Sliding' || self.limit <= 10000",message="with window: Sliding the limit is at most 10000: each begin of a period is remembered"
+type Throttle struct {
+	// The most runs that begin in a period.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	Limit int32 `json:"limit"`
+
+	// The period.
+	// +required
+	Period Duration `json:"period"`
+
+	// With Even: how many may begin at once after a pause. With 1, runs begin
+	// one period ÷ limit apart.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	Burst int32 `json:"burst,omitempty"`
+
+	// CEL over `event`: the limit holds for each value. Where it is false,
+	// nothing is limited.
 	// +optional
 	Key Expression `json:"key,omitempty"`
 
-	// What happens to an event above the limit.
+	// Even spreads the runs over the period, with up to `burst` at once.
+	// Sliding: never more than `limit` begin in any window of one period, in
+	// whatever rhythm they come.
 	// +optional
-	// +kubebuilder:default=Delay
-	OnLimit OnLimit `json:"onLimit,omitempty"`
+	// +kubebuilder:default=Even
+	Window Window `json:"window,omitempty"`
 }
 
-// OnLimit says what happens to an event above a rate limit.
+// Window is how a throttle spreads the runs of a period.
 //
-// +kubebuilder:validation:Enum=Delay;Drop
-type OnLimit string
+// +kubebuilder:validation:Enum=Even;Sliding
+type Window string
 
 const (
-	// OnLimitDelay starts the run later; nothing is lost.
-	OnLimitDelay OnLimit = "Delay"
-	// OnLimitDrop starts no run; the drop is counted.
-	OnLimitDrop OnLimit = "Drop"
+	// WindowEven spreads runs over the period (GCRA).
+	WindowEven Window = "Even"
+	// WindowSliding bounds the runs of every window of one period.
+	WindowSliding Window = "Sliding"
 )
 
 // Idempotency makes runs with the same key one run.
@@ -296,7 +335,24 @@ type Idempotency struct {
 	// +optional
 	// +kubebuilder:default="24h"
 	TTL Duration `json:"ttl,omitempty"`
+
+	// What becomes of the key when its run has failed for good. Left out, it is
+	// kept as after a success: the work may have been done in part.
+	// +optional
+	OnFailure KeyPolicy `json:"onFailure,omitempty"`
 }
+
+// KeyPolicy says what becomes of an idempotency key whose run failed.
+//
+// +kubebuilder:validation:Enum=Keep;Release
+type KeyPolicy string
+
+const (
+	// KeyKeep remembers the key for its ttl: what comes with it is a duplicate.
+	KeyKeep KeyPolicy = "Keep"
+	// KeyRelease frees the key: the next event with it starts a run.
+	KeyRelease KeyPolicy = "Release"
+)
 
 // RetryPolicy says when a failed step is tried again. Attempt n+1 begins
 // min(maxInterval, initialInterval * multiplier^(n-1)) after attempt n, give

@@ -101,7 +101,7 @@ runner: {scaling: {max: 2, %s}}
 		const eventType, events = "scale/many", 400
 		sender, redis := newSender(), openStore(home)
 		spec := func(more string) string {
-			return flowing(eventType, "rateLimit: {limit: 20, period: 1s, burst: 20}\nrunner: {scaling: {min: 0, max: 4, targetBacklog: 50, stabilizationWindow: 3s}}\n"+more)
+			return flowing(eventType, "throttle: {limit: 20, period: 1s, burst: 20}\nrunner: {scaling: {min: 0, max: 4, targetBacklog: 50, stabilizationWindow: 3s}}\n"+more)
 		}
 		key := apply(home, "scale-many", spec("suspend: true"))
 		Eventually(state(key, v1alpha1.ConditionReady)).Should(Equal("True/Suspended"))

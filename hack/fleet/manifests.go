@@ -24,7 +24,7 @@ var kinds = [...]kind{
 	{triggers: `[{event: $TYPE}]`, steps: waitingSteps},
 	{triggers: `[{event: $TYPE}]`, steps: plainSteps, more: "  concurrency: [{limit: 50}, {limit: 2, key: event.data.user}]\n  retryPolicy: {maxAttempts: 6, initialInterval: 2s}\n"},
 	{triggers: `[{event: $TYPE}]`, steps: loopSteps},
-	{triggers: `[{event: $TYPE}]`, steps: plainSteps, more: "  rateLimit: {limit: 6000, period: 1m, burst: 100}\n"},
+	{triggers: `[{event: $TYPE}]`, steps: plainSteps, more: "  throttle: {limit: 6000, period: 1m, burst: 100}\n"},
 	{triggers: `[{event: $TYPE}]`, steps: loopSteps, runner: elastic},
 	{triggers: `[{event: $TYPE}]`, steps: plainSteps, more: "  idempotency: {key: event.data.order, ttl: 1h}\n  timeout: 10m\n"},
 	{triggers: `[{event: $TYPE}]`, steps: waitingSteps, runner: "replicas: 2"},

@@ -78,7 +78,7 @@ metadata: {name: meter}
 spec:
   triggers: [{event: meter/read}]
   history: {limit: 100000}
-  rateLimit: {limit: 5, period: 1s, key: event.data.meter}
+  throttle: {limit: 5, period: 1s, key: event.data.meter}
   steps:
   - {name: read, handler: effect, with: {value: 1}}
 ---
@@ -88,7 +88,7 @@ metadata: {name: caller}
 spec:
   triggers: [{event: call/made}]
   history: {limit: 100000}
-  rateLimit: {limit: 1000, period: 1s, burst: 10}
+  throttle: {limit: 1000, period: 1s, burst: 10}
   steps:
   - {name: call, invoke: {function: shared, data: {key: "${event.data.key}"}}}
   - {name: note, handler: effect, with: {value: "${steps.call.output}"}}

@@ -17,7 +17,7 @@ type Changes struct {
 	Faster float64
 	// Sleep replaces the sleeps; "": they are as Faster has them.
 	Sleep v1alpha1.Duration
-	// NoRateLimits lifts the limits of starts, and that of all mails together
+	// NoRateLimits lifts the throttles of starts, and that of all mails together
 	// (not the recipients' limit).
 	NoRateLimits bool
 	// History is how many finished runs are kept; 0: as it is.
@@ -42,6 +42,7 @@ var Triggers = map[string]string{
 func (c Changes) Apply(spec *v1alpha1.WildoutFunctionSpec) error {
 	if c.NoRateLimits {
 		spec.RateLimit = nil
+		spec.Throttle = nil
 		for i := range spec.Steps {
 			if err := edit(spec.Steps[i].With, liftTotal); err != nil {
 				return fmt.Errorf("step %s: %w", spec.Steps[i].Name, err)
@@ -68,6 +69,11 @@ func (c Changes) Apply(spec *v1alpha1.WildoutFunctionSpec) error {
 func (c Changes) hasten(spec *v1alpha1.WildoutFunctionSpec) error {
 	if spec.RateLimit != nil {
 		if err := c.shorten(&spec.RateLimit.Period); err != nil {
+			return err
+		}
+	}
+	if spec.Throttle != nil {
+		if err := c.shorten(&spec.Throttle.Period); err != nil {
 			return err
 		}
 	}

@@ -54,8 +54,8 @@ func TestChangesKeepProportions(t *testing.T) {
 		t.Fatal(err)
 	}
 	mail := after["enhanced-email-processor"]
-	if mail.RateLimit.Period != "1000ms" || mail.RateLimit.Limit != before["enhanced-email-processor"].RateLimit.Limit {
-		t.Errorf("the rate limit is %+v, want that of the manifest with a period of 1000ms", mail.RateLimit)
+	if mail.Throttle.Period != "1000ms" || mail.Throttle.Limit != before["enhanced-email-processor"].Throttle.Limit {
+		t.Errorf("the throttle is %+v, want that of the manifest with a period of 1000ms", mail.Throttle)
 	}
 	periods := 0
 	for _, step := range mail.Steps {

@@ -16,7 +16,7 @@ import (
 
 const all = `
 idempotency: {key: event.data.id, ttl: 1h}
-rateLimit: {limit: 1, period: 1s}
+throttle: {limit: 1, period: 1s}
 concurrency: [{limit: 2, key: event.data.user}, {limit: 3, key: event.data.id}]`
 
 func TestFunctionWithoutLimitsAsksNobody(t *testing.T) {
@@ -37,7 +37,7 @@ func TestRunTakesAllThatItNeedsAtOnce(t *testing.T) {
 	want(t, "slots", len(take.Slots), 2)
 	want(t, "first slot", take.Slots[0], admission.Slot{Limit: 1, Value: "u", Max: 2, Held: 1})
 	want(t, "second slot", take.Slots[1], admission.Slot{Limit: 2, Value: "x", Max: 3, Held: 1})
-	want(t, "rate", *take.Rate, admission.Rate{Limit: 1, Burst: 1, Period: time.Second})
+	want(t, "rate", *take.Throttle, admission.Rate{Limit: 1, Burst: 1, Period: time.Second})
 	want(t, "new", take.New, true)
 	if err := b.Leave(context.Background(), r); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestDecisionIsMadeOnce(t *testing.T) {
 		"of an old release": func(r *admission.Run) { r.Identity.Admitted = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := function(t, "rateLimit: {limit: 1, period: 1s}")
+			b := function(t, "throttle: {limit: 1, period: 1s}")
 			want(t, "verdict", b.admit(b.run(`{}`, change)), admission.Begins)
 			want(t, "questions", len(b.port.takes), 0)
 		})
@@ -65,7 +65,7 @@ func TestDecisionIsMadeOnce(t *testing.T) {
 }
 
 func TestRunIsPlannedWithoutAStart(t *testing.T) {
-	b := function(t, "rateLimit: {limit: 1, period: 1s}")
+	b := function(t, "throttle: {limit: 1, period: 1s}")
 	first, second := b.run(`{}`), b.run(`{}`)
 	want(t, "verdict", b.admit(first), admission.Parked)
 	want(t, "verdict", b.admit(second), admission.Parked)
@@ -77,7 +77,7 @@ func TestRunIsPlannedWithoutAStart(t *testing.T) {
 	// It finds none again, and keeps its place.
 	b.Now = func() time.Time { return now.Add(time.Hour) }
 	want(t, "verdict", b.admit(first), admission.Parked)
-	want(t, "since", b.port.takes[2].Rate.Since, now)
+	want(t, "since", b.port.takes[2].Since, now)
 	b.port.starts = 1
 	want(t, "verdict", b.admit(first), admission.Begins)
 }
@@ -100,7 +100,7 @@ func TestRunIsQueuedWithoutASlot(t *testing.T) {
 func TestRateLimitDrops(t *testing.T) {
 	b := function(t, `
 idempotency: {key: event.data.id, ttl: 1h}
-rateLimit: {limit: 1, period: 1s, onLimit: Drop, key: event.data.user}`)
+rateLimit: {limit: 1, period: 1s, key: event.data.user}`)
 	want(t, "verdict", b.admit(b.run(`{"id":"x","user":"u"}`, invoked)), admission.Ended)
 	e := b.last()
 	want(t, "status", e.Status(), run.Skipped)
@@ -112,9 +112,26 @@ rateLimit: {limit: 1, period: 1s, onLimit: Drop, key: event.data.user}`)
 	if !strings.Contains(string(e.Result()), "the rate limit of f dropped it") {
 		t.Errorf("the parent is told %s", e.Result())
 	}
-	want(t, "value", b.port.takes[0].Rate.Value, "u")
-	// A person wants a replay: it waits.
-	want(t, "verdict of a replay", b.admit(b.run(`{"id":"x","user":"u"}`, replayed)), admission.Parked)
+	want(t, "value", b.port.passes[0].Value, "u")
+	// A person wants a replay.
+	want(t, "verdict of a replay", b.admit(b.run(`{"id":"x","user":"u"}`, replayed)), admission.Begins)
+	want(t, "questions", len(b.port.passes), 1)
+}
+
+// A delivery after a crash reads what was decided.
+func TestRateLimitDecidesOnce(t *testing.T) {
+	b := function(t, "rateLimit: {limit: 1, period: 1s}\nthrottle: {limit: 1, period: 1s}")
+	decided := func(d run.Decision) func(*admission.Run) { return func(r *admission.Run) { r.Decision = d } }
+	want(t, "dropped", b.admit(b.run(`{}`, decided(run.Dropped))), admission.Ended)
+	want(t, "counted", b.admit(b.run(`{}`, decided(run.Counted))), admission.Parked)
+	b.port.starts = 2
+	want(t, "neither", b.admit(b.run(`{}`)), admission.Begins)
+	want(t, "questions", len(b.port.passes), 1)
+	want(t, "throttled", len(b.port.takes), 2)
+	b.port.fail["Pass"] = errors.New("away")
+	if v, err := b.Admit(context.Background(), b.run(`{}`)); v != admission.Parked || err == nil {
+		t.Errorf("a rate limit that cannot be asked: %v, %v", v, err)
+	}
 }
 
 func TestKeyThatIsHeld(t *testing.T) {
@@ -183,18 +200,116 @@ func TestKeyThatIsHeld(t *testing.T) {
 	})
 }
 
+// An event of which a key cannot be evaluated is rejected before anything of it begins.
 func TestKeysThatCannotBeEvaluated(t *testing.T) {
 	for field, spec := range map[string]string{
-		"spec.idempotency.key":    "idempotency: {key: event.data.none, ttl: 1h}",
-		"spec.rateLimit.key":      "rateLimit: {limit: 1, period: 1s, key: event.data.none}",
-		"spec.concurrency[1].key": "concurrency: [{limit: 1}, {limit: 1, key: event.data.none}]",
+		"spec.idempotency.key":    "idempotency: {key: event.data.none, ttl: 1h}\nonFailure: [{name: two, set: 2}]",
+		"spec.rateLimit.key":      "idempotency: {key: event.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.none}",
+		"spec.throttle.key":       "idempotency: {key: event.id, ttl: 1h}\nthrottle: {limit: 1, period: 1s, key: event.data.none}",
+		"spec.concurrency[1].key": "idempotency: {key: event.id, ttl: 1h}\nconcurrency: [{limit: 1}, {limit: 1, key: event.data.none}]",
 	} {
 		b := function(t, spec)
-		want(t, field, b.admit(b.run(`{}`, invoked)), admission.Ended)
-		want(t, field, b.last().Status(), run.Failed)
-		if text := b.last().Record().Error; !strings.HasPrefix(text, field) {
+		want(t, field, b.admit(b.run(`{"n":1}`, invoked)), admission.Ended)
+		want(t, field, b.last().Status(), run.Rejected)
+		rec := b.last().Record()
+		if !strings.HasPrefix(rec.Error, field) {
+			t.Errorf("error %q does not name %s", rec.Error, field)
+		}
+		want(t, field+": event", rec.Event != nil && string(rec.Event.Data) == `{"n":1}`, true)
+		want(t, field+": keys taken", len(b.port.keys), 0)
+		want(t, field+": questions", len(b.port.takes), 0)
+		if !strings.Contains(string(b.last().Result()), "the invoked run could not be started: "+field) {
+			t.Errorf("the parent is told %s", b.last().Result())
+		}
+		_, outcome := b.last().Key()
+		want(t, field+": key is kept", outcome != nil, false)
+	}
+}
+
+func TestAllKeysThatCannotBeEvaluatedAreTold(t *testing.T) {
+	b := function(t, "idempotency: {key: event.data.a, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.b}\nconcurrency: [{limit: 1, key: event.data.c}]")
+	b.admit(b.run(`{}`))
+	for _, field := range []string{"spec.idempotency.key", "spec.rateLimit.key", "spec.concurrency[0].key"} {
+		if text := b.last().Record().Error; !strings.Contains(text, field) {
 			t.Errorf("error %q does not name %s", text, field)
 		}
+	}
+}
+
+// A limit that a newer version brings does not end a run that has begun without it.
+func TestRunThatHasBegunIsNotRejected(t *testing.T) {
+	b := function(t, "idempotency: {key: event.data.a, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.b}\nconcurrency: [{limit: 1, key: event.data.c}]")
+	for name, change := range map[string]func(*admission.Run){
+		"stepped": stepped,
+		"begun":   func(r *admission.Run) { r.Decision = run.Begun },
+	} {
+		want(t, name, b.admit(b.run(`{}`, change)), admission.Begins)
+	}
+	want(t, "keys taken", len(b.port.keys), 0)
+	// Where what is left of the limits can be told, it holds.
+	b.port.free["1 x"] = 1
+	want(t, "verdict", b.admit(b.run(`{"c":"x"}`, stepped)), admission.Begins)
+	want(t, "held", b.port.held["1 x"], 1)
+}
+
+// Null is a key like any other, and no other value is the same.
+func TestNullIsAKey(t *testing.T) {
+	b := function(t, "idempotency: {key: event.data.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, key: event.data.id}\nthrottle: {limit: 1, period: 1s, key: event.data.id}\nconcurrency: [{limit: 1, key: event.data.id}]")
+	b.port.starts = 6
+	for _, data := range []string{`{"id":null}`, `{"id":"null"}`, `{"id":""}`} {
+		r := b.run(data)
+		b.admit(r)
+		want(t, data+": decided", len(b.port.ended), 0)
+	}
+	want(t, "keys", len(b.port.keys), 3)
+	values := map[string]bool{}
+	for i, take := range b.port.takes {
+		want(t, "one key everywhere", take.Throttle.Value, take.Slots[0].Value)
+		want(t, "one key everywhere", b.port.passes[i].Value, take.Slots[0].Value)
+		values[take.Throttle.Value] = true
+	}
+	want(t, "values", len(values), 3)
+	want(t, "a second null", b.admit(b.run(`{"id":null}`)), admission.Ended)
+	want(t, "counted as", b.last().Skip(), admission.Duplicate)
+}
+
+func TestFalseIsNoLimit(t *testing.T) {
+	const limit = ": {limit: 1, period: 1s, key: 'event.data.free ? false : event.data.user'}"
+	b := function(t, "rateLimit"+limit+"\nthrottle"+limit)
+	want(t, "free", b.admit(b.run(`{"free":true}`)), admission.Begins)
+	want(t, "questions", len(b.port.takes)+len(b.port.passes), 0)
+	b.port.starts = 1
+	want(t, "the text", b.admit(b.run(`{"free":false,"user":"false"}`)), admission.Parked)
+	want(t, "limited", b.port.passes[0].Value, "false")
+	want(t, "throttled", b.port.takes[0].Throttle.Value, "false")
+	// For the other keys false is a value.
+	b = function(t, "concurrency: [{limit: 1, key: event.data.free}]")
+	b.admit(b.run(`{"free":false}`))
+	want(t, "slot", b.port.takes[0].Slots[0].Value, "false")
+}
+
+func TestFailureReleasesKey(t *testing.T) {
+	for name, tc := range map[string]struct {
+		policy string
+		status run.Status
+		kept   bool
+	}{
+		"failed, by default": {"", run.Failed, true},
+		"failed, keep":       {", onFailure: Keep", run.Failed, true},
+		"failed, release":    {", onFailure: Release", run.Failed, false},
+		"succeeded, release": {", onFailure: Release", run.Succeeded, true},
+		"cancelled, keep":    {", onFailure: Keep", run.Cancelled, false},
+		"cancelled, release": {", onFailure: Release", run.Cancelled, false},
+	} {
+		b := function(t, "idempotency: {key: event.data.id, ttl: 1h"+tc.policy+"}")
+		r := b.run(`{"id":"x"}`)
+		want(t, name, b.admit(r), admission.Begins)
+		if err := b.End(context.Background(), r, admission.Outcome{Status: tc.status, Failure: &run.Failure{Message: "no"}}); err != nil {
+			t.Fatal(err)
+		}
+		key, outcome := b.last().Key()
+		want(t, name+": key", key, "x")
+		want(t, name+": kept", outcome != nil, tc.kept)
 	}
 }
 

@@ -2,19 +2,14 @@ package admission
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
-// begin takes a start of the rate limit and all slots, or parks or drops the run.
-func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdict, error) {
-	take, err := a.take(r, scope)
-	if err != nil {
-		return a.fail(ctx, r, "%w", err)
-	}
-	if take.Rate == nil && len(take.Slots) == 0 {
+// begin takes a start of the throttle and all slots, or parks the run.
+func (a *Admission) begin(ctx context.Context, r *Run, k *keys) (Verdict, error) {
+	take := a.take(r, k)
+	if take.Throttle == nil && len(take.Slots) == 0 {
 		return Begins, nil
 	}
 	held := a.slots.lock(take.Slots)
@@ -32,8 +27,6 @@ func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdi
 	case answer.Decision == run.Begun:
 		r.Identity.Admitted = true
 		return Begins, nil
-	case answer.Decision == run.Dropped:
-		return Ended, a.End(ctx, r, Outcome{Status: run.Skipped, Skip: Dropped})
 	case answer.Full > 0:
 		return Parked, a.queue(ctx, r, take.Slots[answer.Full-1])
 	}
@@ -41,41 +34,13 @@ func (a *Admission) begin(ctx context.Context, r *Run, scope *plan.Scope) (Verdi
 }
 
 // take is what the run needs. What was decided before is not asked for again.
-func (a *Admission) take(r *Run, scope *plan.Scope) (*Take, error) {
-	t := &Take{New: r.Identity.Queued.IsZero() && !r.Stepped && r.Decision != run.Begun}
-	if limit := r.Plan.RateLimit; limit != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
-		rate, err := rateOf(limit, scope)
-		if err != nil {
-			return nil, err
-		}
-		rate.Drop = limit.Drop && r.Identity.ReplayOf == "" // a replay is never dropped: it waits
-		rate.Since = r.Identity.Throttled
-		t.Rate = rate
+func (a *Admission) take(r *Run, k *keys) *Take {
+	t := &Take{Slots: k.slots, New: r.Identity.Queued.IsZero() && !r.Stepped && r.Decision != run.Begun}
+	if !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+		t.Throttle = k.throttle
+		t.Since = r.Identity.Throttled
 	}
-	for i, c := range r.Plan.Concurrency {
-		if c.Key == nil {
-			continue
-		}
-		value, err := c.Key.Text(scope)
-		if err != nil {
-			return nil, fmt.Errorf("spec.concurrency[%d].key: %w", i, err)
-		}
-		t.Slots = append(t.Slots, Slot{Limit: i + 1, Value: value, Max: c.Limit})
-	}
-	return t, nil
-}
-
-func rateOf(limit *plan.RateLimit, scope *plan.Scope) (*Rate, error) {
-	r := &Rate{Limit: limit.Limit, Burst: limit.Burst, Period: limit.Period}
-	if limit.Key == nil {
-		return r, nil
-	}
-	value, err := limit.Key.Text(scope)
-	if err != nil {
-		return nil, fmt.Errorf("spec.rateLimit.key: %w", err)
-	}
-	r.Value = value
-	return r, nil
+	return t
 }
 
 // plan parks a run until there is a start for it. It holds none meanwhile: it

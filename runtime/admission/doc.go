@@ -4,8 +4,8 @@
 //
 //	deliver  runs that wait for the event are told, whatever the limits say
 //	filter   the triggers' `if`
-//	once     the idempotency key, then a rate limit that drops
-//	begin    a start of the rate limit and all keyed slots in one write, or none
+//	once     the idempotency key, then the rate limit, which drops
+//	begin    a start of the throttle and all keyed slots in one write, or none
 //	end      parent, key, followers, lines, waits, children and record in one write
 //
 // What a decision stands on is behind a Port. The package must not know Redis,

@@ -26,6 +26,8 @@ type Outcome struct {
 	Waits []run.Wait
 	// Children are the runs that it has invoked and still waits for.
 	Children []run.Child
+	// unread says that the entry of a rejected run is no event.
+	unread bool
 }
 
 // Skip is why a run does not begin, and under which name that is counted.
@@ -88,7 +90,7 @@ func (e *Ending) Key() (key string, outcome []byte) { return e.key, e.keyResult 
 // Waits are taken back.
 func (e *Ending) Waits() []run.Wait { return e.waits }
 
-// Lines are the queues and the rate limit in whose lines the run may stand.
+// Lines are the queues and the throttle in whose lines the run may stand.
 func (e *Ending) Lines() (queues []Slot, planned *Rate) { return e.queues, e.planned }
 
 // End ends a run: the one way out. A run whose cancellation was asked for
@@ -115,7 +117,7 @@ func (a *Admission) End(ctx context.Context, r *Run, o Outcome) error {
 // Reject ends an entry that can never be a run. Its reference names the record, and
 // the step that waits for it, if there is one.
 func (a *Admission) Reject(ctx context.Context, r *Run, reason string) error {
-	return a.End(ctx, r, Outcome{Status: run.Rejected, Failure: &run.Failure{Message: reason}})
+	return a.End(ctx, r, Outcome{Status: run.Rejected, Failure: &run.Failure{Message: reason}, unread: true})
 }
 
 func (a *Admission) ending(r *Run, o *Outcome) (Ending, error) {
@@ -135,7 +137,7 @@ func (a *Admission) ending(r *Run, o *Outcome) (Ending, error) {
 	if r.Ref.Parent != nil {
 		e.result = parentResult(r, o, now)
 	}
-	if r.Plan == nil || o.Status == run.Rejected {
+	if r.Plan == nil || o.unread {
 		return e, nil
 	}
 	if err := a.settleKey(r, o, &e); err != nil {
@@ -167,7 +169,8 @@ func parentResult(r *Run, o *Outcome, now time.Time) []byte {
 
 // settleKey says what becomes of the idempotency key. One that never began has
 // not done what the key stands for, and nobody has who was cancelled: it is free
-// again. A run that began keeps it, however it ended.
+// again. A run that began keeps it, however it ended, unless the function says
+// that a failure frees it.
 func (a *Admission) settleKey(r *Run, o *Outcome, e *Ending) error {
 	once := r.Plan.Idempotency
 	if once == nil || r.Identity.ReplayOf != "" || r.Identity.Follows != "" {
@@ -175,13 +178,13 @@ func (a *Admission) settleKey(r *Run, o *Outcome, e *Ending) error {
 	}
 	e.key = r.Identity.Once
 	if e.key == "" { // an earlier delivery may have taken it
-		key, err := once.Key.Text(a.scope(r))
+		key, err := once.Key.Key(a.scope(r))
 		if err != nil {
 			return nil //nolint:nilerr // then nobody could take it
 		}
-		e.key = key
+		e.key = key.Text
 	}
-	if o.Status == run.Cancelled || !r.began() {
+	if o.Status == run.Cancelled || o.Status == run.Failed && once.Release || !r.began() {
 		return nil
 	}
 	outcome, err := json.Marshal(keyOutcome{Output: o.Output, Failure: o.Failure})
@@ -195,8 +198,8 @@ func (a *Admission) settleKey(r *Run, o *Outcome, e *Ending) error {
 // leaveLines finds the lines in which a run may stand that has not begun. A key
 // that cannot be evaluated has none.
 func (a *Admission) leaveLines(r *Run, e *Ending) {
-	if limit := r.Plan.RateLimit; limit != nil && !r.Identity.Throttled.IsZero() {
-		if rate, err := rateOf(limit, a.scope(r)); err == nil {
+	if throttle := r.Plan.Throttle; throttle != nil && !r.Identity.Throttled.IsZero() {
+		if rate, err := throttleOf(throttle, a.scope(r)); err == nil {
 			e.planned = rate
 		}
 	}
@@ -207,8 +210,8 @@ func (a *Admission) leaveLines(r *Run, e *Ending) {
 		if c.Key == nil {
 			continue
 		}
-		if value, err := c.Key.Text(a.scope(r)); err == nil {
-			e.queues = append(e.queues, Slot{Limit: i + 1, Value: value, Max: c.Limit})
+		if key, err := c.Key.Key(a.scope(r)); err == nil {
+			e.queues = append(e.queues, Slot{Limit: i + 1, Value: key.Text, Max: c.Limit})
 		}
 	}
 }
@@ -241,7 +244,7 @@ func record(r *Run, o *Outcome, now time.Time) *run.Record {
 	if o.Failure.OnFailure != "" {
 		rec.Error += "; and onFailure failed: " + o.Failure.OnFailure
 	}
-	if o.Status != run.Rejected { // else it is no event that could be sent again
+	if !o.unread { // else it is no event that could be sent again
 		rec.Event = &i.Event
 	}
 	return rec

@@ -60,7 +60,7 @@ func TestEveryEndTellsTheParent(t *testing.T) {
 // A run that certainly never began, or was cancelled, has not done what its key
 // stands for.
 func TestKeyIsSettledOrFreed(t *testing.T) {
-	const spec = "idempotency: {key: event.data.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s, onLimit: Drop}"
+	const spec = "idempotency: {key: event.data.id, ttl: 1h}\nrateLimit: {limit: 1, period: 1s}"
 	beginnings := map[string]func(*admission.Run){
 		"never began": func(*admission.Run) {},
 		"redelivered": redelivered,
@@ -91,12 +91,19 @@ func TestKeyIsSettledOrFreed(t *testing.T) {
 		key, _ := b.end(b.run(`{"id":"x"}`, stepped, change), ends[run.Succeeded]).Key()
 		want(t, name, key, "")
 	}
-	key, _ := b.end(b.run(`{"id":"x"}`), ends[run.Rejected]).Key()
-	want(t, "rejected", key, "")
+	key, outcome := b.end(b.run(`{"id":"x"}`), ends[run.Rejected]).Key()
+	want(t, "rejected", key, "x")
+	want(t, "rejected, kept", outcome != nil, false)
+	if err := b.Reject(context.Background(), b.run(`{"id":"x"}`), "no event"); err != nil {
+		t.Fatal(err)
+	}
+	key, _ = b.last().Key()
+	want(t, "no event", key, "")
+	want(t, "no event: has one", b.last().Record().Event != nil, false)
 }
 
 func TestEndLeavesTheLines(t *testing.T) {
-	b := function(t, "rateLimit: {limit: 1, period: 1s, key: event.data.id}\nconcurrency: [{limit: 1, key: event.data.none}, {limit: 1, key: event.data.id}]")
+	b := function(t, "throttle: {limit: 1, period: 1s, key: event.data.id}\nconcurrency: [{limit: 1, key: event.data.none}, {limit: 1, key: event.data.id}]")
 	queues, planned := b.end(b.run(`{"id":"x"}`), ends[run.Cancelled]).Lines()
 	want(t, "lines of a run that did not wait", len(queues) == 0 && planned == nil, true)
 	waited := func(r *admission.Run) {
@@ -127,7 +134,7 @@ func TestRecord(t *testing.T) {
 		"succeeded, of much":     {status: run.Succeeded, change: func(r *admission.Run) { replayed(r); r.Identity.Event.Data = json.RawMessage(big) }},
 		"failed":                 {status: run.Failed, event: true, text: "broke; and onFailure failed: this too"},
 		"cancelled":              {status: run.Cancelled, event: true, text: "enough"},
-		"rejected":               {status: run.Rejected, text: "no event"},
+		"rejected":               {status: run.Rejected, event: true, text: "no event"},
 		"failed, follows others": {status: run.Failed, change: func(r *admission.Run) { r.Identity.Follows = "other" }, event: true, text: "broke; and onFailure failed: this too"},
 	} {
 		r := b.run(`{}`)

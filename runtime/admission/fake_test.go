@@ -22,13 +22,14 @@ type fake struct {
 	fail    map[string]error // by method
 	keys    map[string]admission.Holder
 	free    map[string]int // slots by "limit value"
-	starts  int            // starts of the rate limit
+	starts  int            // starts of the rate limit, and of the throttle
 	planned int
 	waiting map[string][]run.Waiter // by type, match and value
 
 	held      map[string]int // as it was told
 	delivered []string
 	parked    []admission.Park
+	passes    []admission.Rate
 	takes     []admission.Take
 	ended     []admission.Ending
 	asked     *run.CancelRequest // refuses every other end
@@ -65,6 +66,17 @@ func (f *fake) Once(_ context.Context, r *run.Ref, key string, _ time.Duration, 
 	return admission.Holder{}, nil
 }
 
+func (f *fake) Pass(_ context.Context, _ *run.Ref, limit *admission.Rate) (run.Decision, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.passes = append(f.passes, *limit)
+	if f.starts == 0 || f.fail["Pass"] != nil {
+		return run.Dropped, f.fail["Pass"]
+	}
+	f.starts--
+	return run.Counted, nil
+}
+
 func (f *fake) Begin(_ context.Context, _ *run.Ref, take *admission.Take) (admission.Answer, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -72,10 +84,7 @@ func (f *fake) Begin(_ context.Context, _ *run.Ref, take *admission.Take) (admis
 	if err := f.fail["Begin"]; err != nil {
 		return admission.Answer{}, err
 	}
-	if take.Rate != nil && f.starts == 0 {
-		if take.Rate.Drop {
-			return admission.Answer{Decision: run.Dropped}, nil
-		}
+	if take.Throttle != nil && f.starts == 0 {
 		f.planned++
 		return admission.Answer{Wait: time.Duration(f.planned) * time.Second}, nil
 	}
@@ -84,7 +93,7 @@ func (f *fake) Begin(_ context.Context, _ *run.Ref, take *admission.Take) (admis
 			return admission.Answer{Full: i + 1}, nil
 		}
 	}
-	if take.Rate != nil {
+	if take.Throttle != nil {
 		f.starts--
 	}
 	for _, s := range take.Slots {

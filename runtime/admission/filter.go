@@ -1,17 +1,15 @@
 package admission
 
 import (
-	"fmt"
-
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 )
 
 // Starts reports whether an event starts a run of a function. The error is one
-// of a trigger's `if`, where no other trigger fits.
+// of a trigger's `if`, with its path, where no other trigger fits: then Refuse the event.
 func (a *Admission) Starts(p *plan.Plan, e *event.Event) (bool, error) {
 	var failed error
-	for i, t := range p.Triggers {
+	for _, t := range p.Triggers {
 		if t.Event != e.Type {
 			continue
 		}
@@ -23,7 +21,7 @@ func (a *Admission) Starts(p *plan.Plan, e *event.Event) (bool, error) {
 			return true, nil
 		}
 		if err != nil {
-			failed = fmt.Errorf("spec.triggers[%d].if: %w", i, err)
+			failed = err
 		}
 	}
 	return false, failed

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -17,24 +16,23 @@ type keyOutcome struct {
 
 // once takes the idempotency key. A run that meets the key of another one is a
 // duplicate; an invoked one waits for the other and takes its outcome.
-func (a *Admission) once(ctx context.Context, r *Run, scope *plan.Scope) (Verdict, error) {
+func (a *Admission) once(ctx context.Context, r *Run, k *keys) (Verdict, error) {
 	once := r.Plan.Idempotency
 	// A replay is wanted by a person: it is no duplicate, and its key is left to others.
 	if once == nil || r.Identity.ReplayOf != "" || r.Identity.Once != "" && r.Identity.Follows == "" {
 		return Begins, nil
 	}
-	key, err := once.Key.Text(scope)
-	if err != nil {
-		return a.fail(ctx, r, "spec.idempotency.key: %w", err)
+	if k.once == "" {
+		return Begins, nil // it has begun, and its key cannot be told any more
 	}
-	holder, err := a.Port.Once(ctx, &r.Ref, key, once.TTL, r.Ref.Parent != nil)
+	holder, err := a.Port.Once(ctx, &r.Ref, k.once, once.TTL, r.Ref.Parent != nil)
 	if err != nil {
 		return Parked, err
 	}
 	if holder.RunID != "" && (r.Stepped || r.Decision == run.Begun) {
 		return Begins, nil // its key ran out and another has it: a run that has begun goes on
 	}
-	r.Identity.Once = key
+	r.Identity.Once = k.once
 	r.Identity.Follows = holder.RunID
 	switch {
 	case holder.RunID == "":
@@ -68,4 +66,23 @@ func (a *Admission) follow(ctx context.Context, r *Run) error {
 	age := a.Now().Sub(r.Identity.StartedAt)
 	r.Restate = true
 	return a.Port.Park(ctx, r, Park{Due: a.Now().Add(min(maxFollow, max(minFollow, age/2)))})
+}
+
+// pass asks the rate limit, which drops what is above it. What a person asked
+// for is never dropped.
+func (a *Admission) pass(ctx context.Context, r *Run, k *keys) (Verdict, error) {
+	if k.rate == nil || r.Identity.ReplayOf != "" || r.Stepped || r.Identity.Admitted || r.Decision == run.Begun || r.Decision == run.Counted {
+		return Begins, nil
+	}
+	if r.Decision != run.Dropped {
+		decision, err := a.Port.Pass(ctx, &r.Ref, k.rate)
+		if err != nil {
+			return Parked, err
+		}
+		r.Decision = decision
+	}
+	if r.Decision != run.Dropped {
+		return Begins, nil
+	}
+	return Ended, a.End(ctx, r, Outcome{Status: run.Skipped, Skip: Dropped})
 }

@@ -18,6 +18,9 @@ type Port interface {
 	// Once takes an idempotency key for a run, or says who holds it. With follow
 	// the run is woken when the holder ends.
 	Once(ctx context.Context, r *run.Ref, key string, ttl time.Duration, follow bool) (Holder, error)
+	// Pass takes a start of a rate limit for a run: Counted, or there is none:
+	// Dropped. What was decided is stored with it.
+	Pass(ctx context.Context, r *run.Ref, limit *Rate) (run.Decision, error)
 	// Begin takes all that a run needs to begin, or nothing, and stores what was
 	// decided with it.
 	Begin(ctx context.Context, r *run.Ref, take *Take) (Answer, error)
@@ -42,25 +45,24 @@ type Holder struct {
 
 // Take is what a run takes at its beginning.
 type Take struct {
-	Rate *Rate // nil: it passes no rate limit
+	Throttle *Rate // nil: it passes none
+	// Since is when it was planned first, and so its place in the throttle's line;
+	// zero: it is new.
+	Since time.Time
 	// Slots are of keyed concurrency limits; Held counts the wanted one.
 	Slots []Slot
 	// New says that it does not go ahead of runs that wait for a slot.
 	New bool
 }
 
-// Rate is a rate limit with the value of its key.
+// Rate is a rate limit or a throttle, with the value of its key.
 type Rate struct {
 	Value  string // "" for the whole function
 	Limit  int
 	Burst  int
 	Period time.Duration
-	// Drop says that a run for which there is no start is dropped, else it is
-	// planned.
-	Drop bool
-	// Since is when it was planned first, and so its place in the line; zero: it
-	// is new.
-	Since time.Time
+	// Sliding says that no window of one period has more than Limit begins.
+	Sliding bool
 }
 
 // Slot is a slot of a keyed concurrency limit.
@@ -73,7 +75,7 @@ type Slot struct {
 	Held int
 }
 
-// Answer is what came of a Take: a decision, or one of the other two.
+// Answer is what came of a Take: Begun, or one of the other two.
 type Answer struct {
 	Decision run.Decision
 	Wait     time.Duration // until there may be a start

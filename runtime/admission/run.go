@@ -72,15 +72,23 @@ const (
 // that has to wait is parked, one that is not to begin is ended.
 func (a *Admission) Admit(ctx context.Context, r *Run) (Verdict, error) {
 	p := r.Plan
-	if p.Idempotency == nil && p.RateLimit == nil && len(p.Concurrency) == 0 {
+	if p.Idempotency == nil && p.RateLimit == nil && p.Throttle == nil && len(p.Concurrency) == 0 {
 		r.begins = true
 		return Begins, nil
 	}
-	scope := &plan.Scope{Event: &r.Identity.Event, Env: a.Env}
-	if v, err := a.once(ctx, r, scope); err != nil || v != Begins {
+	k, err := a.keysOf(r)
+	if err != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+		return Ended, a.Refuse(ctx, r, err)
+	}
+	// One that has begun goes on: a limit that is new to it, or asks for a setting that
+	// is gone, does not concern it.
+	if v, err := a.once(ctx, r, k); err != nil || v != Begins {
 		return v, err
 	}
-	v, err := a.begin(ctx, r, scope)
+	if v, err := a.pass(ctx, r, k); err != nil || v != Begins {
+		return v, err
+	}
+	v, err := a.begin(ctx, r, k)
 	r.begins = r.begins || err == nil && v == Begins
 	return v, err
 }

@@ -16,11 +16,7 @@ import (
 
 // compile makes a plan of a stored version.
 func compile(function, text string) (*plan.Plan, error) {
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		return nil, err
-	}
-	return plan.Compile(function, &spec, plan.Options{Stored: true})
+	return plan.CompileStored(function, text)
 }
 
 // maxCompiled bounds the compiled versions that are kept.
@@ -52,15 +48,19 @@ type view struct {
 	run   *RunDetail
 	scope plan.Scope
 	// ran has the steps of the record by name, parts those of their parts.
-	ran   map[string]run.StepRecord
-	parts map[string][]run.StepRecord
+	ran     map[string]run.StepRecord
+	parts   map[string][]run.StepRecord
+	planned map[string]*plan.Step
 	// gap is set when an expression reads something that is not kept.
 	gap bool
 	now time.Time
 }
 
 func newView(d *RunDetail, p *plan.Plan) *view {
-	v := &view{run: d, ran: map[string]run.StepRecord{}, parts: map[string][]run.StepRecord{}, now: time.Now()}
+	v := &view{run: d, ran: map[string]run.StepRecord{}, parts: map[string][]run.StepRecord{}, planned: map[string]*plan.Step{}, now: time.Now()}
+	for _, step := range slices.Concat(p.Steps, p.OnFailure) {
+		v.planned[step.Name] = step
+	}
 	for _, step := range d.Record.Steps {
 		if name := stepOf(step.Name); name != step.Name {
 			v.parts[name] = append(v.parts[name], step)
@@ -86,7 +86,38 @@ func (v *view) stepVar(name string) (plan.StepVar, bool) {
 	if len(output) == 0 {
 		output = json.RawMessage("null")
 	}
-	return plan.StepVar{Output: output, Error: step.Error, Attempts: step.Attempts}, true
+	found := plan.StepVar{Output: output, Error: step.Error, Attempts: step.Attempts}
+	switch p := v.planned[name]; {
+	case p == nil:
+	case p.ForEach != nil:
+		found.Error = run.ParseFailedElements(step.Error).Error
+		found.Elements = func() []plan.Element { return v.elements(p) }
+	default:
+		found.TimedOut = step.Status == run.StepOK && p.Action.Kind().TimedOut(step.Error, output)
+	}
+	return found, true
+}
+
+// elements are those of a forEach, where all of them are told.
+func (v *view) elements(p *plan.Step) []plan.Element {
+	scope := v.scope
+	items, err := p.ForEach.List(&scope)
+	if err != nil {
+		v.gap = true
+		return nil
+	}
+	all := make([]plan.Element, len(items))
+	told := 0
+	for _, part := range v.parts[p.Name] {
+		i, isElement := elementOf(p.Name, part.Name)
+		if !isElement || i >= len(all) || !part.Status.Ended() || part.OutputBytes > 0 {
+			continue
+		}
+		all[i] = plan.Element{Index: i, Item: slices.Clone(items[i]), Output: part.Output, Error: part.Error}
+		told++
+	}
+	v.gap = v.gap || told < len(all)
+	return all
 }
 
 // failed says whether the onFailure steps are of interest.
@@ -179,7 +210,7 @@ func (v *view) part(p *plan.Step, ran run.StepRecord, items []json.RawMessage) S
 	if !isElement || n >= len(items) {
 		return step
 	}
-	v.scope.Item = items[n]
+	v.scope.Item, v.scope.Index = items[n], n
 	step.Input = v.input(p)
 	v.scope.Item = nil
 	step.Sent = sent(p, ran.Output)

@@ -16,7 +16,7 @@ const (
 	// Queued: no runner has read the event yet.
 	Queued = run.Queued
 	// Filtered: the function took note of the event and started no run, because
-	// of its trigger's `if`, its idempotency key or its rate limit (Drop). A
+	// of its trigger's `if`, its idempotency key or its rate limit. A
 	// run that has left the history looks the same.
 	Filtered run.Status = "filtered"
 )

@@ -59,6 +59,7 @@ func actionOf(a plan.Action) action {
 // begin takes the action of a unit, or goes on with it.
 func (x *execution) begin(u *unit) *run.Failure {
 	x.scope.Item = u.item
+	x.scope.Index = u.index
 	defer func() { x.scope.Item = nil }()
 	if x.replay {
 		return u.node.action.recall(x, u)

@@ -109,7 +109,7 @@ func (x *execution) fits(cond *plan.Expr, item json.RawMessage) func(*event.Even
 			}
 		}
 	}
-	scope := plan.Scope{Event: &x.run.Event, Env: x.Env, Run: x.scope.Run, Item: item, Error: x.scope.Error}
+	scope := plan.Scope{Event: &x.run.Event, Env: x.Env, Run: x.scope.Run, Item: item, Index: x.scope.Index, Error: x.scope.Error}
 	scope.Step = func(name string) (plan.StepVar, bool) { v, ok := steps[name]; return v, ok }
 	return func(async *event.Event) (bool, error) {
 		scope.Async = async

@@ -69,7 +69,7 @@ func (x *execution) start(n *node) *run.Failure {
 	backing := make([]unit, len(items))
 	n.units = make([]*unit, len(items))
 	for i, item := range items {
-		backing[i] = unit{node: n, path: step.Name + "[" + strconv.Itoa(i) + "]", item: item}
+		backing[i] = unit{node: n, path: step.Name + "[" + strconv.Itoa(i) + "]", item: item, index: i}
 		n.units[i] = &backing[i]
 	}
 	if len(items) == 0 {

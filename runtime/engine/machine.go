@@ -40,6 +40,7 @@ type unit struct {
 	node  *node
 	path  string
 	item  json.RawMessage
+	index int // of the item
 	prog  run.Progress
 	res   run.Result
 	state state
@@ -141,7 +142,35 @@ func (n *node) end(r run.Result) {
 
 // stepVar is what expressions see of a step that has ended.
 func (n *node) stepVar() plan.StepVar {
-	return plan.StepVar{Output: n.result.Output, Error: n.result.Error, Attempts: n.result.Attempts}
+	v := plan.StepVar{Output: n.result.Output, Error: n.result.Error, Attempts: n.result.Attempts}
+	if n.step.ForEach == nil {
+		v.TimedOut = !n.skipped && n.step.Action.Kind().TimedOut(n.result.Error, n.result.Output)
+		return v
+	}
+	v.Elements = n.elementList
+	return v
+}
+
+// failure says which elements of a forEach failed, for the history.
+func (n *node) failure() string {
+	failed := run.FailedElements{Of: len(n.units)}
+	for i := len(n.units) - 1; i >= 0; i-- {
+		if u := n.units[i]; u.res.Error != "" {
+			failed.Count++
+			failed.First = i
+			failed.Error = u.res.Error
+		}
+	}
+	return failed.String()
+}
+
+// elementList is what expressions see of the elements of a forEach.
+func (n *node) elementList() []plan.Element {
+	all := make([]plan.Element, len(n.units))
+	for i, u := range n.units {
+		all[i] = plan.Element{Index: i, Item: u.item, Output: u.res.Output, Error: u.res.Error}
+	}
+	return all
 }
 
 // collect makes the result of a forEach step: the outputs in order. A failed

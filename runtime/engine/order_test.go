@@ -130,7 +130,11 @@ func TestElementsThatFail(t *testing.T) {
 	steps:
 	- {name: all, forEach: "${[2, 1, 4, 6]}", maxParallel: 2, handler: even, with: {num: "${item}"}, onError: ERROR}
 	- {name: after, set: "${steps.all.error}"}
-	output: "${ {'list': steps.all.output, 'error': steps.after.output} }"`
+	- {name: places, forEach: "${steps.all.elements}", set: "${index * 10 + item.index}"}
+	- {name: none, waitForEvent: {event: b, timeout: 1h}}
+	output: >-
+	  ${ {'list': steps.all.output, 'error': steps.after.output, 'failed': steps.all.failed,
+	  'bad': steps.all.elements.filter(e, e.error != ''), 'places': steps.places.output, 'late': steps.none.timedOut, 'early': steps.after.timedOut} }`
 	even := func(b *bed) {
 		b.handle("even", func(_ context.Context, in map[string]any) (any, error) {
 			if n := in["num"].(float64); int(n)%2 != 0 {
@@ -142,8 +146,10 @@ func TestElementsThatFail(t *testing.T) {
 	t.Run("Continue", func(t *testing.T) {
 		both(t, strings.Replace(spec, "ERROR", "Continue", 1), func(t *testing.T, b *bed) {
 			even(b)
-			succeeded(t, b.finish(), `{"error":"odd","list":[2,null,4,6]}`)
+			out := b.finish()
+			succeeded(t, out, `{"bad":[{"index":1,"item":1,"output":null,"error":"odd"}],"early":false,"error":"odd","failed":1,"late":true,"list":[2,null,4,6],"places":[0,11,22,33]}`)
 			want(t, "calls", len(b.called()), 4)
+			want(t, "record", named(t, out.Steps, "all").Error, "1 of 4 elements failed, the first is [1]: odd")
 		})
 	})
 	t.Run("Fail", func(t *testing.T) {

@@ -63,6 +63,9 @@ func (h *historian) node(n *node) {
 			r.Status = run.StepSkipped
 		}
 		r.Elements = n.elements()
+		if r.Elements > 0 && r.Error != "" {
+			r.Error = n.failure()
+		}
 		return
 	}
 	r := run.StepRecord{Name: n.step.Name, Status: run.StepPending}

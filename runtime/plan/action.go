@@ -110,6 +110,12 @@ func (k Kind) Waits() bool { return k.row().waits }
 // events or another run, learns of a step of the kind.
 func (k Kind) Reaches() bool { return k.row().reaches }
 
+// TimedOut reports whether a step of the kind that ended so waited for what did not
+// come.
+func (k Kind) TimedOut(failure string, output json.RawMessage) bool {
+	return k == KindWaitForEvent && failure == "" && (len(output) == 0 || string(output) == "null")
+}
+
 // action compiles what a step does. A step that does not do exactly one thing
 // has been reported by oneAction.
 func (c *compiler) action(at site, s *v1alpha1.Step) (action Action) {

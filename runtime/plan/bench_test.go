@@ -62,7 +62,7 @@ func BenchmarkKey(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s := &Scope{Event: base.Event}
-		if _, err := e.Text(s); err != nil {
+		if _, err := e.Key(s); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -95,6 +95,7 @@ func (c *compiler) plan(name string, spec *v1alpha1.WildoutFunctionSpec) *Plan {
 	c.startFrom(spec.StartFrom)
 	p.Concurrency = c.concurrency(spec.Concurrency)
 	p.RateLimit = c.rateLimit(spec.RateLimit)
+	p.Throttle = c.throttle(spec.Throttle)
 	p.Idempotency = c.idempotency(spec.Idempotency)
 	p.Timeout = c.duration("spec.timeout", spec.Timeout)
 	p.Deadline = c.duration("spec.deadline", spec.Deadline)
@@ -138,14 +139,40 @@ func (c *compiler) rateLimit(r *v1alpha1.RateLimit) *RateLimit {
 	const path = "spec.rateLimit"
 	c.within(path+".limit", int64(r.Limit), 1, 1_000_000)
 	c.within(path+".burst", int64(r.Burst), 1, 1_000_000)
-	c.oneOf(path+".onLimit", string(r.OnLimit), string(v1alpha1.OnLimitDelay), string(v1alpha1.OnLimitDrop))
 	return &RateLimit{
 		Limit:  int(r.Limit),
 		Burst:  int(r.Burst),
 		Period: c.requiredDuration(path+".period", r.Period),
 		Key:    c.key(path+".key", r.Key),
-		Drop:   r.OnLimit == v1alpha1.OnLimitDrop,
 	}
+}
+
+// maxSliding bounds the begins that a sliding window remembers.
+const maxSliding = 10_000
+
+func (c *compiler) throttle(t *v1alpha1.Throttle) *Throttle {
+	if t == nil {
+		return nil
+	}
+	const path = "spec.throttle"
+	out := &Throttle{
+		Limit:   int(t.Limit),
+		Burst:   int(t.Burst),
+		Period:  c.requiredDuration(path+".period", t.Period),
+		Key:     c.key(path+".key", t.Key),
+		Sliding: t.Window == v1alpha1.WindowSliding,
+	}
+	c.oneOf(path+".window", string(t.Window), string(v1alpha1.WindowEven), string(v1alpha1.WindowSliding))
+	c.within(path+".burst", int64(t.Burst), 1, 1_000_000)
+	if !out.Sliding {
+		c.within(path+".limit", int64(t.Limit), 1, 1_000_000)
+		return out
+	}
+	c.within(path+".limit", int64(t.Limit), 1, maxSliding)
+	if t.Burst > 1 {
+		c.errorf(path+".burst", "has no meaning with window: Sliding, which lets up to limit begin at once: leave it out")
+	}
+	return out
 }
 
 func (c *compiler) idempotency(i *v1alpha1.Idempotency) *Idempotency {
@@ -156,7 +183,10 @@ func (c *compiler) idempotency(i *v1alpha1.Idempotency) *Idempotency {
 	if i.Key == "" {
 		c.errorf(path+".key", "is missing: write an expression such as event.data.userId")
 	}
-	return &Idempotency{Key: c.key(path+".key", i.Key), TTL: c.requiredDuration(path+".ttl", i.TTL)}
+	if i.OnFailure != "" {
+		c.oneOf(path+".onFailure", string(i.OnFailure), string(v1alpha1.KeyKeep), string(v1alpha1.KeyRelease))
+	}
+	return &Idempotency{Key: c.key(path+".key", i.Key), TTL: c.requiredDuration(path+".ttl", i.TTL), Release: i.OnFailure == v1alpha1.KeyRelease}
 }
 
 func (c *compiler) key(path string, key v1alpha1.Expression) *Expr {

@@ -24,7 +24,7 @@ func (c *compiler) step(at site, s *v1alpha1.Step, inherited Retry) *Step {
 	}
 	body := at
 	if s.ForEach != "" {
-		body = at.with(varItem)
+		body = at.with(varItem, varIndex)
 	}
 	out.Action = c.action(body, s)
 	out.Retry = c.retry(path+".retryPolicy", s.RetryPolicy, inherited)

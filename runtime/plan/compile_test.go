@@ -21,7 +21,8 @@ triggers:
 - {cron: "0  3 * * *", timeZone: Europe/Berlin}
 suspend: true
 concurrency: [{limit: 10}, {limit: 1, key: event.data.userId}]
-rateLimit: {limit: 50, period: 1m, key: event.data.userId, onLimit: Drop}
+rateLimit: {limit: 50, period: 1m, key: event.data.userId}
+throttle: {limit: 7, period: 1h, window: Sliding}
 idempotency: {key: event.data.userId}
 timeout: 10m
 deadline: 30d
@@ -59,8 +60,11 @@ func TestCompile(t *testing.T) {
 	if c := p.Concurrency; len(c) != 2 || c[0].Limit != 10 || c[0].Key != nil || c[1].Limit != 1 || c[1].Key == nil {
 		t.Errorf("concurrency: %+v", c)
 	}
-	if r := p.RateLimit; r.Limit != 50 || r.Burst != 1 || r.Period != time.Minute || r.Key == nil || !r.Drop {
+	if r := p.RateLimit; r.Limit != 50 || r.Burst != 1 || r.Period != time.Minute || r.Key == nil {
 		t.Errorf("rate limit: %+v", r)
+	}
+	if th := p.Throttle; th.Limit != 7 || th.Burst != 1 || th.Period != time.Hour || th.Key != nil || !th.Sliding {
+		t.Errorf("throttle: %+v", th)
 	}
 	if i := p.Idempotency; i.TTL != 24*time.Hour || i.Key == nil {
 		t.Errorf("idempotency: %+v", i)

@@ -1,12 +1,10 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
-	_ "time/tzdata" // an image made from nothing has no time zones
-
-	"github.com/robfig/cron/v3"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 )
@@ -52,13 +50,8 @@ func (c *compiler) startFrom(s v1alpha1.StartFrom) {
 }
 
 // scheduleFrom is where the search for the first tick begins. It is fixed, so
-// that a manifest is valid or not whatever the date; the search covers five
-// years, and so a 29 February.
+// that a manifest is valid or not whatever the date.
 var scheduleFrom = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
-
-// cronFields takes the five standard fields and no @daily: that would be a
-// second way to write the same.
-var cronFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 func (c *compiler) schedule(path string, t *v1alpha1.Trigger) (Schedule, string) {
 	zone := t.TimeZone
@@ -86,12 +79,12 @@ func (c *compiler) schedule(path string, t *v1alpha1.Trigger) (Schedule, string)
 		return nil, ""
 	}
 	expression := strings.Join(strings.Fields(t.Cron), " ")
-	parsed, err := cronFields.Parse("TZ=" + zone + " " + expression)
+	parsed, err := parseSchedule(expression, location)
 	if err != nil {
-		c.errorf(path+".cron", "%q is no schedule: %v", t.Cron, err)
+		c.errorf(path+".cron", "%q is no schedule: %v", t.Cron, errors.Unwrap(err))
 		return nil, ""
 	}
-	if parsed.Next(scheduleFrom.In(location)).IsZero() {
+	if parsed.Next(scheduleFrom).IsZero() {
 		c.errorf(path+".cron", "%q never happens: there is no such date", t.Cron)
 		return nil, ""
 	}

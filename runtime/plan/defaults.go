@@ -16,7 +16,10 @@ func withDefaults(spec *v1alpha1.WildoutFunctionSpec) *v1alpha1.WildoutFunctionS
 	spec = spec.DeepCopy()
 	if r := spec.RateLimit; r != nil {
 		setDefault(&r.Burst, 1)
-		setDefault(&r.OnLimit, v1alpha1.OnLimitDelay)
+	}
+	if t := spec.Throttle; t != nil {
+		setDefault(&t.Burst, 1)
+		setDefault(&t.Window, v1alpha1.WindowEven)
 	}
 	if spec.Idempotency != nil {
 		setDefault(&spec.Idempotency.TTL, "24h")

@@ -40,6 +40,7 @@ var celEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.Variable(varRun, runType.celTyp),
 		cel.Variable(varSteps, cel.MapType(cel.StringType, stepType.celTyp)),
 		cel.Variable(varItem, cel.DynType),
+		cel.Variable(varIndex, cel.IntType),
 		cel.Variable(varError, errorType.celTyp),
 		cel.Variable(varEnv, cel.MapType(cel.StringType, cel.StringType)),
 		cel.Variable(varBody, cel.DynType),

@@ -39,25 +39,52 @@ func (e *Expr) Bool(s *Scope) (bool, error) {
 	return false, e.fail(fmt.Errorf("the condition is %s and not true or false", r.kind()))
 }
 
-// Text returns the result as text, for a key: a string, a number or a boolean.
-func (e *Expr) Text(s *Scope) (string, error) {
+// Key is what the expression of a key gives.
+type Key struct {
+	// Text is the same exactly for what is the same key, and never empty. A
+	// string and a number that are written the same are; null is another than "null".
+	Text string
+	// False says that it is the boolean false.
+	False bool
+}
+
+// The texts of values that have none. All events without a value share one.
+const (
+	nullKey  = "\x00null"
+	emptyKey = "\x00"
+)
+
+// Key returns the result as a key: a string, a number, a boolean or null.
+func (e *Expr) Key(s *Scope) (Key, error) {
 	r, err := e.eval(s)
 	if err != nil {
-		return "", err
+		return Key{}, err
 	}
-	var out []byte
-	if r.raw != nil && r.raw[0] != '{' && r.raw[0] != '[' && r.raw[0] != 'n' {
-		if out, err = appendRawText(nil, r.raw); err != nil {
-			return "", e.fail(err)
+	val := r.value()
+	k := Key{False: val == types.False}
+	switch {
+	case val == types.NullValue:
+		k.Text = nullKey
+	case r.raw != nil && r.raw[0] != '{' && r.raw[0] != '[':
+		out, err := appendRawText(nil, r.raw)
+		if err != nil {
+			return Key{}, e.fail(err)
 		}
-		return string(out), nil
+		k.Text = string(out)
+	default:
+		plain, _, ok, err := scalar(val)
+		if err != nil {
+			return Key{}, e.fail(err)
+		}
+		if !ok {
+			return Key{}, e.fail(fmt.Errorf("the key is %s; a key is a string, a number, a boolean or null", r.kind()))
+		}
+		k.Text = plain
 	}
-	if plain, _, ok, err := scalar(r.value()); err != nil {
-		return "", e.fail(err)
-	} else if ok {
-		return plain, nil
+	if k.Text == "" {
+		k.Text = emptyKey
 	}
-	return "", e.fail(fmt.Errorf("the key is %s; a key is a string, a number or a boolean", r.kind()))
+	return k, nil
 }
 
 // kind names the type of the result for a person.

@@ -27,6 +27,9 @@ func functions() cel.EnvOption {
 		function("base64.encode", text, one(func(s string) ref.Val { return bounded(base64.StdEncoding.EncodeToString([]byte(s))) }), value),
 		function("base64.decode", cel.BytesType, one(base64Decode), text),
 		function("json", text, jsonText, value),
+		function("fromJson", value, fromJSON, text),
+		method("toUpper", text, one(func(s string) ref.Val { return bounded(strings.ToUpper(s)) }), text),
+		method("toLower", text, one(func(s string) ref.Val { return bounded(strings.ToLower(s)) }), text),
 		function("formatTime", text, formatTime, value, text),
 		function("formatTime", text, formatTime, value, text, text),
 		function("sum", value, sum, cel.ListType(value)),
@@ -49,8 +52,18 @@ func options(list ...cel.EnvOption) cel.EnvOption {
 // one, however much text it goes through.
 func function(name string, result *cel.Type, fn func(...ref.Val) ref.Val, args ...*cel.Type) cel.EnvOption {
 	id := "wildout_" + strings.ReplaceAll(name, ".", "_") + strings.Repeat("_and", len(args)-1)
+	return declared(name, id, cel.Overload(id, args, result, cel.FunctionBinding(fn)))
+}
+
+// method declares one that is written behind its first argument.
+func method(name string, result *cel.Type, fn func(...ref.Val) ref.Val, args ...*cel.Type) cel.EnvOption {
+	id := "wildout_" + name
+	return declared(name, id, cel.MemberOverload(id, args, result, cel.FunctionBinding(fn)))
+}
+
+func declared(name, id string, overload cel.FunctionOpt) cel.EnvOption {
 	return options(
-		cel.Function(name, cel.Overload(id, args, result, cel.FunctionBinding(fn))),
+		cel.Function(name, overload),
 		cel.CostModel(cost.Overload(id, cost.ManualCost(
 			func(cost.Estimator, *cost.AstNode, []cost.AstNode) *cost.CallEstimate { return nil }, // nothing here estimates
 			func(args []ref.Val, result ref.Val) *uint64 {
@@ -152,6 +165,15 @@ func jsonText(args ...ref.Val) ref.Val {
 		return types.WrapErr(err)
 	}
 	return bounded(string(appendCompact(nil, raw)))
+}
+
+// fromJSON reads a text that is JSON, as events carry it that other systems wrapped.
+func fromJSON(args ...ref.Val) ref.Val {
+	doc, err := newDocument([]byte(args[0].(types.String)))
+	if err != nil {
+		return types.NewErr("fromJson: %v", err)
+	}
+	return doc.value()
 }
 
 // directives are those of strftime that people use, with Go's form of them.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"cel.dev/cel-go/cel"
 )
 
 // What docs/expressions.md says of the functions is so.
@@ -97,6 +99,53 @@ func TestFunctionNamesAreNoVariables(t *testing.T) {
 	for _, expression := range []string{"[1].map(html, html + 1)", "{'json': 1}.json + 1", "[1].map(base64, base64)", "[1].exists(sum, sum == 1)"} {
 		if _, issues := env.Compile(expression); issues.Err() != nil {
 			t.Errorf("%s: %v", expression, issues.Err())
+		}
+	}
+}
+
+// What people are told to write in place of a function of another language compiles.
+func TestWaysInPlaceOfFunctions(t *testing.T) {
+	env, err := celEnv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []cel.EnvOption
+	for _, word := range []string{"text", "list", "value", "x", "time", "condition", "one", "other"} {
+		words = append(words, cel.Variable(word, cel.DynType))
+	}
+	env, err = env.Extend(words...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, way := range tried {
+		way, _, _ = strings.Cut(way, ": an expression")
+		for part := range strings.SplitSeq(way, ", or ") {
+			for _, part := range regexp.MustCompile(`, '|, also for lists| for a time, | for text`).Split(part, -1) {
+				if part == "" || strings.Contains(part, "substring") || strings.HasPrefix(part, "%") || strings.HasPrefix(part, "a %s") {
+					continue
+				}
+				if strings.Count(part, "'")%2 == 1 || strings.Count(part, "(") > strings.Count(part, ")") {
+					continue // it was cut inside
+				}
+				if _, issues := env.Compile(part); issues.Err() != nil {
+					t.Errorf("%s: %s: %v", name, part, issues.Err())
+				}
+			}
+		}
+	}
+}
+
+func TestUnknownFunctions(t *testing.T) {
+	for expression, want := range map[string]string{
+		"event.data.name.toUpperCase()": "there is no function toUpperCase: write 'text'.toUpper()",
+		"len(event.data.list)":          "there is no function len: write size(list)",
+		"now()":                         "write run.startedAt",
+		"to_json(event.data)":           "write json(value)",
+		"frobnicate(1)":                 "there is no function frobnicate; docs/expressions.md lists those that there are",
+	} {
+		_, err := tryValue(strconv.Quote("${" + expression + "}"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v; want %s", expression, err, want)
 		}
 	}
 }

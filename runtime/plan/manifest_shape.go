@@ -140,11 +140,24 @@ func (s *shape) object(path string, object map[string]any, t reflect.Type) {
 		at := strings.TrimPrefix(path+fieldPath(key), ".")
 		fieldType, known := fields[key]
 		if !known {
-			s.errorf(at, "there is no such field%s", didYouMean(key, sortedKeys(fields)))
+			s.unknown(at, key, fields)
 			continue
 		}
 		s.check(at, object[key], fieldType)
 	}
+}
+
+// gone says what to write in place of fields that earlier builds had.
+var gone = map[string]string{
+	"spec.rateLimit.onLimit": "is gone: a rateLimit drops what is above it; to delay it instead, write throttle: with the same limit, period, burst and key",
+}
+
+func (s *shape) unknown(path, key string, fields map[string]reflect.Type) {
+	if instead, ok := gone[path]; ok {
+		s.errorf(path, "%s", instead)
+		return
+	}
+	s.errorf(path, "there is no such field%s", didYouMean(key, sortedKeys(fields)))
 }
 
 func collectFields(t reflect.Type, into map[string]reflect.Type) {

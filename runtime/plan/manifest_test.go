@@ -61,6 +61,7 @@ var badManifests = []struct {
 	{"status and metadata", "apiVersion: wildout.dev/v1alpha1\nkind: WildoutFunction\nmetadata: {name: a, creationTimestamp: null, label: {}}\nspec: {}\nstatus: {}\n", []string{"metadata.label", "status"}},
 	{"wrong types", header + "  triggers: {event: a}\n  suspend: 'yes'\n  concurrency: [{limit: many}, {limit: 1.5}, {limit: 3000000000}]\n  timeout: 10\n  steps:\n  - set: 1\n    name: [a]\n    needs: a\n  - text\n", []string{"spec.concurrency[0].limit", "spec.concurrency[1].limit", "spec.concurrency[2].limit", "spec.steps[0].name", "spec.steps[0].needs", "spec.steps[1]", "spec.suspend", "spec.timeout", "spec.triggers"}},
 	{"empty and null", header + "  triggers: [{event: '', if: null}]\n  timeout: ''\n  description: ''\n  steps:\n", []string{"spec.steps", "spec.timeout", "spec.triggers[0].event", "spec.triggers[0].if"}},
+	{"a field of earlier builds", header + "  rateLimit: {limit: 1, period: 1m, onLimit: Delay}\n", []string{"spec.rateLimit.onLimit"}},
 	{"zeros", header + "  retryPolicy: {maxAttempts: 0}\n  rateLimit: {limit: 1, period: 1m, burst: 0}\n", []string{"spec.rateLimit.burst", "spec.retryPolicy.maxAttempts"}},
 	{"key twice", header + "  suspend: true\n  suspend: false\n", nil},
 	{"key that is a boolean", header + "  steps:\n  - name: a\n    handler: b\n    with: {n: 1, 'y': 2, inner: [{on: 3}]}\n", nil},

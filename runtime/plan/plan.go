@@ -25,6 +25,7 @@ type Plan struct {
 	Output      *Value // nil: the output of the last step
 	Concurrency []ConcurrencyLimit
 	RateLimit   *RateLimit
+	Throttle    *Throttle
 	Idempotency *Idempotency
 	// Timeout bounds the active time of a run; 0 means no bound.
 	Timeout time.Duration
@@ -56,19 +57,32 @@ type ConcurrencyLimit struct {
 	Key   *Expr // nil: the whole function
 }
 
-// RateLimit bounds the starts in a period.
+// RateLimit bounds the events that start a run in a period; what is above it
+// is dropped.
 type RateLimit struct {
 	Limit  int
 	Burst  int
 	Period time.Duration
 	Key    *Expr // nil: the whole function
-	Drop   bool
+}
+
+// Throttle bounds the runs that begin in a period; what is above it waits.
+type Throttle struct {
+	Limit  int
+	Burst  int
+	Period time.Duration
+	Key    *Expr // nil: the whole function
+	// Sliding: no window of one period has more than Limit begins; else they are
+	// spread evenly, with up to Burst at once.
+	Sliding bool
 }
 
 // Idempotency makes runs with the same key one run.
 type Idempotency struct {
 	Key *Expr
 	TTL time.Duration
+	// Release says that the key of a run that failed is free again.
+	Release bool
 }
 
 // Retry is a compiled retry policy.

@@ -92,6 +92,9 @@ var (
 		recordField{name: "output", typ: types.DynType, doc: func(r any) (*node, error) { return r.(*stepRecord).document() }},
 		recordField{name: "error", typ: types.StringType, get: func(r any) ref.Val { return types.String(r.(*stepRecord).Error) }},
 		recordField{name: "attempts", typ: types.IntType, get: func(r any) ref.Val { return types.Int(r.(*stepRecord).Attempts) }},
+		recordField{name: "timedOut", typ: types.BoolType, get: func(r any) ref.Val { return types.Bool(r.(*stepRecord).TimedOut) }},
+		recordField{name: "failed", typ: types.IntType, get: func(r any) ref.Val { return types.Int(r.(*stepRecord).failed()) }},
+		recordField{name: "elements", typ: types.DynType, doc: func(r any) (*node, error) { return r.(*stepRecord).parts() }},
 	)
 	errorType = newRecordType("wildout.Error",
 		recordField{name: "message", typ: types.StringType, get: func(r any) ref.Val { return types.String(r.(*ErrorVar).Message) }},
@@ -131,8 +134,40 @@ func (r *eventRecord) document() (*node, error) {
 // stepRecord is what a step left behind.
 type stepRecord struct {
 	StepVar
-	name   string
-	output node
+	name     string
+	output   node
+	elements node
+}
+
+// failed is how many elements of a forEach failed.
+func (r *stepRecord) failed() int {
+	if r.Elements == nil {
+		return 0
+	}
+	failed := 0
+	for _, e := range r.Elements() {
+		if e.Error != "" {
+			failed++
+		}
+	}
+	return failed
+}
+
+// parts are the elements of a forEach; an empty list where there is none.
+func (r *stepRecord) parts() (*node, error) {
+	if r.elements.raw != nil {
+		return &r.elements, nil
+	}
+	var all []Element
+	if r.Elements != nil {
+		all = r.Elements()
+	}
+	elements, err := newDocument(appendElements(all))
+	if err != nil {
+		return nil, fmt.Errorf("the elements of step %s: %w", r.name, err)
+	}
+	r.elements = elements
+	return &r.elements, nil
 }
 
 func (r *stepRecord) document() (*node, error) {

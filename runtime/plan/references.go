@@ -125,6 +125,7 @@ var whereItExists = map[string]string{
 	varEvent:   "only in functions",
 	varEnv:     "only in functions",
 	varItem:    "only with forEach, in what is done for each item",
+	varIndex:   "only with forEach, in what is done for each item",
 	varError:   "only in onFailure",
 	varAsync:   "only in waitForEvent.if",
 	varSteps:   "only in steps, onFailure and output",

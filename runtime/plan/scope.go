@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -25,8 +26,9 @@ type Scope struct {
 	// Step looks up `steps.<name>`; false means that it has not ended. It is
 	// called only for a step that an expression reads.
 	Step func(name string) (StepVar, bool)
-	// Item is `item` in forEach; nil outside.
-	Item json.RawMessage
+	// Item is `item` in forEach, nil outside, and Index its place, from 0.
+	Item  json.RawMessage
+	Index int
 	// Error is `error` in onFailure; nil outside.
 	Error *ErrorVar
 	// Env is `env`: allow-listed settings of the runner.
@@ -52,6 +54,40 @@ type StepVar struct {
 	Output   json.RawMessage // null when skipped or failed
 	Error    string          // empty unless the step failed and onError is Continue
 	Attempts int
+	// TimedOut says that it waited for what did not come.
+	TimedOut bool
+	// Elements gives the elements of its forEach; nil: it has none.
+	Elements func() []Element
+}
+
+// Element is what an expression sees of an element of a forEach.
+type Element struct {
+	Index  int
+	Item   json.RawMessage
+	Output json.RawMessage // null when it failed
+	Error  string          // empty unless it failed
+}
+
+// appendElements writes elements as a list.
+func appendElements(all []Element) json.RawMessage {
+	out := []byte{'['}
+	for i, e := range all {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(strconv.AppendInt(append(out, `{"index":`...), int64(e.Index), 10), `,"item":`...)
+		out = append(orNull(out, e.Item), `,"output":`...)
+		out = append(orNull(out, e.Output), `,"error":`...)
+		out = append(appendString(out, e.Error), '}')
+	}
+	return append(out, ']')
+}
+
+func orNull(dst, raw []byte) []byte {
+	if len(raw) == 0 {
+		return append(dst, "null"...)
+	}
+	return append(dst, raw...)
 }
 
 // ErrorVar is the variable `error`.
@@ -135,7 +171,7 @@ func (s *Scope) stepRecord(name string) *stepRecord {
 	for _, rec := range c.steps {
 		if rec.name == name {
 			if !sameBytes(rec.Output, found.Output) {
-				rec.output = node{}
+				rec.output, rec.elements = node{}, node{}
 			}
 			rec.StepVar = found
 			return rec
@@ -158,6 +194,7 @@ const (
 	varRun   = "run"
 	varSteps = "steps"
 	varItem  = "item"
+	varIndex = "index"
 	varError = "error"
 	varEnv   = "env"
 
@@ -191,6 +228,8 @@ func (a *activation) ResolveName(name string) (any, bool) {
 			return types.WrapErr(err), true
 		}
 		return doc.value(), true
+	case varIndex:
+		return types.Int(s.Index), true
 	case varEnv:
 		return types.NewStringStringMap(types.DefaultTypeAdapter, s.Env), true
 	}

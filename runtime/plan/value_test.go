@@ -49,7 +49,7 @@ func TestValueJSON(t *testing.T) {
 		"step with hyphen":       {`"${steps['the-second'].error}"`, `"it broke"`},
 		"skipped step":           {`"${steps['the-second'].output}"`, `null`},
 		"attempts":               {`"${steps['the-second'].attempts + steps.first.attempts}"`, `5`},
-		"whole step":             {`"${steps.first}"`, `{"output":{"y": [1, 2], "name": "x"},"error":"","attempts":1}`},
+		"whole step":             {`"${steps.first}"`, `{"output":{"y": [1, 2], "name": "x"},"error":"","attempts":1,"timedOut":false,"failed":0,"elements":[]}`},
 		"item":                   {`"${item.z}"`, `"item z"`},
 		"run":                    {`"${run}"`, `{"id":"r1","function":"greet","attempt":2,"startedAt":"2026-01-02T03:04:06Z"}`},
 		"event":                  {`"${event.source + event.type}"`, `"siteuser/registered"`},
@@ -247,31 +247,39 @@ func TestValueTime(t *testing.T) {
 func TestExpr(t *testing.T) {
 	s := testScope()
 	for source, want := range map[string]string{
-		"event.data.userId":                       "u1",
-		"event.data.count":                        "120",
-		"event.data.price":                        "1.1",
-		"event.data.ok":                           "true",
-		"event.data.userId + ':' + event.type":    "u1:user/registered",
-		"event.data.id":                           "9007199254740993",
-		"event.data.count + 1":                    "121",
-		"event.data.quote":                        "a \"b\" \\ \n ü",
-		"event.data.list[0]":                      "1",
-		"has(event.data.x) ? event.data.x : 'no'": "no",
+		"event.data.userId":                        "u1",
+		"event.data.count":                         "120",
+		"event.data.price":                         "1.1",
+		"event.data.ok":                            "true",
+		"event.data.userId + ':' + event.type":     "u1:user/registered",
+		"event.data.id":                            "9007199254740993",
+		"event.data.count + 1":                     "121",
+		"event.data.quote":                         "a \"b\" \\ \n ü",
+		"event.data.list[0]":                       "1",
+		"has(event.data.x) ? event.data.x : 'no'":  "no",
+		"event.data.none":                          nullKey,
+		"dyn(null)":                                nullKey,
+		"string(event.data.none == null)":          "true",
+		"''":                                       emptyKey,
+		"event.subject":                            emptyKey,
+		"'null'":                                   "null",
+		"event.data.userId == 'u2'":                "false",
+		"event.data.?nope.orValue(null)":           nullKey,
+		"event.data.ok ? false : event.data.id":    "false",
+		"has(event.data.x) && event.data.x == 'p'": "false",
 	} {
-		if got, err := exprOf(t, source).Text(s); err != nil || got != want {
-			t.Errorf("%s: got %q, %v; want %q", source, got, err, want)
+		if got, err := exprOf(t, source).Key(s); err != nil || got.Text != want || got.False != (want == "false") {
+			t.Errorf("%s: got %q, %v; want %q", source, got.Text, err, want)
 		}
 	}
 	for source, want := range map[string]string{
-		"event.data.none":          "the key is null",
 		"event.data.nested":        "the key is an object",
 		"event.data.list":          "the key is a list",
 		"dyn([1].filter(x, true))": "the key is a list",
-		"dyn(null)":                "the key is null",
 		"event.data.nope":          "has no field",
 	} {
-		if got, err := exprOf(t, source).Text(s); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %q, %v; want %s", source, got, err, want)
+		if got, err := exprOf(t, source).Key(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, %v; want %s", source, got, err, want)
 		}
 	}
 	if got := exprOf(t, "  event.id ").String(); got != "event.id" {

@@ -142,7 +142,7 @@ func (s site) unknownName(name, source string, offset int) fault {
 		offset = start
 	}
 	if called {
-		return fault{offset: offset, message: fmt.Sprintf("there is no function %s", name)}
+		return fault{offset: offset, message: fmt.Sprintf("there is no function %s%s", name, insteadOf(name))}
 	}
 	if m := hyphenated.FindStringIndex(source[:offset]); m != nil {
 		end := offset + len(hyphenRest.FindString(source[offset:]))

@@ -19,7 +19,8 @@ const (
 	// Skipped: a limit or a key of its function let it not begin; Record.Error is
 	// the reason.
 	Skipped Status = "skipped"
-	// Rejected: the stream entry was no event; there was no run.
+	// Rejected: there was no run, for the stream entry was no event, or a key or a
+	// trigger's `if` could not be evaluated.
 	Rejected Status = "rejected"
 )
 

@@ -25,7 +25,7 @@ var _ = Describe("a run that begins", func() {
 	}
 	rated := func(burst int, period time.Duration) func(*runs.Begin) {
 		return func(b *runs.Begin) {
-			b.Rate = &runs.Rate{Function: "f", Value: "v", Limit: 1, Burst: burst, Period: period}
+			b.Throttle = &runs.Rate{Function: "f", Value: "v", Limit: 1, Burst: burst, Period: period}
 		}
 	}
 	slot := func(limit, held, most int) func(*runs.Begin) {
@@ -33,7 +33,6 @@ var _ = Describe("a run that begins", func() {
 			b.Slots = append(b.Slots, runs.Slots{Limit: limit, Value: "v", Want: held, Max: most})
 		}
 	}
-	drop := func(b *runs.Begin) { b.Drop = true }
 	old := func(b *runs.Begin) { b.New = false }
 	begun := runs.Begun{Decision: run.Begun}
 	starts := func(b *bench, burst int) int {
@@ -59,7 +58,7 @@ var _ = Describe("a run that begins", func() {
 				Expect(answer.Wait).To(BeNumerically("~", time.Duration(i+1)*time.Hour, time.Minute), "each later than the one before")
 			}
 		}
-		Expect(b.rdb.TTL(ctx, b.keys.Rate("f", "v")).Val()).To(BeNumerically("<", 8*time.Hour), "memory is bounded")
+		Expect(b.rdb.TTL(ctx, b.keys.Throttle("f", "v")).Val()).To(BeNumerically("<", 8*time.Hour), "memory is bounded")
 		Expect(b.rdb.TTL(ctx, b.keys.Planned("f", "v")).Val()).To(BeNumerically(">", 0))
 	})
 
@@ -85,31 +84,32 @@ var _ = Describe("a run that begins", func() {
 		Expect(b.rdb.HGetAll(ctx, b.keys.Slots("f", 1, "v")).Val()).To(Equal(map[string]string{"r2": "1"}))
 	})
 
-	It("is dropped for good where the limit drops", func() {
+	It("is dropped for good where the rate limit drops, and else counted once", func() {
 		b := newBench()
 		c := b.committer()
-		first := b.begin("r1")
-		second := b.begin("r1")
-		Expect(begin(c, first, rated(1, time.Hour), drop)).To(Equal(begun))
-		for range 2 {
-			Expect(begin(c, second, rated(1, time.Hour), drop)).To(Equal(runs.Begun{Decision: run.Dropped}))
-			Expect(b.rdb.Del(ctx, b.keys.Rate("f", "v")).Err()).To(Succeed()) // there is a start again
+		limit := &runs.Rate{Function: "f", Value: "v", Limit: 1, Burst: 1, Period: time.Hour}
+		pass := func(ref *runs.Ref) run.Decision {
+			GinkgoHelper()
+			decision, err := c.Pass(ctx, ref, limit)
+			Expect(err).NotTo(HaveOccurred())
+			return decision
 		}
-		Expect(begin(c, first, rated(1, time.Hour), drop)).To(Equal(begun), "and who has begun is not dropped later")
-		Expect(b.rdb.Exists(ctx, b.keys.Rate("f", "v")).Val()).To(BeZero())
-	})
-
-	It("was counted by a limit that drops while it waits for a slot", func() {
-		b := newBench()
-		c := b.committer()
-		holder := b.begin("r2")
-		Expect(begin(c, holder, slot(1, 1, 1))).To(Equal(begun))
-		ref := b.begin("r1")
+		first, second := b.begin("r1"), b.begin("r1")
+		Expect(pass(first)).To(Equal(run.Counted))
+		Expect(b.rdb.TTL(ctx, b.keys.RateLimit("f", "v")).Val()).To(BeNumerically("~", time.Hour, time.Minute))
 		for range 2 {
-			Expect(begin(c, ref, rated(1, time.Hour), drop, slot(1, 1, 1))).To(Equal(runs.Begun{Full: 1}))
+			Expect(pass(second)).To(Equal(run.Dropped))
+			Expect(pass(first)).To(Equal(run.Counted))
+			Expect(b.rdb.Del(ctx, b.keys.RateLimit("f", "v")).Err()).To(Succeed()) // there is a start again
 		}
-		Expect(b.runs.Release(ctx, runs.Slots{Function: "f", Limit: 1, Value: "v", Runner: "r2", Max: 1, Lease: lease})).To(Succeed())
-		Expect(begin(c, ref, rated(1, time.Hour), drop, slot(1, 1, 1))).To(Equal(begun))
+		Expect(b.rdb.Exists(ctx, b.keys.RateLimit("f", "v")).Val()).To(BeZero(), "neither asked again")
+		Expect(begin(c, first, rated(1, time.Hour))).To(Equal(begun), "a throttle is asked besides")
+		Expect(pass(first)).To(Equal(run.Counted), "who has begun is not dropped later")
+		Expect(begin(c, b.begin("r1"), rated(1, time.Hour)).Wait).To(BeNumerically(">", time.Minute))
+		third := b.begin("r1")
+		third.Runner = "zombie"
+		_, err := c.Pass(ctx, third, limit)
+		Expect(err).To(MatchError(runs.ErrFenced))
 	})
 
 	It("takes all or nothing", func() {
@@ -119,7 +119,7 @@ var _ = Describe("a run that begins", func() {
 		Expect(b.rdb.HSet(ctx, b.keys.Slots("f", 2, "v"), "r2", 1).Err()).To(Succeed())
 		ref := b.begin("r1")
 		Expect(begin(c, ref, rated(1, time.Hour), slot(1, 1, 1), slot(2, 1, 1))).To(Equal(runs.Begun{Full: 2}))
-		Expect(b.rdb.Exists(ctx, b.keys.Slots("f", 1, "v"), b.keys.Rate("f", "v"), b.keys.Run("f", ref.RunID)).Val()).To(BeZero())
+		Expect(b.rdb.Exists(ctx, b.keys.Slots("f", 1, "v"), b.keys.Throttle("f", "v"), b.keys.Run("f", ref.RunID)).Val()).To(BeZero())
 		b.dies("r2")
 		Expect(begin(c, ref, rated(1, time.Hour), slot(1, 1, 1), slot(2, 1, 1))).To(Equal(begun), "those of the dead count for nobody")
 		Expect(b.rdb.HGet(ctx, b.keys.Slots("f", 2, "v"), "r1").Val()).To(Equal("1"))
@@ -144,7 +144,7 @@ var _ = Describe("a run that begins", func() {
 		first, second := b.begin("r1"), b.begin("r1")
 		Expect(begin(c, first, rated(1, time.Hour)).Wait).To(BeNumerically("<", 61*time.Minute))
 		Expect(begin(c, second, rated(1, time.Hour)).Wait).To(BeNumerically(">", 61*time.Minute))
-		Expect(b.rdb.Set(ctx, b.keys.Rate("f", "v"), time.Now().UnixMicro(), time.Hour).Err()).To(Succeed()) // an hour later
+		Expect(b.rdb.Set(ctx, b.keys.Throttle("f", "v"), time.Now().UnixMicro(), time.Hour).Err()).To(Succeed()) // an hour later
 		b.alive("r2")
 		Expect(b.rdb.HSet(ctx, b.keys.Slots("f", 1, "v"), "r2", 1).Err()).To(Succeed())
 		Expect(begin(c, first, rated(1, time.Hour), slot(1, 1, 1), old)).To(Equal(runs.Begun{Full: 1}))
@@ -162,7 +162,7 @@ var _ = Describe("a run that begins", func() {
 		Expect(begin(c, b.begin("r1"), rated(1, time.Hour))).To(Equal(begun))
 		Expect(begin(c, b.begin("r1"), rated(1, time.Hour)).Wait).To(BeNumerically(">", time.Minute))
 		idle := func(ago time.Duration) {
-			Expect(b.rdb.Set(ctx, b.keys.Rate("f", "v"), time.Now().Add(-ago).UnixMicro(), time.Hour).Err()).To(Succeed())
+			Expect(b.rdb.Set(ctx, b.keys.Throttle("f", "v"), time.Now().Add(-ago).UnixMicro(), time.Hour).Err()).To(Succeed())
 		}
 		idle(30 * time.Second)
 		Expect(starts(b, 1)).To(BeZero(), "the start is for the planned one")
@@ -193,7 +193,7 @@ var _ = Describe("a run that begins", func() {
 		c := b.committer()
 		const burst, interval = 3, 20 * time.Millisecond
 		rate := func(t *runs.Begin) {
-			t.Rate = &runs.Rate{Function: "f", Value: "v", Limit: 50, Burst: burst, Period: time.Second}
+			t.Throttle = &runs.Rate{Function: "f", Value: "v", Limit: 50, Burst: burst, Period: time.Second}
 		}
 		waiting := make([]*runs.Ref, 40)
 		for i := range waiting {
@@ -203,7 +203,7 @@ var _ = Describe("a run that begins", func() {
 		for len(waiting) > 0 {
 			i := rand.IntN(len(waiting))
 			if begin(c, waiting[i], rate).Decision == run.Begun {
-				tat, err := b.rdb.Get(ctx, b.keys.Rate("f", "v")).Int64()
+				tat, err := b.rdb.Get(ctx, b.keys.Throttle("f", "v")).Int64()
 				Expect(err).NotTo(HaveOccurred())
 				at = append(at, tat)
 				waiting = append(waiting[:i], waiting[i+1:]...)
@@ -214,6 +214,82 @@ var _ = Describe("a run that begins", func() {
 		}
 		for i := 1; i < len(at); i++ {
 			Expect(at[i]-at[i-1]).To(BeNumerically(">=", interval.Microseconds()), fmt.Sprint("start ", i))
+		}
+		Expect(b.rdb.Exists(ctx, b.keys.Planned("f", "v")).Val()).To(BeZero())
+	})
+
+	sliding := func(limit int, period time.Duration) func(*runs.Begin) {
+		return func(b *runs.Begin) {
+			b.Throttle = &runs.Rate{Function: "f", Value: "v", Limit: limit, Burst: 1, Period: period, Sliding: true}
+		}
+	}
+
+	It("begins at once in a sliding window until it is full, and then as its first ones leave it", func() {
+		b := newBench()
+		c := b.committer()
+		free := func() int {
+			GinkgoHelper()
+			n, _, err := b.runs.Starts(ctx, runs.Rate{Function: "f", Value: "v", Limit: 3, Burst: 1, Period: time.Hour, Sliding: true})
+			Expect(err).NotTo(HaveOccurred())
+			return n
+		}
+		window := b.keys.Window("f", "v")
+		// shift makes what is in the window that much older.
+		shift := func(by time.Duration) {
+			for _, z := range b.rdb.ZRangeWithScores(ctx, window, 0, -1).Val() {
+				Expect(b.rdb.ZIncrBy(ctx, window, -float64(by.Microseconds()), z.Member.(string)).Err()).To(Succeed())
+			}
+		}
+		Expect(free()).To(Equal(3))
+		Expect(begin(c, b.begin("r1"), sliding(3, time.Hour))).To(Equal(begun))
+		shift(20 * time.Minute)
+		second := b.begin("r1")
+		for range 2 {
+			Expect(begin(c, second, sliding(3, time.Hour))).To(Equal(begun), "asked again it takes no other")
+		}
+		Expect(begin(c, b.begin("r1"), sliding(3, time.Hour))).To(Equal(begun))
+		Expect(free()).To(BeZero())
+		fourth := b.begin("r1")
+		for _, want := range []time.Duration{40 * time.Minute, time.Hour, time.Hour, 100 * time.Minute} {
+			ref := b.begin("r1")
+			if want == 40*time.Minute {
+				ref = fourth
+			}
+			for range 2 {
+				Expect(begin(c, ref, sliding(3, time.Hour)).Wait).To(BeNumerically("~", want, time.Minute), "when one leaves the window for it")
+			}
+		}
+		Expect(b.rdb.TTL(ctx, window).Val()).To(And(BeNumerically(">", time.Hour), BeNumerically("<", 3*time.Hour)))
+		shift(40 * time.Minute)
+		Expect(free()).To(BeZero(), "the one that is free is for the first in the line")
+		Expect(begin(c, b.begin("r1"), sliding(3, time.Hour)).Wait).To(BeNumerically(">", time.Minute))
+		Expect(begin(c, fourth, sliding(3, time.Hour))).To(Equal(begun))
+		shift(65 * time.Minute)
+		Expect(free()).To(Equal(1), "those before have had their time, and do not come")
+		Expect(begin(c, b.begin("r1"), sliding(3, time.Hour))).To(Equal(begun))
+	})
+
+	It("never begins more than the limit in any sliding window, whoever asks when", func() {
+		b := newBench()
+		c := b.committer()
+		const limit, period = 5, 150 * time.Millisecond
+		waiting := make([]*runs.Ref, 40)
+		for i := range waiting {
+			waiting[i] = b.begin("r1")
+		}
+		var at []float64
+		for len(waiting) > 0 {
+			i := rand.IntN(len(waiting))
+			if begin(c, waiting[i], sliding(limit, period)).Decision == run.Begun {
+				at = append(at, b.rdb.ZScore(ctx, b.keys.Window("f", "v"), waiting[i].RunID).Val())
+				waiting = append(waiting[:i], waiting[i+1:]...)
+			}
+			if rand.IntN(20) == 0 {
+				time.Sleep(time.Duration(rand.IntN(int(2 * period)))) // an outage
+			}
+		}
+		for i := limit; i < len(at); i++ {
+			Expect(at[i]-at[i-limit]).To(BeNumerically(">=", period.Microseconds()), fmt.Sprint("start ", i))
 		}
 		Expect(b.rdb.Exists(ctx, b.keys.Planned("f", "v")).Val()).To(BeZero())
 	})

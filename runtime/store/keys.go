@@ -66,10 +66,17 @@ func (k Keys) Wait(function, eventType, match, value string) string {
 // wait on; it says for which values an arriving event is looked up.
 func (k Keys) Waits(function string) string { return k.fn(function, "waits") }
 
-// Rate is the GCRA state of a rate limit.
-func (k Keys) Rate(function, value string) string { return k.fn(function, "limit:"+shorten(value)) }
+// RateLimit is the GCRA state of a rate limit.
+func (k Keys) RateLimit(function, value string) string { return k.fn(function, "rate:"+shorten(value)) }
 
-// Planned is a sorted set of the runs that wait for a start of a rate limit, in
+// Throttle is the GCRA state of a throttle.
+func (k Keys) Throttle(function, value string) string { return k.fn(function, "limit:"+shorten(value)) }
+
+// Window is a sorted set of the last begins under a throttle with a sliding
+// window, by their time in µs.
+func (k Keys) Window(function, value string) string { return k.fn(function, "window:"+shorten(value)) }
+
+// Planned is a sorted set of the runs that wait for a start of a throttle, in
 // the order in which they get one.
 func (k Keys) Planned(function, value string) string {
 	return k.fn(function, "planned:"+shorten(value))

@@ -28,13 +28,30 @@ func ReadScripts(files embed.FS) Scripts {
 		panic(fmt.Sprintf("store: embedded scripts: %v", err)) // cannot happen: embedded at build time
 	}
 	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
 		src, err := files.ReadFile(path.Join("scripts", e.Name()))
 		if err != nil {
 			panic(fmt.Sprintf("store: embedded script %s: %v", e.Name(), err))
 		}
-		all[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(string(src))
+		all[strings.TrimSuffix(e.Name(), ".lua")] = redis.NewScript(withLib(files, string(src)))
 	}
 	return all
+}
+
+// withLib puts before a script what it names in its first line, as in "-- with pace".
+func withLib(files embed.FS, script string) string {
+	line, _, _ := strings.Cut(script, "\n")
+	name, ok := strings.CutPrefix(line, "-- with ")
+	if !ok {
+		return script
+	}
+	lib, err := files.ReadFile(path.Join("scripts", "lib", name+".lua"))
+	if err != nil {
+		panic(fmt.Sprintf("store: embedded script %s: %v", name, err))
+	}
+	return string(lib) + script
 }
 
 // Run executes a script; it is loaded when the server does not know it.

@@ -214,7 +214,7 @@ var _ = Describe("keys", func() {
 		long := strings.Repeat("x", 500)
 		all := []string{
 			k.Stream("a"), k.EventID("a", "x"), k.EventID("a", long), k.Types(), k.Functions(), k.Inbox("f"), k.Run("f", "r"), k.Timers("f"),
-			k.Wait("f", "a", "data.id", "x"), k.Wait("f", "a", "data.id", long), k.Wait("f", "a", "data.i", "dx"), k.Waits("f"), k.Rate("f", ""), k.Rate("f", long),
+			k.Wait("f", "a", "data.id", "x"), k.Wait("f", "a", "data.id", long), k.Wait("f", "a", "data.i", "dx"), k.Waits("f"), k.Throttle("f", ""), k.Throttle("f", long), k.RateLimit("f", ""), k.RateLimit("f", long), k.Window("f", ""), k.Window("f", long),
 			k.Slots("f", 1, "x"), k.Slots("f", 2, "x"), k.Slots("f", 1, long), k.Queue("f", 1, "x"), k.Queued("f"), k.Idempotency("f", "x"), k.Idempotency("f", long), k.Idempotency("f", long+"y"),
 			k.Done("f"), k.Dead("f"), k.Plans("f"), k.Versions("f"), k.Replaced("f"), k.Reads("f"), k.Runners("f"), k.Cron("f"), k.Counters("f"), k.Fallback("x"),
 		}

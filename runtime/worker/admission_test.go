@@ -21,7 +21,7 @@ var _ = Describe("a limit delays only starts", func() {
 			r.busy("work", g, 0)
 			r.start(compile("f", `
 				triggers: [{event: a, if: event.data.big}]
-				rateLimit: {limit: 1, period: 1h}
+				throttle: {limit: 1, period: 1h}
 				steps:
 				- {name: one, handler: work, with: {key: all}}
 				- {name: wait, waitForEvent: {event: `+awaited+`, match: data.id, if: "!has(async.data.big) || !async.data.big", timeout: 20s}}
@@ -38,7 +38,7 @@ var _ = Describe("a limit delays only starts", func() {
 			r.busy("work", g, 0)
 			p := compile("f", `
 				triggers: [{event: a}]
-				rateLimit: {limit: 1, period: 1h}
+				throttle: {limit: 1, period: 1h}
 				steps:
 				- {name: one, handler: work, with: {key: all}}
 				- {name: wait, waitForEvent: {event: `+awaited+`, match: data.id, timeout: 20s}}
@@ -80,7 +80,7 @@ var _ = Describe("a limit delays only starts", func() {
 		r.start(compile("f", `
 			triggers: [{event: a, if: event.data.big || event.data.id == 'small'}]
 			idempotency: {key: event.data.id, ttl: 1h}
-			rateLimit: {limit: 2, period: 1h, burst: 2}
+			throttle: {limit: 2, period: 1h, burst: 2}
 			steps: [{name: one, handler: work, with: {key: "${event.data.id}"}}]`))
 		r.finishes("f", 2)
 		Expect(g.started("second")).To(HaveLen(1))
@@ -101,7 +101,7 @@ var _ = Describe("an invoked run that does not begin", func() {
 		r.busy("work", g, 0)
 		r.start(compile("dropper", `
 			triggers: [{event: never}]
-			rateLimit: {limit: 1, period: 1h, onLimit: Drop}
+			rateLimit: {limit: 1, period: 1h}
 			steps: [{name: one, handler: work, with: {key: all}}]`))
 		r.start(compile("caller", caller))
 		Expect(r.ended("caller", r.send("a", `{}`)).Status).To(Equal(run.Succeeded))
@@ -133,7 +133,7 @@ var _ = Describe("an idempotency key", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			idempotency: {key: event.data.id, ttl: 1h}
-			rateLimit: {limit: 1, period: 1h, onLimit: Drop}
+			rateLimit: {limit: 1, period: 1h}
 			steps: [{name: one, handler: work, with: {key: "${event.data.id}"}}]`))
 		r.ended("f", r.send("a", `{"id":"first"}`))
 		r.send("a", `{"id":"second"}`)
@@ -142,7 +142,7 @@ var _ = Describe("an idempotency key", func() {
 	})
 
 	It("is free again when the key of a limit cannot be evaluated", func() {
-		for _, limit := range []string{"concurrency: [{limit: 1, key: event.data.none}]", "rateLimit: {limit: 1, period: 1s, key: event.data.none}"} {
+		for _, limit := range []string{"concurrency: [{limit: 1, key: event.data.none}]", "throttle: {limit: 1, period: 1s, key: event.data.none}", "rateLimit: {limit: 1, period: 1s, key: event.data.none}"} {
 			r := newRig()
 			r.start(compile("f", `
 				triggers: [{event: a}]
@@ -150,21 +150,63 @@ var _ = Describe("an idempotency key", func() {
 				`+limit+`
 				steps: [{name: one, set: 1}]`))
 			record := r.ended("f", r.send("a", `{"id":"first"}`))
-			Expect(record.Status).To(Equal(run.Failed))
+			Expect(record.Status).To(Equal(run.Rejected))
 			Expect(record.Error).To(ContainSubstring("none"))
 			Expect(keys(r)).To(BeEmpty(), limit)
 		}
 	})
+
+	It("is kept when its run failed, and with Release it is free for the next event", func() {
+		for policy, runs := range map[string]int{"": 1, ", onFailure: Release": 2} {
+			r := newRig()
+			r.start(compile("f", `
+				triggers: [{event: a}]
+				idempotency: {key: event.data.id, ttl: 1h`+policy+`}
+				steps: [{name: one, assert: [{that: event.data.good, message: not good}]}]`))
+			Expect(r.ended("f", r.send("a", `{"id":null,"good":false}`)).Status).To(Equal(run.Failed))
+			r.send("a", `{"id":null,"good":true}`)
+			if runs == 1 {
+				Eventually(func() int64 { return r.stats("f").Duplicate }).Should(Equal(int64(1)))
+			}
+			Eventually(func() int { return len(r.history("f")) }).Should(Equal(runs))
+		}
+	})
 })
 
-var _ = Describe("a rate limit after an outage", func() {
+var _ = Describe("an event of which a key or a trigger's if cannot be evaluated", func() {
+	for what, spec := range map[string]string{
+		"spec.triggers[0].if":     "triggers: [{event: a, if: event.data.none == 1}]",
+		"spec.idempotency.key":    "triggers: [{event: a}]\n\t\t\t\tidempotency: {key: event.data.none, ttl: 1h}",
+		"spec.concurrency[0].key": "triggers: [{event: a}]\n\t\t\t\tconcurrency: [{limit: 1, key: event.data.none}]",
+	} {
+		It("is rejected once, with the path, and may be sent again: "+what, func() {
+			r, g := newRig(), newGauge()
+			r.busy("work", g, 0)
+			p := compile("f", `
+				`+spec+`
+				steps: [{name: one, handler: work, with: {key: step}}]
+				onFailure: [{name: two, handler: work, with: {key: failed}}]`)
+			r.start(p)
+			record := r.ended("f", r.send("a", `{"other":1}`))
+			Expect(record.Status).To(Equal(run.Rejected))
+			Expect(record.Error).To(HavePrefix(what))
+			Expect(record.Event.Data).To(MatchJSON(`{"other":1}`))
+			Expect(r.history("f")).To(HaveLen(1))
+			Expect(g.started("step")).To(BeEmpty())
+			Expect(g.started("failed")).To(BeEmpty(), "nothing has failed")
+			Expect(r.stats("f", "a").Pending).To(BeZero())
+		})
+	}
+})
+
+var _ = Describe("a throttle after an outage", func() {
 	for _, key := range []string{"", ", key: event.data.user"} {
 		It("lets no more begin than at any other time"+strings.TrimPrefix(key, ","), func() {
 			r, g := newRig(), newGauge()
 			r.busy("work", g, 0)
 			p := compile("f", `
 				triggers: [{event: a}]
-				rateLimit: {limit: 5, period: 1s`+key+`}
+				throttle: {limit: 5, period: 1s`+key+`}
 				steps: [{name: one, handler: work, with: {key: all}}]`)
 			r.sendMany("a", 18, func(int) string { return `{"user":"u"}` })
 			// They are read, and planned, and then there is no runner for a while.
@@ -193,7 +235,7 @@ var _ = Describe("a rate limit after an outage", func() {
 		r.busy("work", g, 0)
 		r.start(compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 5, period: 1s, key: event.data.user}
+			throttle: {limit: 5, period: 1s, key: event.data.user}
 			steps: [{name: one, handler: work, with: {key: "${event.data.n}"}}]`))
 		r.sendMany("a", 6, func(i int) string { return fmt.Sprintf(`{"user":"u","n":%d}`, i) })
 		Eventually(func() int64 { return r.stats("f").Waiting }).Should(BeNumerically(">=", 3))

@@ -111,7 +111,7 @@ var _ = Describe("cancelling a run", func() {
 		r := newRig()
 		r.start(compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 1, period: 1h, key: event.data.user}
+			throttle: {limit: 1, period: 1h, key: event.data.user}
 			steps: [{name: one, handler: echo, with: {name: one}}]`))
 		r.ended("f", r.send("a", `{"user":"u"}`))
 		e := r.send("a", `{"user":"u"}`)

@@ -117,16 +117,6 @@ var _ = Describe("idempotency", func() {
 		Expect(g.started("ada")).To(BeEmpty(), "a step that was done is not done again")
 	})
 
-	It("passes a key over that cannot be computed", func() {
-		r := newRig()
-		r.start(compile("f", `
-			triggers: [{event: a}]
-			idempotency: {key: event.data.none, ttl: 1h}
-			steps: [{name: one, set: 1}]`))
-		record := r.ended("f", r.send("a", `{}`))
-		Expect(record.Status).To(Equal(run.Failed))
-		Expect(record.Error).To(ContainSubstring("spec.idempotency.key"))
-	})
 })
 
 // take makes an event, and a runner that read it and died; with a step, after

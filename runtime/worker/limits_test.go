@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -174,7 +175,7 @@ var _ = Describe("concurrency", func() {
 	})
 })
 
-var _ = Describe("rateLimit", func() {
+var _ = Describe("a throttle and a rate limit", func() {
 	// within says how many starts are in the fullest window of that length.
 	within := func(starts []time.Time, window time.Duration) int {
 		most := 0
@@ -195,7 +196,7 @@ var _ = Describe("rateLimit", func() {
 		r.busy("work", g, 0)
 		p := compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 10, period: 1s}
+			throttle: {limit: 10, period: 1s}
 			steps: [{name: one, handler: work, with: {key: all}}]`)
 		const n = 25
 		r.sendMany("a", n, func(int) string { return `{}` })
@@ -214,7 +215,7 @@ var _ = Describe("rateLimit", func() {
 		r.busy("work", g, 0)
 		p := compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 10, period: 1s, key: event.data.user}
+			throttle: {limit: 10, period: 1s, key: event.data.user}
 			steps: [{name: one, handler: work, with: {key: "${event.data.user}"}}]`)
 		r.start(p, named("a"))
 		r.start(p, named("b"))
@@ -233,7 +234,7 @@ var _ = Describe("rateLimit", func() {
 		r.busy("work", g, 0)
 		r.start(compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 5, period: 5s, burst: 5}
+			throttle: {limit: 5, period: 5s, burst: 5}
 			steps: [{name: one, handler: work, with: {key: all}}]`))
 		r.sendMany("a", 7, func(int) string { return `{}` })
 		r.finishes("f", 7)
@@ -242,13 +243,33 @@ var _ = Describe("rateLimit", func() {
 		Expect(starts[6].Sub(starts[0])).To(And(BeNumerically(">", 1500*time.Millisecond), BeNumerically("<", 4*time.Second)))
 	})
 
+	It("never lets more than the limit begin in any window that slides", func() {
+		for _, key := range []string{"", ", key: event.data.user"} {
+			r, g := newRig(), newGauge()
+			r.busy("work", g, 0)
+			p := compile("f", `
+				triggers: [{event: a}]
+				throttle: {limit: 6, period: 2s, window: Sliding`+key+`}
+				steps: [{name: one, handler: work, with: {key: all}}]`)
+			r.start(p, named("a"))
+			r.start(p, named("b"))
+			r.sendMany("a", 20, func(int) string { return `{"user":"u"}` })
+			r.finishes("f", 20)
+			window := dialScores(r, "*:window:*")
+			Expect(window).To(HaveLen(20), "what began is remembered for a while")
+			for i := 6; i < len(window); i++ {
+				Expect(window[i]-window[i-6]).To(BeNumerically(">=", 2e6), fmt.Sprint("start ", i, key))
+			}
+		}
+	})
+
 	It("drops what is too much and counts it", func() {
 		for _, key := range []string{"", ", key: event.data.user"} {
 			r, g := newRig(), newGauge()
 			r.busy("work", g, 0)
 			r.start(compile("f", `
 				triggers: [{event: a}]
-				rateLimit: {limit: 2, burst: 2, period: 1h, onLimit: Drop`+key+`}
+				rateLimit: {limit: 2, burst: 2, period: 1h`+key+`}
 				steps: [{name: one, handler: work, with: {key: all}}]`))
 			r.sendMany("a", 10, func(int) string { return `{"user":"u"}` })
 			Eventually(func() int64 { return r.stats("f").Dropped }).Should(Equal(int64(8)), key)
@@ -263,7 +284,7 @@ var _ = Describe("rateLimit", func() {
 		r.busy("work", g, 0)
 		r.start(compile("child", `
 			triggers: [{event: b}]
-			rateLimit: {limit: 10, period: 1s}
+			throttle: {limit: 10, period: 1s}
 			steps: [{name: one, handler: work, with: {key: all}}]`))
 		r.start(compile("parent", `
 			triggers: [{event: a}]
@@ -284,7 +305,7 @@ var _ = Describe("an idle worker", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}, {event: b}, {cron: "0 3 * * *"}]
 			concurrency: [{limit: 5}]
-			rateLimit: {limit: 5, period: 1m}
+			throttle: {limit: 5, period: 1m}
 			steps: [{name: one, handler: echo, with: {name: one}}]`), leased(10*time.Second))
 		Eventually(func() int64 { return r.stats("f").Runners }).Should(Equal(int64(1)))
 		time.Sleep(time.Second)
@@ -300,4 +321,21 @@ func dialKeys(r *rig, pattern string) []string {
 	all, err := dial(shared).Strings("KEYS", "wo:{"+r.namespace+".*"+strings.TrimPrefix(pattern, "*"))
 	Expect(err).NotTo(HaveOccurred())
 	return all
+}
+
+// dialScores are those of the members of the one sorted set of the namespace
+// that matches, in order.
+func dialScores(r *rig, pattern string) []float64 {
+	GinkgoHelper()
+	keys := dialKeys(r, pattern)
+	Expect(keys).To(HaveLen(1))
+	all, err := dial(shared).Strings("ZRANGE", keys[0], "0", "-1", "WITHSCORES")
+	Expect(err).NotTo(HaveOccurred())
+	scores := make([]float64, 0, len(all)/2)
+	for i := 1; i < len(all); i += 2 {
+		score, err := strconv.ParseFloat(all[i], 64)
+		Expect(err).NotTo(HaveOccurred())
+		scores = append(scores, score)
+	}
+	return scores
 }

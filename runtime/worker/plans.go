@@ -2,13 +2,11 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
-	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
@@ -55,11 +53,7 @@ func (p *plans) decode(version, text string) (*plan.Plan, error) {
 	if known := p.known[version]; known != nil {
 		return known, nil
 	}
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		return nil, fmt.Errorf("stored version of %s: %w", p.current.Function, err)
-	}
-	old, err := plan.Compile(p.current.Function, &spec, plan.Options{Stored: true})
+	old, err := plan.CompileStored(p.current.Function, text)
 	if err != nil {
 		return nil, err
 	}

@@ -35,13 +35,17 @@ func (p port) Once(ctx context.Context, r *run.Ref, key string, ttl time.Duratio
 	return admission.Holder{RunID: holder, Outcome: outcome}, err
 }
 
+// Pass implements admission.Port.
+func (p port) Pass(ctx context.Context, r *run.Ref, limit *admission.Rate) (run.Decision, error) {
+	return p.committer.Pass(ctx, r, p.rate(limit))
+}
+
 // Begin implements admission.Port.
 func (p port) Begin(ctx context.Context, r *run.Ref, take *admission.Take) (admission.Answer, error) {
 	b := runs.Begin{Ref: r, Slots: p.slots(take.Slots), New: take.New, Lease: p.Lease}
-	if take.Rate != nil {
-		b.Rate = p.rate(take.Rate)
-		b.Drop = take.Rate.Drop
-		b.Since = take.Rate.Since
+	if take.Throttle != nil {
+		b.Throttle = p.rate(take.Throttle)
+		b.Since = take.Since
 	}
 	answer, err := p.committer.Begin(ctx, &b)
 	return admission.Answer{Decision: answer.Decision, Wait: answer.Wait, Full: answer.Full}, err
@@ -125,5 +129,5 @@ func (p port) slots(all []admission.Slot) []runs.Slots {
 }
 
 func (p port) rate(r *admission.Rate) *runs.Rate {
-	return &runs.Rate{Function: p.Plan.Function, Value: r.Value, Limit: r.Limit, Burst: r.Burst, Period: r.Period}
+	return &runs.Rate{Function: p.Plan.Function, Value: r.Value, Limit: r.Limit, Burst: r.Burst, Period: r.Period, Sliding: r.Sliding}
 }

@@ -153,7 +153,8 @@ func (p *processor) processEvent(d delivery) error {
 	}
 	fits, err := p.admission.Starts(p.Plan, &e)
 	if err != nil {
-		return p.finishUnstarted(o, err)
+		o.Ref.Version = p.Plan.Hash
+		return p.admission.Refuse(background, &o.Run, err)
 	}
 	if !fits && d.Deliveries > 1 { // another version may have begun with it
 		version, err = p.plans.starting(background, &e, p.admission)

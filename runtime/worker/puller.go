@@ -24,12 +24,12 @@ type puller struct {
 	// ahead is told while the puller is held up; nil: nobody wants to know.
 	ahead *lookahead
 
-	// rate is an unkeyed rate limit that delays: a backlog of starts waits in the
+	// throttle is an unkeyed one: a backlog of starts waits in the
 	// stream for free, and not parked.
-	rate   *runs.Rate
-	busy   bool // the last read found something
-	starts int  // as there were before the last read of events
-	wider  int  // how often in a row those took none of them: events that start nothing
+	throttle *runs.Rate
+	busy     bool // the last read found something
+	starts   int  // as there were before the last read of events
+	wider    int  // how often in a row those took none of them: events that start nothing
 }
 
 func (p *puller) run(ctx context.Context) {
@@ -70,8 +70,8 @@ func (p *puller) pull(ctx context.Context) error {
 	if n == 0 {
 		return nil
 	}
-	if p.rate != nil {
-		return p.pullRated(ctx, streams, n)
+	if p.throttle != nil {
+		return p.pullThrottled(ctx, streams, n)
 	}
 	if n < len(streams) {
 		// COUNT is per stream: with fewer places than streams, ask one by one.
@@ -118,9 +118,9 @@ func (p *puller) pullFew(ctx context.Context, streams []string, n int) (found in
 // of them start nothing: 2 to the power of it.
 const widest = 5
 
-// pullRated reads events while there are starts. It takes none: a run does when
+// pullThrottled reads events while there are starts. It takes none: a run does when
 // it begins, and what only looked like one takes none at all.
-func (p *puller) pullRated(ctx context.Context, streams []string, n int) error {
+func (p *puller) pullThrottled(ctx context.Context, streams []string, n int) error {
 	if !p.busy {
 		entries, err := p.reader.Read(ctx, streams, 1, p.block())
 		p.busy = len(entries) > 0
@@ -132,7 +132,7 @@ func (p *puller) pullRated(ctx context.Context, streams []string, n int) error {
 		p.takeDecided(ctx, entries)
 		return err
 	}
-	starts, wait, err := p.Store.Starts(ctx, *p.rate)
+	starts, wait, err := p.Store.Starts(ctx, *p.throttle)
 	if err != nil {
 		return err
 	}
@@ -160,10 +160,10 @@ func (p *puller) pullInbox(ctx context.Context, inbox []string, n int, wait time
 	return err
 }
 
-// takeDecided begins the runs of new entries and, where a rate limit says how
+// takeDecided begins the runs of new entries and, where a throttle says how
 // many are to be read, waits until it is decided which of them begin.
 func (p *puller) takeDecided(ctx context.Context, entries []store.Entry) {
-	if p.rate == nil || len(entries) == 0 {
+	if p.throttle == nil || len(entries) == 0 {
 		p.processor.take(entries, false, nil)
 		return
 	}

@@ -197,7 +197,8 @@ var _ = Describe("a replay", func() {
 		r.start(compile("f", `
 			triggers: [{event: a}]
 			concurrency: [{limit: 1, key: event.data.user}]
-			rateLimit: {limit: 10, period: 1s, burst: 1, onLimit: Drop}
+			rateLimit: {limit: 1, period: 1h}
+			throttle: {limit: 10, period: 1s, burst: 1}
 			steps: [{name: one, handler: work, with: {key: all}}]`))
 		first := r.ended("f", r.send("a", `{"user":"u"}`))
 		for range 5 {

@@ -121,8 +121,8 @@ func (s *session) loops() []func(context.Context) {
 	ahead := newLookahead(s)
 	starts := &puller{self: s.self, processor: s.processor, recoverer: s.recoverer, reader: s.reader, places: s.processor.places,
 		streams: func() []string { return s.streams.now().starts }, ahead: ahead}
-	if l := s.Plan.RateLimit; l != nil && l.Key == nil && !l.Drop {
-		starts.rate = &runs.Rate{Function: s.Plan.Function, Limit: l.Limit, Burst: l.Burst, Period: l.Period}
+	if t := s.Plan.Throttle; t != nil && t.Key == nil {
+		starts.throttle = &runs.Rate{Function: s.Plan.Function, Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}
 	}
 	return append(loops, s.waker.run, s.waker.runSchedules, ahead.run, starts.run, s.readWaits)
 }

@@ -120,7 +120,7 @@ var _ = Describe("shutdown", func() {
 		entered, release := slow(r)
 		p := compile("f", `
 			triggers: [{event: a}]
-			rateLimit: {limit: 100, period: 1s, burst: 100, key: event.data.id}
+			throttle: {limit: 100, period: 1s, burst: 100, key: event.data.id}
 			idempotency: {key: event.data.id, ttl: 1h}
 			concurrency: [{limit: 1, key: event.data.id}]
 			steps: [{name: one, handler: slow, retryPolicy: {maxAttempts: 1}}]`)

@@ -21,7 +21,7 @@ const busyTown = `
 	triggers: [{event: a}]
 	history: {limit: 100000}
 	concurrency: [{limit: 30}, {limit: 3, key: event.data.user}]
-	rateLimit: {limit: 5000, period: 1s, burst: 100}
+	throttle: {limit: 5000, period: 1s, burst: 100}
 	idempotency: {key: string(event.data.id), ttl: 1h}
 	steps:
 	- {name: one, handler: step, with: {}}

@@ -89,7 +89,7 @@ func (s *Site) loadRun(ctx context.Context, id string, user *User) (*runBody, er
 	b.Timeline = timeline.Build(record, b.Now)
 	acts := user != nil && user.Acts
 	ended := record.EndedAt != nil
-	b.MayReplay = acts && record.Status != run.Rejected
+	b.MayReplay = acts && (record.Status != run.Rejected || record.Event != nil)
 	b.MayCancel = acts && !ended && record.CancelAsked == nil
 	b.Note = noteOf(record, b.Now)
 	return b, nil
@@ -99,6 +99,8 @@ func noteOf(record *console.RunDetail, now time.Time) *note {
 	switch {
 	case record.Status == run.Failed:
 		return &note{"bad", "The run failed", record.Error, "error-text mono", record.ErrorStep}
+	case record.Status == run.Rejected && record.Event != nil:
+		return &note{"bad", "The event was rejected: there was no run. When the manifest is mended, it can be replayed", record.Error, "error-text mono", ""}
 	case record.Status == run.Rejected:
 		return &note{"bad", "The stream entry was no event: there was no run", record.Error, "error-text mono", ""}
 	case record.Status == run.Cancelled:

@@ -3,31 +3,51 @@ package runs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wildout/wildout/runtime/run"
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// Rate is a rate limit.
+// Rate is a rate limit or a throttle, for one value of its key.
 type Rate struct {
 	Function string
 	Value    string // of its key; "" for the whole function
 	Limit    int
 	Burst    int
 	Period   time.Duration
+	// Sliding says that no window of one period has more than Limit begins; else
+	// they are spread evenly. Throttles alone have it.
+	Sliding bool
 }
 
 // interval is the time between two starts, in µs.
 func (r *Rate) interval() int64 { return max(1, r.Period.Microseconds()/int64(r.Limit)) }
 
+// pace is what the scripts are told: how, the interval, the burst or the limit,
+// the period.
+func (r *Rate) pace() []any {
+	if r.Sliding {
+		return []any{"sliding", r.interval(), r.Limit, r.Period.Microseconds()}
+	}
+	return []any{"even", r.interval(), r.Burst, r.Period.Microseconds()}
+}
+
+// throttle is the key of its state, which has another form for each way.
+func (r *Rate) throttle(k store.Keys) string {
+	if r.Sliding {
+		return k.Window(r.Function, r.Value)
+	}
+	return k.Throttle(r.Function, r.Value)
+}
+
 // Begin is what a run takes at its beginning, all or nothing.
 type Begin struct {
 	Ref *Ref
-	// Rate is the rate limit that it passes; nil: none. With Drop it is dropped
-	// when there is no start for it, else it is planned.
-	Rate *Rate
-	Drop bool
+	// Throttle is what it passes; nil: none. Where there is no start for it, it is
+	// planned.
+	Throttle *Rate
 	// Since is when the run was planned first, and so its place in the line; zero:
 	// it is new.
 	Since time.Time
@@ -41,7 +61,7 @@ type Begin struct {
 
 // Begun is what came of a Begin: one of the three.
 type Begun struct {
-	// Decision is Begun or Dropped; "": the run waits.
+	// Decision is Begun; "": the run waits.
 	Decision run.Decision
 	// Wait is until there may be a start for it.
 	Wait time.Duration
@@ -54,20 +74,16 @@ func (c *Committer) Begin(ctx context.Context, b *Begin) (Begun, error) {
 	k := c.store.keys
 	r := b.Ref
 	keys := []string{r.Stream, k.Run(c.function, r.RunID), k.Runners(c.function), k.Leases(c.function)}
-	mode := ""
-	interval, burst, since := int64(0), 0, int64(0)
-	if b.Rate != nil {
-		mode = "delay"
-		if b.Drop {
-			mode = "drop"
-		}
-		interval, burst = b.Rate.interval(), b.Rate.Burst
+	since := int64(0)
+	pace := []any{"", 0, 0, 0}
+	if b.Throttle != nil {
 		if !b.Since.IsZero() {
 			since = b.Since.UnixMicro()
 		}
-		keys = append(keys, k.Rate(c.function, b.Rate.Value), k.Planned(c.function, b.Rate.Value))
+		pace = b.Throttle.pace()
+		keys = append(keys, b.Throttle.throttle(k), k.Planned(c.function, b.Throttle.Value))
 	}
-	args := []any{c.function, r.Entry, r.Runner, r.RunID, b.Lease.Milliseconds(), mode, interval, burst, since, store.Flag(b.New), len(b.Slots)}
+	args := slices.Concat([]any{c.function, r.Entry, r.Runner, r.RunID, b.Lease.Milliseconds()}, pace, []any{since, store.Flag(b.New), len(b.Slots)})
 	for i := range b.Slots {
 		s := &b.Slots[i]
 		keys = append(keys, k.Slots(c.function, s.Limit, s.Value), k.Queue(c.function, s.Limit, s.Value))
@@ -95,13 +111,29 @@ func (c *Committer) Begin(ctx context.Context, b *Begin) (Begun, error) {
 	return Begun{Decision: run.Decision(word)}, nil
 }
 
-// Starts returns how many new runs a rate limit lets begin now, and when that
+// Pass takes a start of a rate limit for a run: Counted; or Dropped, there is none.
+// To ask again changes nothing.
+func (c *Committer) Pass(ctx context.Context, r *Ref, limit *Rate) (run.Decision, error) {
+	k := c.store.keys
+	keys := []string{r.Stream, k.Run(c.function, r.RunID), k.RateLimit(c.function, limit.Value)}
+	cmd, err := c.script(ctx, "pass", keys, c.function, r.Entry, r.Runner, limit.interval(), limit.Burst)
+	if err != nil {
+		return "", fmt.Errorf("rate limit of run %s: %w", r.RunID, err)
+	}
+	word, err := cmd.Text()
+	if err != nil {
+		return "", fmt.Errorf("rate limit of run %s: answer: %w", r.RunID, err)
+	}
+	return run.Decision(word), nil
+}
+
+// Starts returns how many new runs a throttle lets begin now, and when that
 // is none, how long it takes until there is one.
 func (s *Store) Starts(ctx context.Context, r Rate) (n int, wait time.Duration, err error) {
-	keys := []string{s.keys.Rate(r.Function, r.Value), s.keys.Planned(r.Function, r.Value)}
-	reply, err := s.run(ctx, "starts", keys, r.interval(), r.Burst).Int64Slice()
+	keys := []string{r.throttle(s.keys), s.keys.Planned(r.Function, r.Value)}
+	reply, err := s.run(ctx, "starts", keys, r.pace()...).Int64Slice()
 	if err != nil || len(reply) != 2 {
-		return 0, 0, fmt.Errorf("rate limit of %s: %w", r.Function, store.Explain(err))
+		return 0, 0, fmt.Errorf("throttle of %s: %w", r.Function, store.Explain(err))
 	}
 	return int(reply[0]), time.Duration(reply[1]) * time.Millisecond, nil
 }

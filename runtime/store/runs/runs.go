@@ -17,7 +17,7 @@ import (
 	"github.com/wildout/wildout/runtime/store/upkeep"
 )
 
-//go:embed scripts/*.lua
+//go:embed scripts/*.lua scripts/lib/*.lua
 var scriptFiles embed.FS
 
 var scripts = store.ReadScripts(scriptFiles)

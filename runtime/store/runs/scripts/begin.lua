@@ -1,82 +1,83 @@
--- Begin a run: it takes its start of the rate limit and all its slots, or
+-- with pace
+-- Begin a run: it takes its start of the throttle and all its slots, or
 -- nothing. What was decided is in its journal, in the same write: a delivery
 -- after a crash reads it and takes no start again. A zombie begins nothing: see emit.
--- GCRA has one number of state, see "Generic Cell Rate Algorithm", ITU-T I.371. Runs
--- that get no start are in a set, in their order: as many starts as runs before
--- one are not for it.
--- KEYS: source stream, journal, runners, leases; with a rate: its state, planned runs; per slot: slots, queue.
--- ARGV: group, entry id, runner, run id, lease ms, rate ('': none, 'delay' or 'drop'), interval in us, burst,
+-- Runs that get no start of the throttle are in a set, in their order: as many
+-- starts as runs before one are not for it.
+-- KEYS: source stream, journal, runners, leases; with a throttle: its state, planned runs; per slot: slots, queue.
+-- ARGV: group, entry id, runner, run id, lease ms, throttle ('': none, 'even' or 'sliding'), interval in us, burst or limit, period in us,
 --       since (us, when it was planned first; 0: it was not), new ('1': not ahead of a queue), n slots, per slot: wanted in all, limit.
--- Returns {'begun'}, {'dropped'}, {'wait', ms} or {'full', which slot}.
+-- Returns {'begun'}, {'wait', ms} or {'full', which slot}.
 local call = redis.call
-local run, mode, interval, burst = ARGV[4], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+local run = ARGV[4]
 if #call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1, ARGV[3]) == 0 then
   return redis.error_reply('FENCED the run has another owner')
 end
 local decided = call('HGET', KEYS[2], '@begin')
-if decided == 'dropped' then return {'dropped'} end
 local t = call('TIME')
 local now = t[1] * 1000000 + t[2]
-local ki, takes, tat, planned = 4, false, 0, 0
+local ki = 4
+local takes = false
 
 local function alive(runner)
   local last = call('ZSCORE', KEYS[3], runner)
   return last and tonumber(last) >= now / 1000 - tonumber(call('HGET', KEYS[4], runner) or ARGV[5])
 end
 
--- How long runs are waited for that were planned and do not come.
-local patience = 60000000
+local pace
+local planned = 0
 
--- Write the state, which is kept for as long as somebody may ask for it.
+-- Keep the state for as long as somebody may ask for it.
 local function keep()
-  local ttl = math.ceil((tat - now) / 1000) + 1000
+  local ms = 0
   if planned > 0 then
-    ttl = math.max(ttl, 0) + math.ceil((planned * interval + 2 * patience) / 1000)
-    call('PEXPIRE', KEYS[6], ttl)
+    ms = math.ceil((pace.at(planned) - now + 2 * patience) / 1000)
+    call('PEXPIRE', KEYS[6], ms)
   end
-  call('SET', KEYS[5], string.format('%d', tat), 'PX', ttl)
+  pace.keep(ms)
 end
 
 local function take()
-  tat = tat + interval
+  pace.take(run)
   planned = planned - call('ZREM', KEYS[6], run)
   keep()
 end
 
-if mode ~= '' then
+-- Runs that were planned and do not come are not waited for.
+local function passOver(before)
+  if before < pace.starts or pace.starts < 1 or pace.idle <= patience then return before end
+  planned = planned - call('ZREMRANGEBYRANK', KEYS[6], 0, before - 1)
+  return 0
+end
+
+-- Wait its turn: returns for how many ms; nothing when there is a start for it.
+local function line()
+  local since = ARGV[10]
+  planned = call('ZCARD', KEYS[6])
+  local before = call('ZRANK', KEYS[6], run)
+  if not before then before = since == '0' and planned or call('ZCOUNT', KEYS[6], '-inf', '(' .. since) end
+  before = passOver(before)
+  if before < pace.starts then return nil end
+  local last = call('ZRANGE', KEYS[6], -1, -1, 'WITHSCORES')
+  local at = tonumber(since)
+  if at == 0 then at = math.max(now, tonumber(last[2] or '0') + 1) end
+  planned = planned + call('ZADD', KEYS[6], 'NX', string.format('%d', at), run)
+  keep()
+  return math.max(1, math.ceil((pace.at(before) - now) / 1000))
+end
+
+if ARGV[6] ~= '' then
   ki = 6
-  if not decided then
-    local stored = tonumber(call('GET', KEYS[5]) or '0')
-    tat = math.max(stored, now)
-    local starts = math.floor(burst - (tat - now) / interval)
-    planned = call('ZCARD', KEYS[6])
-    if mode == 'drop' then
-      local outcome = starts > 0 and 'counted' or 'dropped'
-      if starts > 0 then take() end
-      call('HSET', KEYS[2], '@begin', outcome)
-      if outcome == 'dropped' then return {outcome} end
-      decided = outcome
-    else
-      local before = call('ZRANK', KEYS[6], run)
-      if not before then before = ARGV[9] == '0' and planned or call('ZCOUNT', KEYS[6], '-inf', '(' .. ARGV[9]) end
-      if before >= starts and now - stored + (burst - 1) * interval > patience and before > 0 then
-        planned = planned - call('ZREMRANGEBYRANK', KEYS[6], 0, before - 1)
-        before = 0
-      end
-      if before >= starts then
-        local last = call('ZRANGE', KEYS[6], -1, -1, 'WITHSCORES')
-        local at = tonumber(ARGV[9])
-        if at == 0 then at = math.max(now, tonumber(last[2] or '0') + 1) end
-        planned = planned + call('ZADD', KEYS[6], 'NX', string.format('%d', at), run)
-        keep()
-        return {'wait', math.max(1, math.ceil((tat + (before - burst + 1) * interval - now) / 1000))}
-      end
-      takes = true
-    end
+  if decided ~= 'begun' then
+    pace = paceOf(ARGV[6], KEYS[5], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), now)
+    local wait = line()
+    if wait then return {'wait', wait} end
+    takes = true
   end
 end
 
-local ai, n = 11, tonumber(ARGV[11])
+local ai = 12
+local n = tonumber(ARGV[12])
 for i = 1, n do
   local slots, queue = KEYS[ki + 2 * i - 1], KEYS[ki + 2 * i]
   local want, limit = tonumber(ARGV[ai + 2 * i - 1]), tonumber(ARGV[ai + 2 * i])
@@ -91,7 +92,7 @@ for i = 1, n do
       call('HDEL', slots, all[h])
     end
   end
-  if want > held and (want > limit - others or ARGV[10] == '1' and call('EXISTS', queue) == 1) then
+  if want > held and (want > limit - others or ARGV[11] == '1' and call('EXISTS', queue) == 1) then
     if takes then call('ZREM', KEYS[6], run) end -- others need not wait for one that has no slot
     return {'full', i}
   end
