@@ -12,7 +12,6 @@ import (
 	"github.com/wildout/wildout/controllers/survey"
 	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store"
 )
 
 // compiled is what the operator needs of the plan of one generation of a
@@ -72,9 +71,9 @@ func (r *functions) follow(f *v1alpha1.WildoutFunction, spec compiled, snapshot 
 }
 
 // originOf is where the function begins to read what it has not read before.
-func originOf(f *v1alpha1.WildoutFunction, reads []v1alpha1.ReadSince) store.Origin {
+func originOf(f *v1alpha1.WildoutFunction, reads []v1alpha1.ReadSince) survey.Origin {
 	beginning, at := f.Spec.StartFrom.Since()
-	o := store.Origin{Beginning: beginning, At: at, Created: f.CreationTimestamp.Time, Added: make(map[string]time.Time, len(reads))}
+	o := survey.Origin{Beginning: beginning, At: at, Created: f.CreationTimestamp.Time, Added: make(map[string]time.Time, len(reads))}
 	for _, r := range reads {
 		o.Added[string(r.Event)] = r.Since.Time
 	}
