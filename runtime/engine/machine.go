@@ -52,6 +52,8 @@ type unit struct {
 	timed bool
 	// looked: this execution has seen to what was registered for the unit.
 	looked bool
+	// answered is the id of the event that ended a wait, once it was asked for.
+	answered string
 }
 
 // machine walks one list of steps: it says which units may begin and what the

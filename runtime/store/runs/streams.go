@@ -155,25 +155,17 @@ func (s *Store) ReadUpTo(ctx context.Context, function string, streams []string)
 	return read, nil
 }
 
-// Between reads a stream from after one entry up to another, a page at a time,
-// until each returns true.
-func (s *Store) Between(ctx context.Context, eventType, after, upTo string, each func(store.Entry) (stop bool, err error)) error {
-	const page = 200
+// Between returns up to count entries of the stream of an event type that come
+// after one and not after another.
+func (s *Store) Between(ctx context.Context, eventType, after, upTo string, count int) ([]store.Entry, error) {
 	stream := s.keys.Stream(eventType)
-	for {
-		messages, err := s.rdb.XRangeN(ctx, stream, "("+after, upTo, page).Result()
-		if err != nil {
-			return fmt.Errorf("look back in %s: %w", stream, store.Explain(err))
-		}
-		for _, m := range messages {
-			stop, err := each(s.keys.Entry(stream, m.ID, m.Values))
-			if stop || err != nil {
-				return err
-			}
-		}
-		if len(messages) < page {
-			return nil
-		}
-		after = messages[len(messages)-1].ID
+	messages, err := s.rdb.XRangeN(ctx, stream, "("+after, upTo, int64(count)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look back in %s: %w", stream, store.Explain(err))
 	}
+	entries := make([]store.Entry, len(messages))
+	for i, m := range messages {
+		entries[i] = s.keys.Entry(stream, m.ID, m.Values)
+	}
+	return entries, nil
 }
