@@ -25,6 +25,7 @@ type functions struct {
 	status   *statusWriter
 	events   recorder
 	takeover takeover
+	rollouts *rollouts
 
 	mu       sync.Mutex
 	compiled map[types.UID]compiled
@@ -66,7 +67,11 @@ func (r *functions) reconcile(ctx context.Context, f *v1alpha1.WildoutFunction) 
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	target := r.scale(f, redis.Work, objects, snapshot, now)
+	waits, err := r.rollouts.waits(ctx, f, snapshot.Deployment, objects)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	target := r.scale(f, redis.Work, objects, snapshot, waits, now)
 	done := r.bring(ctx, change{f, snapshot, objects, target, redis, now})
 	verdict := health.Judge(&health.Function{
 		Object:  f,
@@ -75,13 +80,15 @@ func (r *functions) reconcile(ctx context.Context, f *v1alpha1.WildoutFunction) 
 		Secret:  r.secretName(f.Spec.Redis),
 		Redis:   redis,
 		Runners: health.Runners{Deployment: done.deployment, Generation: done.generation, Pods: snapshot.Pods, Wanted: target.runners,
-			RolledOut: target.rolledOut, MoreSince: done.moreSince, Contested: done.contested},
+			RolledOut: target.rolledOut, Waits: target.waits, MoreSince: done.moreSince, Contested: done.contested},
 		Now: now,
 	})
 	status := newStatus(f, verdict.Conditions, redis, done.deployment, now)
 	status.Reads = snapshot.Reads
 	if objects != nil {
 		status.Version = spec.version
+	}
+	if objects != nil && !target.waits {
 		status.Image = objects.Image
 		status.RolledOut = rolledOut(f.Status.RolledOut, status.Conditions, target, objects.Rollout)
 	}
@@ -119,6 +126,7 @@ func (r *functions) secretName(redis *v1alpha1.Redis) string {
 func (r *functions) forget(uid types.UID) {
 	r.applier.forget(uid)
 	r.status.forget(uid)
+	r.rollouts.forget(uid)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.compiled, uid)

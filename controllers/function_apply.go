@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/desired"
@@ -67,6 +69,9 @@ func (r *functions) bring(ctx context.Context, c change) outcome {
 		return as
 	}
 	done := r.apply(ctx, c, children, as)
+	if done.refusal != nil || done.err != nil {
+		r.rollouts.refused(c.function.UID)
+	}
 	if done.refusal == nil && done.err == nil {
 		done.err = r.prune(ctx, c, children)
 	}
@@ -77,6 +82,9 @@ func (r *functions) bring(ctx context.Context, c change) outcome {
 func (r *functions) apply(ctx context.Context, c change, children []object, done outcome) outcome {
 	for _, o := range children {
 		isDeployment := o.GetKind() == "Deployment"
+		if isDeployment && c.target.waits {
+			return r.resize(ctx, c, done)
+		}
 		if isDeployment {
 			if by := r.contested(c, o); by != nil {
 				done.contested = &by.replicas
@@ -93,6 +101,7 @@ func (r *functions) apply(ctx context.Context, c change, children []object, done
 			continue
 		}
 		done.generation = generation
+		r.rollouts.begun(c.function.UID, generation)
 		if answer == nil {
 			continue
 		}
@@ -101,6 +110,24 @@ func (r *functions) apply(ctx context.Context, c change, children []object, done
 		}
 		done.moreSince = r.noteScaled(c)
 	}
+	return done
+}
+
+// resize changes the number of runners alone: it is not their turn yet to be
+// replaced. The Deployment is the last of the children.
+func (r *functions) resize(ctx context.Context, c change, done outcome) outcome {
+	d := c.snapshot.Deployment.DeepCopy()
+	done.generation = d.Generation
+	if replicasOf(d) == c.target.runners {
+		return done
+	}
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, c.target.runners))
+	if err := r.client.Patch(ctx, d, patch, client.FieldOwner(v1alpha1.FieldOwner)); err != nil {
+		return done.refused(refusal(fmt.Errorf("change the number of runners of %s: %w", c.function.Name, err)))
+	}
+	done.generation = d.Generation
+	done.deployment = d
+	done.moreSince = r.noteScaled(c)
 	return done
 }
 

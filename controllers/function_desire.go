@@ -109,7 +109,7 @@ func (r *functions) desire(f *v1alpha1.WildoutFunction, spec compiled, content v
 		return nil, nil, nil
 	}
 	objects, err = desired.Children(desired.Input{Function: f, Version: spec.version, Reads: snapshot.Reads,
-		Secret: r.secretName(f.Spec.Redis), Content: content, Image: r.options.RunnerImage})
+		Secret: r.secretName(f.Spec.Redis), Content: content, Image: r.options.RunnerImage, Settings: r.options.Runners})
 	if fault := (*desired.FieldError)(nil); errors.As(err, &fault) {
 		return nil, fault, nil
 	}

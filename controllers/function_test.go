@@ -5,7 +5,6 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wildout/wildout/api/v1alpha1"
@@ -21,7 +20,7 @@ var _ = Describe("A function", func() {
 		Eventually(cond(space, "f", "StreamsReady")).Should(is("True", "StreamsReady"))
 		Eventually(cond(space, "f", "Ready")).Should(is("False", "RollingOut"))
 		Expect(cond(space, "f", "Reconciling")()).To(is("True", "RollingOut"))
-		for _, child := range []client.Object{&corev1.ServiceAccount{}, &networkingv1.NetworkPolicy{}, &policyv1.PodDisruptionBudget{}} {
+		for _, child := range []client.Object{&corev1.ServiceAccount{}, &networkingv1.NetworkPolicy{}} {
 			Expect(admin.Get(ctx, key(space, "f-runner"), child)).To(Succeed())
 		}
 		rollOut(space, "f")

@@ -242,7 +242,7 @@ var _ = Describe("An event type", func() {
 			g.Expect(t.Status.Stream.Bytes).To(BeNumerically(">", 0))
 			g.Expect(t.Status.Stream.Newest).NotTo(BeNil())
 		}).Should(Succeed())
-		Expect(catalog(space)()).To(ConsistOf("a-b.yaml"))
+		Eventually(catalog(space)).Should(ConsistOf("a-b.yaml"))
 	})
 
 	It("that nobody declares is a warning and no failure", func() {

@@ -7,12 +7,20 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/wildout/wildout/controllers/desired"
 )
 
 // Options are the settings of the operator, as far as the controllers need them.
 type Options struct {
 	// RunnerImage is the standard runner's.
 	RunnerImage string
+	// Runners are further settings of the runners of all functions.
+	Runners desired.Settings
+	// MaxRollouts is how many functions at most get new runners at once where
+	// the operator, or a Secret, is why: not where a person changes a function.
+	// Default: 20.
+	MaxRollouts int
 	// RedisSecret is the name of the Secret, in the namespace of a function,
 	// with the URL of Redis, where the function names none.
 	RedisSecret string
@@ -67,6 +75,15 @@ func (o *Options) Validate() error {
 		if *d.value < 0 {
 			return fmt.Errorf("the %s is %s, and must be more than 0", d.name, *d.value)
 		}
+	}
+	if err := o.Runners.Validate(); err != nil {
+		return err
+	}
+	if o.MaxRollouts == 0 {
+		o.MaxRollouts = 20
+	}
+	if o.MaxRollouts < 1 {
+		return fmt.Errorf("there are %d rollouts at once, and must be at least 1", o.MaxRollouts)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

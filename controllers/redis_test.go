@@ -52,7 +52,7 @@ var _ = Describe("The condition StreamsReady", func() {
 		redis.Stop()
 		Eventually(cond(space, "f", "Ready")).Should(is("False", "RedisUnreachable"))
 		Expect(cond(space, "f", "Stalled")()).To(Equal("none"))
-		Expect(notes(space, "f")()).To(ContainElement(HavePrefix("RedisUnreachable: ")))
+		Eventually(notes(space, "f")).Should(ContainElement(HavePrefix("RedisUnreachable: ")))
 		redis.Start()
 		Eventually(cond(space, "f", "Ready")).Should(is("True", "Ready"))
 	})
@@ -133,6 +133,22 @@ var _ = Describe("The numbers of a status", func() {
 			Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
 		}
 		Eventually(func() int64 { return get(space, "f").Status.Backlog }).Should(BeEquivalentTo(7))
+	})
+
+	It("tell runs whose code the image does not have, and that they have gone on", func() {
+		space := newSpace(shared.URL())
+		ready(space, "f", simple("a/b"))
+		redis := open(shared.URL(), space)
+		end(redis, "f", 1, run.Succeeded)
+		Eventually(cond(space, "f", "Healthy")).Should(is("True", "Healthy"))
+		image := get(space, "f").Status.Image
+		lacking := redis.Keys().Lacking("f")
+		redisCommand(shared, "HSET", lacking, "01J", (&run.Lack{Handlers: []string{"old.send"}, Version: "3f2a"}).Encode())
+		Eventually(cond(space, "f", "Healthy")).Should(is("False", "RunnerLacksHandler", "1 run waits", "handler old.send of version 3f2a", image, "wildout runs cancel --function f"))
+		Expect(cond(space, "f", "Ready")()).To(is("True", "RunnerLacksHandler"))
+		Eventually(notes(space, "f")).Should(ContainElement(HavePrefix("RunnerLacksHandler: 1 run waits")))
+		redisCommand(shared, "HDEL", lacking, "01J")
+		Eventually(cond(space, "f", "Healthy")).Should(is("True", "Healthy"))
 	})
 
 	It("tell failing runs, and that they have stopped failing", func() {

@@ -46,12 +46,15 @@ type target struct {
 	runners int32
 	// rolledOut: runners of this very kind have worked.
 	rolledOut bool
+	// waits: the runners stay of the kind that they are until it is their turn
+	// to be replaced. Only their number may change.
+	waits bool
 	// again is after which time to decide anew; 0: time alone changes nothing.
 	again time.Duration
 }
 
 // scale decides how many runners there shall be.
-func (r *functions) scale(f *v1alpha1.WildoutFunction, work *view.Work, objects *desired.Objects, snapshot *observe.Snapshot, now time.Time) target {
+func (r *functions) scale(f *v1alpha1.WildoutFunction, work *view.Work, objects *desired.Objects, snapshot *observe.Snapshot, waits bool, now time.Time) target {
 	m := r.memoryOf(f.UID)
 	var watch survey.Watch
 	var t target
@@ -59,7 +62,7 @@ func (r *functions) scale(f *v1alpha1.WildoutFunction, work *view.Work, objects 
 	case f.Spec.Suspend: // at once: a runner that ends reads nothing more, and hands back what it has
 		m.wanted = nil
 	case isScaled(f):
-		t, watch = m.follow(f, work, objects, replicasOf(snapshot.Deployment), now)
+		t, watch = m.follow(f, work, objects, replicasOf(snapshot.Deployment), waits, now)
 	case f.Spec.Runner == nil || f.Spec.Runner.Replicas == nil:
 		m.wanted = nil
 		t.runners = 1
@@ -69,7 +72,8 @@ func (r *functions) scale(f *v1alpha1.WildoutFunction, work *view.Work, objects 
 	}
 	r.poller.Watch(client.ObjectKeyFromObject(f), watch)
 	if objects != nil {
-		t.rolledOut = f.Status.RolledOut == objects.Rollout.String()
+		t.waits = waits && (replicasOf(snapshot.Deployment) > 0 || t.runners == 0) // none is replaced where the first one starts
+		t.rolledOut = f.Status.RolledOut == objects.Rollout.String() || t.waits && f.Status.RolledOut != ""
 		objects.Scale(t.runners)
 	}
 	return t
@@ -83,12 +87,12 @@ func replicasOf(d *appsv1.Deployment) int32 {
 }
 
 // follow decides by what there is to do, where there are so many runners now.
-func (m *memory) follow(f *v1alpha1.WildoutFunction, work *view.Work, objects *desired.Objects, have int32, now time.Time) (target, survey.Watch) {
+func (m *memory) follow(f *v1alpha1.WildoutFunction, work *view.Work, objects *desired.Objects, have int32, waits bool, now time.Time) (target, survey.Watch) {
 	if objects == nil { // all stays as it is
 		return target{runners: have}, survey.Watch{}
 	}
 	limits := scaling.LimitsOf(&f.Spec)
-	if unproven(f, objects) {
+	if unproven(f, objects) && !waits {
 		limits.Min = max(limits.Min, 1)
 	}
 	decision, wanted := m.wanted.Decide(limits, work, have, now)

@@ -113,7 +113,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 	for _, add := range []func() error{
 		func() error {
 			return (&functions{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record,
-				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow},
+				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: newRollouts(o.MaxRollouts, mgr.GetClient()),
 				compiled: map[types.UID]compiled{}, memories: map[types.UID]*memory{}}).setup(mgr)
 		},
 		func() error {
@@ -166,7 +166,9 @@ func (r *functions) setup(mgr ctrl.Manager) error {
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(functionOf)).
 		Watches(&v1alpha1.WildoutEventType{}, handler.EnqueueRequestsFromMapFunc(r.readersOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			r.poller.OnFunction(func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) })
+			again := func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) }
+			r.poller.OnFunction(again)
+			r.rollouts.onFree(again)
 			return nil
 		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.options.Workers, ReconciliationTimeout: reconcileTimeout})

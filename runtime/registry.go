@@ -43,16 +43,19 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 // Add panics when the name is taken.
 func Add[In, Out any](r *Registry, name string, fn func(context.Context, In) (Out, error)) {
 	r.add(name, func(ctx context.Context, input json.RawMessage) (output json.RawMessage, err error) {
-		defer recoverAsError(&err)
-		in, err := decodeInput[In](name, input)
-		if err != nil {
-			return nil, err
-		}
-		out, err := fn(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		return encodeOutput(out)
+		err = protect(func() error {
+			in, err := decodeInput[In](name, input)
+			if err != nil {
+				return err
+			}
+			out, err := fn(ctx, in)
+			if err != nil {
+				return err
+			}
+			output, err = encodeOutput(out)
+			return err
+		})
+		return output, err
 	})
 }
 
@@ -122,7 +125,11 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
 
 func recoverAsError(err *error) {
-	if v := recover(); v != nil {
+	switch v := recover().(type) {
+	case nil:
+	case parking:
+		*err = ErrParked
+	default:
 		*err = &PanicError{Value: v, Stack: string(debug.Stack())}
 	}
 }

@@ -3,7 +3,6 @@ package wildout
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -42,32 +41,43 @@ func Info(ctx context.Context) RunInfo {
 	return RunInfo{}
 }
 
-// SubSteps makes the durable sub-steps of a handler: Do returns the stored
-// output of the sub-step of that name, or calls fn and stores what it returns.
+// SubSteps makes the durable operations of a handler. Each has a name, and each
+// but Do returns ErrParked when the handler has to wait for it.
 type SubSteps interface {
+	// Do returns the stored output of the sub-step of that name, or calls fn and
+	// stores what it returns. An ErrParked of fn is passed on.
 	Do(ctx context.Context, name string, fn func(context.Context) (json.RawMessage, error)) (json.RawMessage, error)
+	Sleep(ctx context.Context, name string, d time.Duration) error
+	SleepUntil(ctx context.Context, name string, until time.Time) error
+	// WaitForEvent returns the event, null when the time was up.
+	WaitForEvent(ctx context.Context, name string, o WaitOptions) (json.RawMessage, error)
+	Invoke(ctx context.Context, name string, call InvokeCall) (json.RawMessage, error)
+	SendEvent(ctx context.Context, name string, events []OutEvent) (ids []string, err error)
 }
 
 // Step runs fn once per run: its result is stored under name, and a later
-// attempt of the same handler gets the stored result in place of a second
+// call of the same handler gets the stored result in place of a second
 // call. The context of fn carries a RunInfo with an idempotency key of its
 // own. An error is not stored: the handler may return it, and the next
 // attempt calls fn again. It fails outside a handler.
 func Step[T any](ctx context.Context, name string, fn func(context.Context) (T, error)) (T, error) {
 	var result T
-	c, ok := ctx.Value(stepKey{}).(*stepContext)
-	if !ok || c.steps == nil {
-		return result, errors.New("wildout.Step was called outside a handler: pass on the context that the handler was given")
+	c, err := operation(ctx, "Step", false)
+	if err != nil {
+		return result, err
 	}
 	raw, err := c.steps.Do(ctx, name, func(ctx context.Context) (output json.RawMessage, err error) {
 		defer recoverAsError(&err)
 		value, err := fn(ctx)
+		if Parked(ctx) {
+			return nil, ErrParked // whatever fn has made of it
+		}
 		if err != nil {
 			return nil, err
 		}
 		return encodeOutput(value)
 	})
-	if err != nil {
+	if err = c.outcome(err); err != nil {
 		return result, err
 	}
 	if err := json.Unmarshal(raw, &result); err != nil {

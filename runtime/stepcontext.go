@@ -13,6 +13,10 @@ type stepContext struct {
 	parent context.Context
 	info   RunInfo
 	steps  SubSteps
+	branch *branch
+	own    branch // of a context that begins one
+	// unbound: no engine has called the handler, so that nothing unwinds it.
+	unbound bool
 
 	mu     sync.Mutex
 	over   bool            // the attempt has ended
@@ -26,12 +30,21 @@ type stepContext struct {
 // calls it.
 func NewStepContext(parent context.Context, info RunInfo, steps SubSteps) (context.Context, context.CancelFunc) {
 	c := &stepContext{parent: parent, info: info, steps: steps}
+	if outer, within := parent.Value(stepKey{}).(*stepContext); within {
+		c.branch = outer.branch
+		c.unbound = outer.unbound
+	} else {
+		c.branch = &c.own
+	}
 	return c, c.end
 }
 
-// WithInfo returns a context that carries info, for the test of a handler.
+// WithInfo returns a context that carries info, for the test of a handler. The
+// operations of steps that return ErrParked are errors there: the test has
+// called the handler, and not the engine.
 func WithInfo(ctx context.Context, info RunInfo, steps SubSteps) context.Context {
-	c, _ := NewStepContext(ctx, info, steps)
+	c := &stepContext{parent: ctx, info: info, steps: steps, unbound: true}
+	c.branch = &c.own
 	return c
 }
 

@@ -126,6 +126,9 @@ const (
 	ReasonNoRuns = "NoRuns"
 	// ReasonHighFailureRate: half of the last runs failed, or more.
 	ReasonHighFailureRate = "HighFailureRate"
+	// ReasonRunnerLacksHandler: runs wait for a handler, or for a version of the
+	// function, that no runner has.
+	ReasonRunnerLacksHandler = "RunnerLacksHandler"
 )
 
 // What the operator puts on the objects that it makes.

@@ -76,6 +76,7 @@ type WildoutFunctionSpec struct {
 
 	// True: nothing is read, events wait in their streams and lose nothing.
 	// +optional
+	// +kubebuilder:default=false
 	Suspend bool `json:"suspend,omitempty"`
 
 	// How many runs may be active at once, over all runners. A run that

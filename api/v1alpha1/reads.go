@@ -31,7 +31,7 @@ func (s *WildoutFunctionSpec) Triggered() []string {
 // Awaited returns the events that the step may wait for.
 func (s *Step) Awaited() []AwaitedEvent {
 	if s.WaitForEvent == nil {
-		return nil
+		return s.Waits
 	}
 	return []AwaitedEvent{{Event: s.WaitForEvent.Event, Match: s.WaitForEvent.Match}}
 }

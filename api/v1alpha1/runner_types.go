@@ -61,13 +61,24 @@ type Runner struct {
 	// +optional
 	Resources *Resources `json:"resources,omitempty"`
 
+	// How many seconds a pod that was told to leave gets before it is killed.
+	// Runs go on for all of it but the last 15, in which what is left is handed
+	// to other runners; the step that such a run was at begins again. Left out:
+	// 35, or so long that the longest time-out that a step with a handler has of
+	// its own fits, up to 615. The time-out of a step that has none, 5 minutes,
+	// does not count.
+	// +optional
+	// +kubebuilder:validation:Minimum=20
+	// +kubebuilder:validation:Maximum=86400
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+
 	// Environment variables, such as the settings of the standard handlers
 	// (WILDOUT_DATABASE_URL) and what expressions see as env (WILDOUT_ENV_…).
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=128
-	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['WILDOUT_REDIS_URL', 'WILDOUT_REDIS_URL_FILE', 'WILDOUT_REDIS_CA_FILE', 'WILDOUT_NAMESPACE', 'WILDOUT_MANIFEST', 'WILDOUT_LISTEN']))",message="WILDOUT_REDIS_URL, WILDOUT_REDIS_URL_FILE, WILDOUT_REDIS_CA_FILE, WILDOUT_NAMESPACE, WILDOUT_MANIFEST and WILDOUT_LISTEN are set by the operator"
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['WILDOUT_REDIS_URL', 'WILDOUT_REDIS_URL_FILE', 'WILDOUT_REDIS_CA', 'WILDOUT_REDIS_CA_FILE', 'WILDOUT_NAMESPACE', 'WILDOUT_MANIFEST', 'WILDOUT_LISTEN']))",message="WILDOUT_REDIS_URL, WILDOUT_REDIS_URL_FILE, WILDOUT_REDIS_CA, WILDOUT_REDIS_CA_FILE, WILDOUT_NAMESPACE, WILDOUT_MANIFEST and WILDOUT_LISTEN are set by the operator"
 	Env []EnvVar `json:"env,omitempty"`
 
 	// Secrets and ConfigMaps whose keys become environment variables.
@@ -77,8 +88,9 @@ type Runner struct {
 	EnvFrom []Object `json:"envFrom,omitempty"`
 
 	// Volumes, such as Secrets and ConfigMaps that handlers read as files. Of the
-	// kinds that the restricted Pod Security Standard permits, and without
-	// tokens of ServiceAccounts.
+	// kinds that the restricted Pod Security Standard permits, without tokens
+	// and certificates of pods, and inline CSI volumes only of drivers that the
+	// operator is set up with.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
@@ -121,12 +133,13 @@ type Runner struct {
 	// +kubebuilder:validation:MaxItems=16
 	TopologySpreadConstraints []Object `json:"topologySpreadConstraints,omitempty"`
 
-	// Annotations of the pods.
+	// Annotations of the pods: of names without a domain, and of those that the
+	// operator is set up to permit.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
 
-	// Labels of the pods, beside the operator's own.
+	// Labels of the pods, beside the operator's own; as with podAnnotations.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	PodLabels map[string]string `json:"podLabels,omitempty"`

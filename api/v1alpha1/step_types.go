@@ -7,6 +7,7 @@ package v1alpha1
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.handler), has(self.sleep), has(self.sleepUntil), has(self.waitForEvent), has(self.sendEvent), has(self.invoke), has(self.assert), has(dyn(self).set)].exists_one(x, x)",message="a step has exactly one action: handler, sleep, sleepUntil, waitForEvent, sendEvent, invoke, assert or set"
 // +kubebuilder:validation:XValidation:rule="!has(dyn(self).with) || has(self.handler)",message="with belongs to handler",fieldPath=".with"
+// +kubebuilder:validation:XValidation:rule="!has(self.waits) || has(self.handler)",message="waits belongs to handler",fieldPath=".waits"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxParallel) || has(self.forEach)",message="maxParallel belongs to forEach",fieldPath=".maxParallel"
 // +kubebuilder:validation:XValidation:rule="!has(self.needs) || !(self.name in self.needs)",message="a step cannot need itself",fieldPath=".needs"
 type Step struct {
@@ -26,6 +27,13 @@ type Step struct {
 	// The input of the handler: any JSON, strings may hold ${expressions}.
 	// +optional
 	With *JSON `json:"with,omitempty"`
+
+	// The events that the handler may wait for (wildout.WaitForEvent). Runners
+	// read what is listed here, and nothing else.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Waits []AwaitedEvent `json:"waits,omitempty"`
 
 	// How long to sleep.
 	// +optional

@@ -332,6 +332,11 @@ func (in *Runner) DeepCopyInto(out *Runner) {
 		*out = new(Resources)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.TerminationGracePeriodSeconds != nil {
+		in, out := &in.TerminationGracePeriodSeconds, &out.TerminationGracePeriodSeconds
+		*out = new(int64)
+		**out = **in
+	}
 	if in.Env != nil {
 		in, out := &in.Env, &out.Env
 		*out = make([]EnvVar, len(*in))
@@ -474,6 +479,11 @@ func (in *Step) DeepCopyInto(out *Step) {
 		in, out := &in.With, &out.With
 		*out = new(JSON)
 		(*in).DeepCopyInto(*out)
+	}
+	if in.Waits != nil {
+		in, out := &in.Waits, &out.Waits
+		*out = make([]AwaitedEvent, len(*in))
+		copy(*out, *in)
 	}
 	if in.WaitForEvent != nil {
 		in, out := &in.WaitForEvent, &out.WaitForEvent

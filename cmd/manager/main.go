@@ -9,10 +9,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
@@ -23,14 +25,15 @@ func main() {
 	}
 }
 
-// run runs the operator until ctx ends, or takes leave.
+// run runs the operator until ctx ends, prepares its installation, or takes leave.
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == uninstallCommand {
+	commands := map[string]func(context.Context, *rest.Config, []string, io.Writer) error{uninstallCommand: uninstall, prepareCommand: prepare}
+	if len(args) > 0 && commands[args[0]] != nil {
 		config, err := ctrl.GetConfig()
 		if err != nil {
 			return fmt.Errorf("find the Kubernetes API server: %w", err)
 		}
-		if err := uninstall(ctx, config, args[1:], os.Stderr); !errors.Is(err, flag.ErrHelp) {
+		if err := commands[args[0]](ctx, config, args[1:], os.Stderr); !errors.Is(err, flag.ErrHelp) {
 			return err
 		}
 		return nil

@@ -7,11 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/wildout/wildout/controllers"
+	"github.com/wildout/wildout/controllers/desired"
 )
 
 // options are the settings of the operator.
@@ -36,6 +39,14 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.RunnerImage, "runner-image", "", "image of the standard runner (required)")
+	pullPolicy := flags.String("runner-pull-policy", "", "when the image of the standard runner is pulled: Always, IfNotPresent or Never; empty: as Kubernetes does")
+	pullSecrets := flags.String("runner-pull-secrets", "", "Secrets for pulling the images of runners, in the namespaces of the functions, separated by commas")
+	flags.Int64Var(&o.Runners.User, "runner-user", 65532, "user and group that runners run as; 0: the cluster chooses, as OpenShift does")
+	flags.BoolVar(&o.Runners.LinkLocal, "runner-link-local", false, "runners may connect to link-local addresses, where clouds give credentials to whoever asks")
+	metadata := flags.String("runner-metadata", strings.Join(desired.DefaultMetadata, ","), "annotations and labels that functions may give their pods, beside names without a domain:"+
+		" names, or domains with a / at their end, separated by commas; *: all")
+	drivers := flags.String("runner-csi-drivers", "", "CSI drivers whose inline volumes functions may give their pods, separated by commas")
+	flags.IntVar(&o.MaxRollouts, "max-rollouts", 20, "functions that get new runners at once where an update of the operator or a Secret is why")
 	flags.StringVar(&o.RedisSecret, "redis-secret", "wildout-redis", "name of the Secret with the URL of Redis, in the namespace of a function, where the function names none")
 	addresses := flags.String("redis-addresses", "", "addresses of Redis that the operator may connect to, as 10.1.0.0/16, separated by commas; empty: all")
 	namespaces := flags.String("namespaces", "", "namespaces to look after, separated by commas; empty: all")
@@ -60,6 +71,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, fmt.Errorf("unexpected argument %q: --help lists the settings", flags.Arg(0))
 	}
 	o.namespaces = splitNames(*namespaces)
+	o.Runners.PullPolicy = corev1.PullPolicy(*pullPolicy)
+	o.Runners.PullSecrets = splitNames(*pullSecrets)
+	o.Runners.Metadata = append([]string{}, splitNames(*metadata)...)
+	o.Runners.CSIDrivers = splitNames(*drivers)
 	var err error
 	if o.RedisAddresses, err = parseAddresses(*addresses); err != nil {
 		return nil, err

@@ -3,8 +3,6 @@ package desired
 import (
 	"fmt"
 	"maps"
-	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,12 +22,6 @@ const (
 	manifestDir   = "/etc/wildout"
 	redisDir      = "/etc/wildout-redis"
 	tmpDir        = "/tmp"
-	// grace is how long runs may go on after SIGTERM. After it the runner takes
-	// some seconds to park and hand back what is left.
-	grace       = 20 * time.Second
-	terminateIn = 45 // seconds
-	// user is a number that no image gives a meaning to.
-	user = 65532
 )
 
 // deployment runs the function. A change replaces the pods one after another,
@@ -56,6 +48,9 @@ func podTemplate(in *Input, configMap string) (*corev1ac.PodTemplateSpecApplyCon
 	}
 	podLabels, annotations := map[string]string{}, map[string]string{}
 	if r := f.Spec.Runner; r != nil {
+		if err := in.Settings.metadataFault(r); err != nil {
+			return nil, err
+		}
 		maps.Copy(podLabels, r.PodLabels)
 		maps.Copy(annotations, r.PodAnnotations)
 	}
@@ -80,23 +75,40 @@ func podSpec(in *Input, configMap string) (*corev1ac.PodSpecApplyConfiguration, 
 			corev1ac.VolumeMount().WithName("redis").WithMountPath(redisDir).WithReadOnly(true),
 			corev1ac.VolumeMount().WithName("tmp").WithMountPath(tmpDir),
 		)
+	if in.Settings.PullPolicy != "" && !hasOwnImage(in.Function) {
+		container.WithImagePullPolicy(in.Settings.PullPolicy)
+	}
+	stay, err := leaveIn(in.Function)
+	if err != nil {
+		return nil, err
+	}
 	pod := corev1ac.PodSpec().
 		WithServiceAccountName(serviceAccount(in.Function)).
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false). // hundreds of variables that nobody asked for
-		WithTerminationGracePeriodSeconds(terminateIn).
-		WithSecurityContext(corev1ac.PodSecurityContext().
-			WithRunAsNonRoot(true).WithRunAsUser(user).WithRunAsGroup(user).WithFSGroup(user).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+		WithTerminationGracePeriodSeconds(stay.pod).
+		WithSecurityContext(podSecurity(in.Settings.User)).
 		WithVolumes(
 			corev1ac.Volume().WithName("function").WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(configMap)),
 			redisVolume(in),
 			corev1ac.Volume().WithName("tmp").WithEmptyDir(corev1ac.EmptyDirVolumeSource()),
 		)
+	container.WithEnv(ownEnv(in, stay)...)
 	if err := passThrough(in, pod, container); err != nil {
 		return nil, err
 	}
 	return pod.WithContainers(container), nil
+}
+
+// podSecurity is within the restricted Pod Security Standard. Without a user the
+// cluster says which one it is, as OpenShift does for each namespace.
+func podSecurity(user int64) *corev1ac.PodSecurityContextApplyConfiguration {
+	security := corev1ac.PodSecurityContext().WithRunAsNonRoot(true).
+		WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+	if user != 0 {
+		security.WithRunAsUser(user).WithRunAsGroup(user).WithFSGroup(user)
+	}
+	return security
 }
 
 func redisVolume(in *Input) *corev1ac.VolumeApplyConfiguration {
@@ -115,20 +127,25 @@ func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguratio
 }
 
 // ownEnv is what the operator tells a runner; the API refuses these names in
-// spec.runner.env.
-func ownEnv(in *Input) []*corev1ac.EnvVarApplyConfiguration {
+// spec.runner.env. All are set, if only to nothing: a variable of envFrom counts
+// only where env has none of its name, and no Secret of that kind is to lead a
+// runner to another Redis than the one that was looked at.
+func ownEnv(in *Input, stay stay) []*corev1ac.EnvVarApplyConfiguration {
+	authorities := ""
+	if in.Content.HasCA() {
+		authorities = redisDir + "/ca.crt"
+	}
 	variables := []*corev1ac.EnvVarApplyConfiguration{
 		corev1ac.EnvVar().WithName("WILDOUT_NAMESPACE").WithValue(in.Function.Namespace),
 		corev1ac.EnvVar().WithName("WILDOUT_MANIFEST").WithValue(manifestDir + "/" + ManifestKey),
+		corev1ac.EnvVar().WithName("WILDOUT_REDIS_URL").WithValue(""),
 		corev1ac.EnvVar().WithName("WILDOUT_REDIS_URL_FILE").WithValue(redisDir + "/url"),
+		corev1ac.EnvVar().WithName("WILDOUT_REDIS_CA").WithValue(""),
+		corev1ac.EnvVar().WithName("WILDOUT_REDIS_CA_FILE").WithValue(authorities),
 		corev1ac.EnvVar().WithName("WILDOUT_LISTEN").WithValue(fmt.Sprintf(":%d", listenPort)),
 	}
-	if in.Content.HasCA() {
-		variables = append(variables, corev1ac.EnvVar().WithName("WILDOUT_REDIS_CA_FILE").WithValue(redisDir+"/ca.crt"))
-	}
-	const graceName = "WILDOUT_GRACE"
-	if r := in.Function.Spec.Runner; r == nil || !slices.ContainsFunc(r.Env, named(graceName)) {
-		variables = append(variables, corev1ac.EnvVar().WithName(graceName).WithValue(grace.String()))
+	if !stay.own {
+		variables = append(variables, corev1ac.EnvVar().WithName(graceName).WithValue(stay.runs.String()))
 	}
 	return variables
 }

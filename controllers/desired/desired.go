@@ -35,6 +35,9 @@ const (
 	AnnotationManifest = "wildout.dev/manifest"
 	// AnnotationRedis changes with the Redis Secret, so that the pods do too.
 	AnnotationRedis = "wildout.dev/redis"
+	// AnnotationRollout, of a Deployment, is what its pods are made from
+	// (Rollout.String).
+	AnnotationRollout = "wildout.dev/rollout"
 )
 
 // ManifestKey is the key in the ConfigMap of a function.
@@ -52,7 +55,8 @@ type Input struct {
 	Secret  string
 	Content view.Content
 	// Image is the standard runner's.
-	Image string
+	Image    string
+	Settings Settings
 }
 
 // Objects are the children of a function.
@@ -96,10 +100,14 @@ func Name(function string) string { return function + "-runner" }
 
 // Image returns the image of a function's runners.
 func Image(f *v1alpha1.WildoutFunction, standard string) string {
-	if r := f.Spec.Runner; r != nil && r.Image != "" {
-		return r.Image
+	if hasOwnImage(f) {
+		return f.Spec.Runner.Image
 	}
 	return standard
+}
+
+func hasOwnImage(f *v1alpha1.WildoutFunction) bool {
+	return f.Spec.Runner != nil && f.Spec.Runner.Image != ""
 }
 
 // ConfigMap is the name of the ConfigMap with the manifest of a function.
@@ -127,10 +135,15 @@ func Children(in Input) (*Objects, error) {
 	template.WithAnnotations(map[string]string{AnnotationRedis: string(in.Content)})
 	objects := &Objects{ConfigMap: configMap, Deployment: Name(in.Function.Name), Image: Image(in.Function, in.Image),
 		Rollout: Rollout{digest(string(pods)), in.Content}, deployment: deployment(in.Function, template)}
+	objects.deployment.WithAnnotations(map[string]string{AnnotationRollout: objects.Rollout.String()})
 	if serviceAccount(in.Function) == Name(in.Function.Name) {
 		objects.All = append(objects.All, account(in.Function))
 	}
-	objects.All = append(objects.All, networkPolicy(in.Function), configMapOf(&in, configMap, manifest), budget(in.Function), objects.deployment)
+	objects.All = append(objects.All, networkPolicy(in.Function, in.Settings.LinkLocal), configMapOf(&in, configMap, manifest))
+	if mostRunners(in.Function) > 1 {
+		objects.All = append(objects.All, budget(in.Function))
+	}
+	objects.All = append(objects.All, objects.deployment)
 	return objects, nil
 }
 

@@ -36,7 +36,8 @@ func input(t *testing.T, file string) desired.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return desired.Input{Function: f, Version: p.Hash, Secret: "wildout-redis", Content: "0123456789", Image: "wildout/runner:test"}
+	return desired.Input{Function: f, Version: p.Hash, Secret: "wildout-redis", Content: "0123456789", Image: "wildout/runner:test",
+		Settings: desired.Settings{User: 65532, CSIDrivers: []string{"e"}}}
 }
 
 func TestChildren(t *testing.T) {
@@ -212,6 +213,8 @@ func TestVolumes(t *testing.T) {
 		"the node":         {`{volumes: [{name: a, hostPath: {path: /etc}}]}`, "hostPath is not within the restricted"},
 		"a disk":           {`{volumes: [{name: a, nfs: {server: b, path: /}}]}`, "nfs is not within the restricted"},
 		"a token":          {`{volumes: [{name: a, projected: {sources: [{serviceAccountToken: {path: token}}]}}]}`, "no runner gets a token"},
+		"a certificate":    {`{volumes: [{name: a, projected: {sources: [{podCertificate: {signerName: b/c}}]}}]}`, "remove podCertificate"},
+		"a driver":         {`{volumes: [{name: a, csi: {driver: secrets.example.com}}]}`, `CSI driver "secrets.example.com"`},
 		"our volume":       {`{volumeMounts: [{name: redis, mountPath: /a}]}`, `no entry of spec.runner.volumes has the name "redis"`},
 		"no path":          {`{` + volume + `volumeMounts: [{name: a}]}`, "must begin with /"},
 		"a relative path":  {`{` + volume + `volumeMounts: [{name: a, mountPath: etc}]}`, "must begin with /"},

@@ -31,18 +31,18 @@ func passThrough(in *Input, pod *corev1ac.PodSpecApplyConfiguration, container *
 	if r == nil {
 		r = &v1alpha1.Runner{}
 	}
-	container.WithEnv(ownEnv(in)...).WithResources(resources(r.Resources))
+	container.WithResources(resources(r.Resources))
 	if err := environment(r, container); err != nil {
 		return err
 	}
-	if err := volumes(r, pod, container); err != nil {
+	if err := volumes(in.Settings, r, pod, container); err != nil {
 		return err
 	}
 	if len(r.NodeSelector) > 0 {
 		pod.WithNodeSelector(r.NodeSelector)
 	}
-	for _, secret := range r.ImagePullSecrets {
-		pod.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(secret.Name))
+	for _, name := range in.Settings.pullSecrets(r) {
+		pod.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(name))
 	}
 	if r.Affinity != nil {
 		affinity, err := read[corev1ac.AffinityApplyConfiguration]("spec.runner.affinity", *r.Affinity)
@@ -138,8 +138,4 @@ func read[T any](path string, object v1alpha1.Object) (*T, error) {
 		return nil, &FieldError{path, fmt.Errorf("%w: write it as in the spec of a pod", err)}
 	}
 	return into, nil
-}
-
-func named(name string) func(v1alpha1.EnvVar) bool {
-	return func(v v1alpha1.EnvVar) bool { return v.Name == name }
 }

@@ -26,13 +26,13 @@ var (
 )
 
 // volumes adds the volumes of the function's author, and where they are mounted.
-func volumes(r *v1alpha1.Runner, pod *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) error {
+func volumes(settings Settings, r *v1alpha1.Runner, pod *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) error {
 	var names []string
 	for i, object := range r.Volumes {
 		path := fmt.Sprintf("spec.runner.volumes[%d]", i)
 		volume, err := read[corev1ac.VolumeApplyConfiguration](path, object)
 		if err == nil {
-			err = fault(path, volumeFault(volume, object))
+			err = fault(path, volumeFault(settings, volume, object))
 		}
 		if err != nil {
 			return err
@@ -61,7 +61,7 @@ func fault(path string, err error) error {
 	return &FieldError{path, err}
 }
 
-func volumeFault(volume *corev1ac.VolumeApplyConfiguration, object v1alpha1.Object) error {
+func volumeFault(settings Settings, volume *corev1ac.VolumeApplyConfiguration, object v1alpha1.Object) error {
 	if volume.Name == nil || *volume.Name == "" {
 		return errors.New("it has no name")
 	}
@@ -77,10 +77,33 @@ func volumeFault(volume *corev1ac.VolumeApplyConfiguration, object v1alpha1.Obje
 			return fmt.Errorf("a volume of the kind %s is not within the restricted Pod Security Standard, which runners keep to: use one of %s", kind, strings.Join(permitted, ", "))
 		}
 	}
-	if volume.Projected != nil {
-		for _, source := range volume.Projected.Sources {
-			if source.ServiceAccountToken != nil {
-				return errors.New("no runner gets a token of a ServiceAccount: remove serviceAccountToken, and put what the handler needs into a Secret")
+	if c := volume.CSI; c != nil && !slices.Contains(settings.CSIDrivers, deref(c.Driver)) {
+		return fmt.Errorf("inline volumes of the CSI driver %q may reach what the function is not given: let whoever installed the operator permit it"+
+			" (--runner-csi-drivers, manager.runnerCSIDrivers of the chart), or use a PersistentVolumeClaim", deref(c.Driver))
+	}
+	return projectedFault(fields["projected"])
+}
+
+// harmless are the sources of projected volumes that give a pod nothing that the
+// other kinds do not.
+var harmless = []string{"configMap", "secret", "downwardAPI", "clusterTrustBundle"}
+
+// projectedFault looks at the sources of a projected volume, also at kinds that
+// this program does not know: what gives a pod an identity is none of them.
+func projectedFault(volume json.RawMessage) error {
+	var projected struct {
+		Sources []map[string]json.RawMessage `json:"sources"`
+	}
+	if len(volume) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(volume, &projected); err != nil {
+		return err
+	}
+	for _, source := range projected.Sources {
+		for kind := range source {
+			if !slices.Contains(harmless, kind) {
+				return fmt.Errorf("no runner gets a token or a certificate of its own: remove %s, and put what the handler needs into a Secret", kind)
 			}
 		}
 	}

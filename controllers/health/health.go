@@ -49,7 +49,7 @@ func Judge(f *Function) Verdict {
 	streams := before.until(v1alpha1.ConditionStreamsReady, judge(redis, streamRules, streamsFine))
 	trial := &trial{Runners: f.Runners, function: f.Object, refusal: f.Refusal, faulty: f.Spec.Fault != nil || f.Spec.RunnerFault != nil, now: f.Now}
 	runners := judge(trial, runnerRules, runnersFine)
-	healthy := before.until(v1alpha1.ConditionHealthy, judge(&runs{f.Redis, f.Object.Spec.History}, runRules, healthyFine))
+	healthy := before.until(v1alpha1.ConditionHealthy, judge(&runs{f.Redis, f.Object.Spec.History, f.Object.Name, f.Object.Status.Image}, runRules, healthyFine))
 	ready := f.ready(accepted, streams, runners, healthy)
 	all := []metav1.Condition{
 		condition(v1alpha1.ConditionReady, ready),

@@ -209,6 +209,11 @@ func TestConditions(t *testing.T) {
 		}, "Healthy", "False/HighFailureRate", "failed; the latest, r2: too late", "True", ""},
 		"failing runs, none remembered": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 3, Failed: 2} },
 			"Healthy", "False/HighFailureRate", "2 of the last 3 runs failed", "True", ""},
+		"a run without its code": {func(f *health.Function) {
+			f.Redis.Numbers.Lacking = 1
+			f.Redis.Numbers.Code = `a runner with the handler old.send of version 3f2a`
+			f.Object.Status.Image = "example.com/runner:2"
+		}, "Healthy", "False/RunnerLacksHandler", "1 run waits for code that the image of the runners, example.com/runner:2, does not have: a runner with the handler old.send", "True", ""},
 		"fewer than half fail": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 3, Failed: 1} }, "Healthy", "True/Healthy", "", "", ""},
 		"no runs":              {func(f *health.Function) { f.Redis.Runs = view.Runs{} }, "Healthy", "Unknown/NoRuns", "", "True", ""},
 		"runs are not known":   {func(f *health.Function) { f.Redis.Numbers = nil }, "Healthy", "Unknown/NoRuns", "not known yet", "Unknown", reconciling},

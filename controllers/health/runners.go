@@ -24,6 +24,8 @@ type Runners struct {
 	// RolledOut: runners of this very kind have worked. Only their number may
 	// have changed since.
 	RolledOut bool
+	// Waits: they are replaced for the operator's sake once it is their turn.
+	Waits bool
 	// MoreSince is when more runners were wanted last; zero: not lately.
 	MoreSince time.Time
 	// Contested is the number of runners that somebody else sets on the
@@ -172,6 +174,9 @@ func runnersFine(t *trial) *opinion {
 		o = yes(v1alpha1.ReasonScaledToZero, "there are no runners, as wanted")
 	case t.available() < t.Wanted:
 		o = yes(v1alpha1.ReasonScalingUp, t.count()+", more are starting")
+	}
+	if t.Waits {
+		o.message += "; they are replaced when it is their turn: the operator replaces those of some functions at a time (--max-rollouts)"
 	}
 	if t.Contested != nil {
 		o.message += fmt.Sprintf("; somebody else sets the replicas of Deployment %s to %d again and again: an HPA or KEDA must scale the WildoutFunction, not the Deployment",

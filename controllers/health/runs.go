@@ -11,9 +11,29 @@ import (
 type runs struct {
 	view.Function
 	history *v1alpha1.History
+	// name is that of the function, image that of its runners.
+	name, image string
 }
 
-var runRules = []rule[*runs]{runsAreKnown, runsEndWell}
+var runRules = []rule[*runs]{runsAreUnderstood, runsAreKnown, runsEndWell}
+
+// runsAreUnderstood: the runners have the code of all runs, also of those that began
+// with an earlier version of the function, or of the image.
+func runsAreUnderstood(r *runs) *opinion {
+	if r.Numbers == nil || r.Numbers.Lacking == 0 {
+		return nil
+	}
+	count := fmt.Sprintf("%d runs wait", r.Numbers.Lacking)
+	if r.Numbers.Lacking == 1 {
+		count = "1 run waits"
+	}
+	image := "the image of the runners"
+	if r.image != "" {
+		image += ", " + r.image + ","
+	}
+	return no(v1alpha1.ReasonRunnerLacksHandler, fmt.Sprintf("%s for code that %s does not have: %s; deploy an image that has it, such as the one before, and they go on; or end them with "+
+		"wildout runs cancel --function %s --status waiting", count, image, r.Numbers.Code, r.name))
+}
 
 // runsAreKnown: there is something to judge by.
 func runsAreKnown(r *runs) *opinion {

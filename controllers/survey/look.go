@@ -169,6 +169,7 @@ func (p *Poller) keepAll(looked []found) (tell []types.NamespacedName) {
 func (f *function) keep(l *found, trouble *view.Trouble, now time.Time, interval time.Duration) (news bool) {
 	numbers := numbersOf(&l.numbers)
 	news = f.fresh || f.view.Numbers == nil || trouble != f.view.GroupTrouble || f.view.Numbers.Ungrouped != numbers.Ungrouped ||
+		f.view.Numbers.Code != numbers.Code ||
 		!sameNumbers(&f.told, numbers) && now.Sub(f.toldAt) >= interval
 	f.view.Numbers = numbers
 	f.view.Runs = l.runs
@@ -193,5 +194,5 @@ func (f *function) keep(l *found, trouble *view.Trouble, now time.Time, interval
 // sameNumbers compares the numbers that people see change.
 func sameNumbers(a, b *view.Numbers) bool {
 	return a.Unread == b.Unread && a.Due == b.Due && a.Pending == b.Pending && a.Waiting == b.Waiting &&
-		a.Succeeded == b.Succeeded && a.Failed == b.Failed && maps.Equal(a.ByVersion, b.ByVersion)
+		a.Succeeded == b.Succeeded && a.Failed == b.Failed && a.Lacking == b.Lacking && maps.Equal(a.ByVersion, b.ByVersion)
 }

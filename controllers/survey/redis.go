@@ -96,7 +96,7 @@ func stateOf(s *store.Server) view.State {
 func numbersOf(n *inspect.Numbers) *view.Numbers {
 	return &view.Numbers{
 		Unread: n.Unread, Due: n.Due, Pending: n.Pending, Waiting: n.Waiting, Succeeded: n.Succeeded, Failed: n.Failed,
-		ByVersion: n.ByVersion, Ungrouped: len(n.Missing) > 0,
+		ByVersion: n.ByVersion, Ungrouped: len(n.Missing) > 0, Lacking: n.Lacking.Runs, Code: codeOf(n.Lacking.Code),
 	}
 }
 

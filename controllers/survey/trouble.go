@@ -26,16 +26,15 @@ func kindOf(err error) view.TroubleKind {
 	case errors.Is(err, errPanicked), errors.Is(err, guard.ErrNotRedis), errors.Is(err, guard.ErrTooMuch):
 		return view.Refused
 	}
-	switch store.TroubleOf(err) {
-	case store.Unreachable:
+	switch store.FaultOf(err) {
+	case store.Away, store.Slow, store.Untrusted, store.Starting, store.Foreign:
 		return view.Unreachable
-	case store.Unauthorized:
+	case store.Unauthenticated, store.Forbidden:
 		return view.Unauthorized
 	case store.ReadOnly:
 		return view.ReadOnly
-	case store.Full:
+	case store.Full, store.Unsaved:
 		return view.Full
-	case store.Refused, store.NoTrouble:
 	}
 	return view.Refused
 }

@@ -65,7 +65,7 @@ func (l *found) work(now time.Time) *view.Work {
 		return nil
 	}
 	ticks, next := l.ahead(now)
-	return &view.Work{Open: n.Unread + n.Pending + n.Due + ticks, Queued: n.Outlook.Queued > 0, Next: next}
+	return &view.Work{Open: n.Unread + n.Pending + n.Due + ticks, Queued: n.Outlook.Queued > 0 || n.Lacking.Runs > 0, Next: next}
 }
 
 // ahead finds out how many cron ticks are due, and when something is next, by

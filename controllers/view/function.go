@@ -25,6 +25,10 @@ type Numbers struct {
 	Succeeded, Failed int64
 	// ByVersion counts the parked runs by the version that they began with.
 	ByVersion map[string]int64
+	// Lacking counts the parked runs that wait for code that no runner has, Code
+	// says which, in words.
+	Lacking int64
+	Code    string
 	// Ungrouped: a consumer group is not there yet.
 	Ungrouped bool
 }

@@ -49,7 +49,7 @@ func (wildoutSystem) Setup(ctx context.Context, e *env) (instance, error) {
 	w := &wildoutInstance{env: e, store: s, publisher: e.newClient()}
 	sent := func() int64 { return s.Traffic().Commands }
 	e.sent.others.Store(&sent)
-	w.worker, err = worker.New(worker.Options{Store: runs.New(s), Plan: p, Handlers: handlers, Name: "bench",
+	w.worker, err = worker.New(worker.Options{Store: worker.OnRedis(runs.New(s)), Plan: p, Handlers: handlers, Name: "bench",
 		MaxInFlight: wildoutInFlight, Logger: slog.New(&endings{instance: w})})
 	if err != nil {
 		return nil, err

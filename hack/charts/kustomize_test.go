@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -62,14 +63,14 @@ func withoutTags(spec map[string]any) {
 	tag := regexp.MustCompile(`(wildout/\w+):\S+`)
 	container := items(spec, "containers")[0].(map[string]any)
 	container["image"] = tag.ReplaceAllString(text(container, "image"), "$1")
-	for i, arg := range items(container, "args") {
-		items(container, "args")[i] = tag.ReplaceAllString(arg.(string), "$1")
+	for _, variable := range items(container, "env") {
+		variable.(map[string]any)["value"] = tag.ReplaceAllString(text(variable, "value"), "$1")
 	}
 }
 
 // ofItsOwn are fields of which the chart has other values: its labels, and it
-// has policies for what goes out.
-var ofItsOwn = []string{"selector", "matchLabels", "policyTypes", "app.kubernetes.io/name", "namespace"}
+// has the namespace of the release.
+var ofItsOwn = []string{"selector", "matchLabels", "app.kubernetes.io/name", "namespace"}
 
 // includes checks that got has whatever want has.
 func includes(t *testing.T, path string, got, want any) {
@@ -97,6 +98,27 @@ func includes(t *testing.T, path string, got, want any) {
 			t.Errorf("%s is %v, want %v", path, got, want)
 		}
 	}
+}
+
+// One setting of kustomize changes all images, also of what is built on
+// config/default; all have the name of a registry, as some nodes want it.
+func TestImagesOfKustomize(t *testing.T) {
+	folder, err := os.MkdirTemp(filepath.Join(repository, "config"), "overlay-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	const overlay = `resources: [../default]
+images:
+  - {name: docker.io/wildout/manager, newName: registry.example.com/wildout/manager, newTag: "7"}
+  - {name: docker.io/wildout/runner, newName: registry.example.com/wildout/runner, newTag: "7"}
+`
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	container := at(podSpec(find(t, build(t, filepath.Base(folder)), "Deployment/wildout-manager")), "containers", 0)
+	equal(t, "the image of the manager", text(container, "image"), "registry.example.com/wildout/manager:7")
+	equal(t, "that of the runner", text(container, "env", 0, "value"), "registry.example.com/wildout/runner:7")
 }
 
 // The functions and event types of the chart are those of config/.

@@ -95,7 +95,7 @@ func TestPodsAreAsTheValuesSay(t *testing.T) {
 			t.Errorf("its image is %s", text(spec, "containers", 0, "image"))
 		}
 	}
-	if workloads != 6 { // manager, gateway, console, Redis, migrations, uninstall
+	if workloads != 7 { // manager, gateway, console, Redis, migrations, prepare, uninstall
 		t.Errorf("there are %d workloads", workloads)
 	}
 }

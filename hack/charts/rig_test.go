@@ -46,7 +46,7 @@ func (c chart) args(values string, more ...string) []string {
 	return append(all, more...)
 }
 
-// fixed are values in place of what would be generated anew each time.
+// fixed are values in place of what a Job would make.
 func (c chart) fixed() []string {
 	if c.name != "wildout" {
 		return nil

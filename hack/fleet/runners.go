@@ -90,7 +90,7 @@ func (r *runners) begin(ctx context.Context, pod types.UID, f *v1alpha1.WildoutF
 	if err != nil {
 		return fmt.Errorf("reach Redis for %s: %w", f.Name, err)
 	}
-	w, err := worker.New(worker.Options{Store: runs.New(s), Plan: p, Handlers: r.registry, Name: "fleet", Logger: r.quiet, Metrics: r.metrics})
+	w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(s)), Plan: p, Handlers: r.registry, Name: "fleet", Logger: r.quiet, Metrics: r.metrics})
 	if err != nil {
 		return fmt.Errorf("set up a runner of %s: %w", f.Name, err)
 	}

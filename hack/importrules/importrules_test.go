@@ -78,6 +78,7 @@ var rooms = []room{
 	{path: "runtime/store/runs", direct: []string{"runtime/store", "runtime/store/acts", "runtime/store/upkeep", "runtime/event", "runtime/run"}, unlinked: operator},
 	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store", "runtime/store/inspect"}, unlinked: operator},
 	{path: "runtime/worker", direct: []string{"runtime", "runtime/admission", "runtime/engine", "runtime/run", "runtime/store", "runtime/store/runs", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
+	{path: "runtime/worker/storetest", direct: []string{"runtime/worker", "runtime/store", "runtime/store/runs", "runtime/store/inspect", "runtime/store/acts", "runtime/run", "runtime/event"}, unlinked: operator},
 	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event", "runtime/event/schema", "runtime/strictjson"}, unlinked: operator},
 	// The one reading of JSON of others. Everything may import it; the library
 	// that reads is known here alone, so that a handler's author gets no other.

@@ -152,6 +152,26 @@ spec:
   steps:
   - {name: hang, handler: hang}
   - {name: never, handler: effect, with: {value: 2}}
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: deal} # one Go function: its handler does what the steps of order do
+spec:
+  triggers: [{event: deal/made}]
+  history: {limit: 100000}
+  retryPolicy: {maxAttempts: 5, initialInterval: 20ms}
+  steps:
+  - {name: all, handler: deal, with: {value: "${event.data.order}"}, waits: [{event: order/paid, match: data.order}]}
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: recant} # cancelled while its handler waits for a run that it invoked
+spec:
+  triggers: [{event: order/regretted}]
+  steps:
+  - {name: all, handler: recant}
+  onFailure:
+  - {name: tell, handler: effect, with: {value: 3}}
 `
 
 // effects are the steps of each function whose handlers have an effect, as a
@@ -171,6 +191,8 @@ var effects = map[string][]string{
 	"regret":   {"begin"},
 	"parcel":   {"pack"},
 	"stuck":    {},
+	"deal":     {"all/reserve", "all/label", "all/meanwhile", "all/close", "all"},
+	"recant":   {"all/begin"},
 }
 
 // optional are the functions whose runs may be cancelled before they have any
@@ -181,7 +203,10 @@ var optional = map[string]bool{"parcel": true}
 const reason = "it was a mistake"
 
 // cancelled has the error of the runs of functions that are cancelled.
-var cancelled = map[string]string{"regret": reason, "parcel": "the run that invoked it was cancelled: " + reason, "stuck": reason}
+var cancelled = map[string]string{"regret": reason, "parcel": "the run that invoked it was cancelled: " + reason, "stuck": reason, "recant": reason}
+
+// regrets are the steps in which runs are cancelled that wait for a child.
+var regrets = map[string]string{"regret": "send", "recant": "all/send"}
 
 // outputs are what runs of each function end with; a function that is not here
 // has an output that depends on the run.
@@ -192,10 +217,11 @@ var outputs = map[string]string{
 	"meter":    `1`,
 	"nightly":  `1`,
 	"slow":     `2`,
+	"deal":     `{"ship":"shipped","paid":"card"}`,
 }
 
 // eventTypes are all that the functions read, to find their streams.
-var eventTypes = []string{"order/placed", "order/paid", "order/told", "order/broken", "account/changed", "meter/read", "call/made", "slow/asked", "order/regretted", "stuck/asked", "never"}
+var eventTypes = []string{"order/placed", "order/paid", "order/told", "order/broken", "account/changed", "meter/read", "call/made", "slow/asked", "order/regretted", "stuck/asked", "deal/made", "never"}
 
 // compileAll compiles the manifest. The cron function ticks once, at the time given.
 func compileAll(tick time.Time) (map[string]*plan.Plan, error) {

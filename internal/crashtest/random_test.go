@@ -115,7 +115,7 @@ func (c *carnage) publishOne(i int) error {
 	case 0, 1, 2:
 		return c.order(fmt.Sprint("o", i), i%5 == 0)
 	case 3:
-		return c.publish("order/broken", `{}`, "refund")
+		return errors.Join(c.publish("order/broken", `{}`, "refund"), c.deal(fmt.Sprint("d", i)))
 	case 4, 5, 6, 7, 8:
 		return c.publish("account/changed", fmt.Sprintf(`{"account":"a%d"}`, rand.IntN(20)), "account")
 	case 9, 10, 11:
@@ -127,7 +127,7 @@ func (c *carnage) publishOne(i int) error {
 		if i%2 == 0 {
 			return c.publish("slow/asked", `{}`, "slow")
 		}
-		return errors.Join(c.publish("order/regretted", `{}`, "regret", "parcel"), c.publish("stuck/asked", `{}`, "stuck"))
+		return errors.Join(c.publish("order/regretted", `{}`, "regret", "parcel", "recant", "parcel"), c.publish("stuck/asked", `{}`, "stuck"))
 	}
 }
 

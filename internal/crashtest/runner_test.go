@@ -61,7 +61,7 @@ func runner(ctx context.Context, config []byte, begin <-chan struct{}) error {
 	}
 	var wg sync.WaitGroup
 	for _, p := range plans {
-		w, err := worker.New(worker.Options{Store: runs.New(s), Plan: p, Handlers: rec.handlers(c.Doze), Name: c.Name,
+		w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(s)), Plan: p, Handlers: rec.handlers(c.Doze), Name: c.Name,
 			MaxInFlight: 64, Lease: lease, Grace: c.Grace, Logger: log})
 		if err != nil {
 			return err
@@ -131,6 +131,8 @@ func (r *recorder) handlers(doze time.Duration) *wildout.Registry {
 	})
 	wildout.Add(all, "pack", r.pack)
 	wildout.Add(all, "compose", r.compose)
+	wildout.Add(all, "deal", r.deal)
+	wildout.Add(all, "recant", r.recant)
 	wildout.Add(all, "exclusive", r.exclusive)
 	wildout.Add(all, "hang", func(ctx context.Context, _ struct{}) (any, error) {
 		if _, err := r.redis.Do("HSET", begunKey(r.ns), wildout.Info(ctx).IdempotencyKey, r.name); err != nil {
@@ -179,6 +181,66 @@ func (r *recorder) compose(ctx context.Context, _ struct{}) (string, error) {
 		return "", err
 	}
 	return left + " " + right, r.effect(ctx)
+}
+
+// deal is a whole function: it does, sleeps, sends, invokes and waits, one after
+// the other and side by side, and fails once in between.
+func (r *recorder) deal(ctx context.Context, in input) (any, error) {
+	order := map[string]any{"order": in.Value}
+	if err := r.once(ctx, "reserve"); err != nil {
+		return nil, err
+	}
+	if err := wildout.Sleep(ctx, "nap", 50*time.Millisecond); err != nil {
+		return nil, err
+	}
+	if wildout.Info(ctx).Attempt == 1 {
+		return nil, errors.New("not at the first attempt")
+	}
+	if _, err := wildout.SendEvent(ctx, "tell", wildout.Event{Type: "order/told", Data: order}); err != nil {
+		return nil, err
+	}
+	shipped := ""
+	by := ""
+	err := wildout.Parallel(ctx,
+		func(ctx context.Context) (err error) {
+			if shipped, err = wildout.Invoke[string](ctx, "ship", "shipping", order); err != nil {
+				return err
+			}
+			return r.once(ctx, "label")
+		},
+		func(ctx context.Context) error {
+			paid, err := wildout.WaitForEvent[struct{ By string }](ctx, "paid", wildout.WaitOptions{Event: "order/paid", Match: "data.order", Timeout: time.Minute})
+			if paid != nil {
+				by = paid.Data.By
+			}
+			return err
+		},
+		func(ctx context.Context) error { return r.once(ctx, "meanwhile") },
+	)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.once(ctx, "close"); err != nil {
+		return nil, err
+	}
+	return map[string]string{"ship": shipped, "paid": by}, r.effect(ctx)
+}
+
+// recant waits for a run that ends when this one is cancelled.
+func (r *recorder) recant(ctx context.Context, _ struct{}) (any, error) {
+	if err := r.once(ctx, "begin"); err != nil {
+		return nil, err
+	}
+	if _, err := wildout.Invoke[any](ctx, "send", "parcel", nil); err != nil {
+		return nil, err
+	}
+	return nil, r.once(ctx, "never")
+}
+
+// once has an effect in a durable sub-step.
+func (r *recorder) once(ctx context.Context, name string) error {
+	_, err := wildout.Step(ctx, name, func(ctx context.Context) (int, error) { return 1, r.effect(ctx) })
+	return err
 }
 
 // exclusive notes when another run of this process has the same key at the

@@ -48,11 +48,11 @@ type scene struct {
 	doze      time.Duration
 	linger    time.Duration
 	grace     time.Duration
-	want      map[string]int    // runs in the history, by function
-	twins     int               // events that are duplicates of others
-	unpaid    map[string]string // orders, and the value by which their waits are found
-	payLater  bool              // they are left to wait
-	regretted map[string]bool   // runs that were cancelled
+	want      map[string]int  // runs in the history, by function
+	twins     int             // events that are duplicates of others
+	unpaid    map[string]debt // by the id of an order
+	payLater  bool            // they are left to wait
+	regretted map[string]bool // runs that were cancelled
 	processes []*crashtest.Process
 	proxies   []*crashtest.Proxy
 	crashes   int
@@ -61,10 +61,13 @@ type scene struct {
 	committed map[string]int
 }
 
+// debt is an order that is to be paid: who waits for it, and by which value.
+type debt struct{ function, value string }
+
 // newScene makes a scene in a database of the server, which it has for itself.
 func newScene(server string, db int) (*scene, error) {
 	s := &scene{ns: fmt.Sprintf("c%d", namespaces.Add(1)), server: server, db: db, doze: 100 * time.Millisecond, grace: time.Second,
-		want: map[string]int{}, unpaid: map[string]string{}, regretted: map[string]bool{}, committed: map[string]int{}}
+		want: map[string]int{}, unpaid: map[string]debt{}, regretted: map[string]bool{}, committed: map[string]int{}}
 	var err error
 	if s.redis, err = crashtest.Dial(server); err != nil {
 		return nil, err
@@ -145,14 +148,27 @@ func (s *scene) order(id string, twin bool) error {
 		s.twins++
 		err = s.publish("order/placed", data)
 	}
-	s.unpaid[id], _ = paidBy.Lookup(&event.Event{Data: []byte(data)})
+	s.owed("order", id, data)
 	return err
+}
+
+// deal publishes an order of the function that is one handler.
+func (s *scene) deal(id string) error {
+	data := fmt.Sprintf(`{"order":%q}`, id)
+	s.owed("deal", id, data)
+	return s.publish("deal/made", data, "deal", "shipping", "listener")
+}
+
+func (s *scene) owed(function, id, data string) {
+	value, _ := paidBy.Lookup(&event.Event{Data: []byte(data)})
+	s.unpaid[id] = debt{function, value}
 }
 
 // mixed publishes one or more events for each function.
 func (s *scene) mixed() error {
 	return errors.Join(
 		s.order("o1", true),
+		s.deal("d1"),
 		s.publish("order/broken", `{}`, "refund"),
 		s.publish("account/changed", `{"account":"x"}`, "account"),
 		s.publish("account/changed", `{"account":"x"}`, "account"),
@@ -162,7 +178,7 @@ func (s *scene) mixed() error {
 		s.publish("call/made", `{"key":"k"}`, "caller", "shared"),
 		s.publish("call/made", `{"key":"k"}`, "caller", "shared"),
 		s.publish("slow/asked", `{}`, "slow"),
-		s.publish("order/regretted", `{}`, "regret", "parcel"),
+		s.publish("order/regretted", `{}`, "regret", "parcel", "recant", "parcel"),
 		s.publish("stuck/asked", `{}`, "stuck"),
 	)
 }
@@ -170,13 +186,15 @@ func (s *scene) mixed() error {
 // regret cancels runs that wait, or are stuck.
 func (s *scene) regret() error {
 	runs := map[string]string{} // by id
-	open, err := s.inspect.Waiting(context.Background(), "regret", 1000)
-	if err != nil {
-		return err
-	}
-	for _, record := range open {
-		if slices.ContainsFunc(record.Steps, func(step run.StepRecord) bool { return step.Name == "send" }) {
-			runs[record.ID] = "regret"
+	for function, step := range regrets {
+		open, err := s.inspect.Waiting(context.Background(), function, 1000)
+		if err != nil {
+			return err
+		}
+		for _, record := range open {
+			if slices.ContainsFunc(record.Steps, func(s run.StepRecord) bool { return s.Name == step }) {
+				runs[record.ID] = function
+			}
 		}
 	}
 	begun, err := s.redis.Strings("HKEYS", begunKey(s.ns))
@@ -205,8 +223,8 @@ func (s *scene) answer() error {
 	if err := s.regret(); err != nil {
 		return err
 	}
-	for id, value := range s.unpaid {
-		waiting, err := s.runs.Waiters(context.Background(), "order", "order/paid", paidBy.String(), value)
+	for id, owed := range s.unpaid {
+		waiting, err := s.runs.Waiters(context.Background(), owed.function, "order/paid", paidBy.String(), owed.value)
 		if err != nil {
 			return err
 		}

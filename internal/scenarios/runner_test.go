@@ -84,7 +84,7 @@ func newWorkers(c runnerConfig, redis *store.Conn, set *standard.Set, log *slog.
 		if err != nil {
 			return nil, fmt.Errorf("function %s: %w", name, err)
 		}
-		w, err := worker.New(worker.Options{Store: runs.New(redis), Plan: p, Handlers: set.Registry, Env: c.Env, Name: c.Name,
+		w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(redis)), Plan: p, Handlers: set.Registry, Env: c.Env, Name: c.Name,
 			Lease: lease, Grace: 2 * time.Second, Logger: log})
 		if err != nil {
 			return nil, err

@@ -32,6 +32,7 @@ type redisConfig struct {
 	appendFsync string // "no": no persistence
 	password    string
 	maxMemory   string // empty: no limit
+	cluster     bool
 	// With TLS: the certificate and its key, and the authority that signed it.
 	certFile, keyFile string
 	ca                []byte
@@ -57,6 +58,9 @@ func Password(password string) RedisOption {
 func MaxMemory(limit string) RedisOption {
 	return func(c *redisConfig) { c.maxMemory = limit }
 }
+
+// Cluster makes the server a cluster of one node, that has all slots.
+func Cluster() RedisOption { return func(c *redisConfig) { c.cluster = true } }
 
 // TLS makes the server speak TLS alone, with a certificate of the authority.
 func TLS(t testing.TB, a *Authority) RedisOption {
@@ -116,6 +120,9 @@ func (c redisConfig) args(port int) []string {
 	}
 	if c.password != "" {
 		args = append(args, "--requirepass", c.password)
+	}
+	if c.cluster {
+		args = append(args, "--cluster-enabled", "yes")
 	}
 	if c.maxMemory != "" {
 		args = append(args, "--maxmemory", c.maxMemory, "--maxmemory-policy", "noeviction")
@@ -207,6 +214,12 @@ func pingRedis(ctx context.Context, addr string, config *redisConfig) error {
 		if err := command("AUTH", config.password); err != nil {
 			return err
 		}
+	}
+	if config.cluster {
+		if err := command("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); err != nil && !strings.Contains(err.Error(), "already busy") {
+			return err
+		}
+		return command("SET", "ready", "") // it takes a moment until it has a state
 	}
 	return command("PING")
 }

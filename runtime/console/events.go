@@ -10,6 +10,7 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/store/inspect"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // previewBytes is how much of its data a list shows of an event.
@@ -78,7 +79,7 @@ func (s *Service) mergeEvents(types []string, after *position, q *EventQuery) *m
 
 func summary(p *inspect.Peeked) EventSummary {
 	e := EventSummary{ID: p.Field(event.FieldID), Type: p.Type, Time: event.EntryTime(p.ID), Source: p.Field(event.FieldSource),
-		Subject: p.Field(event.FieldSubject), Bytes: p.Bytes, Preview: strings.ToValidUTF8(p.Field(event.FieldData), "")}
+		Subject: p.Field(event.FieldSubject), Bytes: p.Bytes, Preview: strictjson.ShowPart(strings.ToValidUTF8(p.Field(event.FieldData), ""))}
 	if e.ID == "" {
 		e.ID = event.EntryID(p.Type, p.ID)
 	}

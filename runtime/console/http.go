@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // Register adds the routes of the HTTP API to mux.
@@ -55,10 +56,16 @@ func (s *Service) handle(mux *http.ServeMux, pattern string, fn func(*http.Reque
 	})))
 }
 
+// reply writes a body in which characters stand for themselves: events have them
+// escaped in as many ways as there are senders.
 func reply(w http.ResponseWriter, status int, body any) {
+	text, err := strictjson.Show(body, "")
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON","status":500}`)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+	_, _ = w.Write(append(text, '\n')) // the client may be gone
 }
 
 // refuse answers with an error.

@@ -1,9 +1,9 @@
 package console
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/wildout/wildout/runtime/strictjson"
 	"io"
 	"net/http"
 	"net/url"
@@ -87,7 +87,7 @@ type eventWriter struct {
 }
 
 func (o *eventWriter) change(c *Change) error {
-	text, err := json.Marshal(c)
+	text, err := strictjson.Show(c, "")
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,13 @@ type fromOutside interface {
 	child(u *unit) *run.Child
 }
 
+// nesting is an action that has operations below it.
+type nesting interface {
+	action
+	// restore makes those that an earlier execution has left.
+	restore(x *execution, u *unit) *run.Failure
+}
+
 // actionOf returns the action of a step. Pure kinds need no line here.
 func actionOf(a plan.Action) action {
 	switch a := a.(type) {
@@ -54,6 +61,30 @@ func actionOf(a plan.Action) action {
 		return (*invoke)(a)
 	}
 	panic(fmt.Sprintf("the engine has no action for a %T: it belongs into actionOf", a))
+}
+
+// operation is an action that a handler may wait for. Its progress is all that
+// the next execution has of it.
+type operation interface {
+	action
+	// operation is what the progress does not say besides.
+	operation() *run.Operation
+	// does says what it does, after "an operation that": another one under its
+	// name does something else.
+	does() string
+}
+
+// actionFrom returns the action of an operation that is only in the journal.
+func actionFrom(p *run.Progress) (plan.Action, error) {
+	switch p.Kind {
+	case run.KindSleep:
+		return &plan.Sleep{}, nil // until when is in the progress
+	case run.KindWait:
+		return waitFrom(p.Operation)
+	case run.KindInvoke:
+		return &plan.Invoke{Function: p.Operation.Function}, nil
+	}
+	return nil, fmt.Errorf("the journal has an operation of the unknown kind %q: a newer release wrote it", p.Kind)
 }
 
 // begin takes the action of a unit, or goes on with it.

@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
+	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
@@ -18,8 +21,9 @@ func (a *invoke) begin(x *execution, u *unit) *run.Failure {
 		return a.start(x, u)
 	}
 	if now := x.clock.UnixMilli(); u.prog.Due > 0 && u.prog.Due <= now {
+		bound := time.Duration(u.prog.Due-u.prog.Since) * time.Millisecond
 		x.spawnCommit(u, run.Result{Attempts: 1, Start: u.prog.Since, Duration: now - u.prog.Since,
-			Error: fmt.Sprintf("the invoked run %s of %s had not ended after %s (invoke.timeout); it goes on by itself", u.prog.Child, a.Function, a.Timeout)})
+			Error: fmt.Sprintf("the invoked run %s of %s had not ended after %s (invoke.timeout); it goes on by itself", u.prog.Child, a.Function, bound)})
 		return nil
 	}
 	return u.wait()
@@ -52,12 +56,28 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 		u.prog.Due = x.clock.Add(a.Timeout).UnixMilli()
 	}
 	x.sign(u)
-	child := Child{Child: *a.child(u), Event: x.sent(u, u.prog.Child, event.InvokeType, data)}
-	child.Event.Time = x.clock.UTC().Truncate(time.Millisecond)
+	child := Child{Child: *a.child(u), Event: x.sent(u.path, u.prog.Child, event.InvokeType, x.clock.UTC().Truncate(time.Millisecond), data)}
 	prog := u.prog
 	x.spawn(u, func() completion {
 		err := x.run.Journal.Invoke(x.durable, u.path, prog.Encode(), child)
 		return completion{unit: u, waits: true, prog: prog, err: err}
 	})
 	return nil
+}
+func (a *invoke) operation() *run.Operation { return &run.Operation{Function: a.Function} }
+func (a *invoke) does() string              { return plan.KindInvoke.Verb() + " " + a.Function }
+
+// Invoke implements wildout.SubSteps.
+func (s *subSteps) Invoke(_ context.Context, name string, call wildout.InvokeCall) (json.RawMessage, error) {
+	r, err := s.await(name, func() (plan.Action, error) {
+		err := plan.CheckFunction(call.Function)
+		if err == nil {
+			err = event.Check(call.Data)
+		}
+		return &plan.Invoke{Function: call.Function, Data: plan.Constant(call.Data), Timeout: call.Timeout}, wildout.NonRetriable(err)
+	})
+	if err == nil && r.Error != "" {
+		err = wildout.NonRetriable(&wildout.InvokeError{Function: call.Function, Message: r.Error})
+	}
+	return r.Output, err
 }

@@ -1,6 +1,11 @@
 package engine
 
 import (
+	"context"
+	"encoding/json"
+	"time"
+
+	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
@@ -38,3 +43,27 @@ func (a *sleep) recall(x *execution, u *unit) *run.Failure {
 
 func (*sleep) mark() run.Kind { return run.KindSleep }
 func (*sleep) told() bool     { return true }
+
+func (*sleep) operation() *run.Operation { return &run.Operation{} }
+func (*sleep) does() string              { return plan.KindSleep.Verb() }
+
+// Sleep implements wildout.SubSteps.
+func (s *subSteps) Sleep(_ context.Context, name string, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	_, err := s.await(name, func() (plan.Action, error) { return &plan.Sleep{For: d}, nil })
+	return err
+}
+
+// SleepUntil implements wildout.SubSteps.
+func (s *subSteps) SleepUntil(_ context.Context, name string, until time.Time) error {
+	if !until.After(s.a.x.Now()) {
+		return nil
+	}
+	_, err := s.await(name, func() (plan.Action, error) {
+		text, err := json.Marshal(until)
+		return &plan.Sleep{Until: plan.Constant(text)}, wildout.NonRetriable(err)
+	})
+	return err
+}

@@ -1,9 +1,13 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
+	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
@@ -65,8 +69,8 @@ func (a *waitForEvent) standing(x *execution, u *unit) *run.Wait {
 
 // value is what the awaited event must have at Match; false: nothing fits.
 func (a *waitForEvent) value(x *execution) (string, bool) {
-	if a.Match == nil {
-		return "", true
+	if a.Match == nil || a.Value != "" {
+		return a.Value, true
 	}
 	return a.Match.Lookup(&x.run.Event)
 }
@@ -163,4 +167,85 @@ func (x *execution) fits(cond *plan.Expr, item json.RawMessage) func(*event.Even
 		scope.Async = async
 		return cond.Bool(&scope)
 	}
+}
+
+func (a *waitForEvent) operation() *run.Operation {
+	o := &run.Operation{Event: a.Event, Value: a.Value}
+	if a.Match != nil {
+		o.Match = a.Match.String()
+	}
+	return o
+}
+
+func (a *waitForEvent) does() string {
+	text := plan.KindWaitForEvent.Verb() + " " + a.Event
+	if a.Match != nil {
+		text += " by " + a.Match.String()
+	}
+	return text
+}
+
+// waitFrom makes the action from what operation returned.
+func waitFrom(o *run.Operation) (*plan.WaitForEvent, error) {
+	a := &plan.WaitForEvent{Event: o.Event, Value: o.Value}
+	if o.Match == "" {
+		return a, nil
+	}
+	var err error
+	a.Match, err = plan.ParsePath(o.Match)
+	return a, err
+}
+
+// WaitForEvent implements wildout.SubSteps.
+func (s *subSteps) WaitForEvent(_ context.Context, name string, o wildout.WaitOptions) (json.RawMessage, error) {
+	r, err := s.await(name, func() (plan.Action, error) {
+		action, err := s.waitOf(o)
+		return action, wildout.NonRetriable(err)
+	})
+	return r.Output, err
+}
+
+// waitOf is the action that a handler asks for. A runner reads only what
+// manifests name: the step must say for what its handler may wait.
+func (s *subSteps) waitOf(o wildout.WaitOptions) (plan.Action, error) {
+	if o.Timeout < time.Millisecond {
+		return nil, fmt.Errorf("the handler waits for %s with a time-out of %s: write how long it may wait, in WaitOptions.Timeout", o.Event, o.Timeout)
+	}
+	if declared := s.a.handler.Waits; !slices.Contains(declared, plan.Awaited{Event: o.Event, Match: o.Match}) {
+		line := "event: " + o.Event
+		if o.Match != "" {
+			line += ", match: " + o.Match
+		}
+		return nil, fmt.Errorf("the handler waits for an event that the manifest does not name, and nobody would read it: write waits: [{%s}] beside handler: %s in step %s", line, s.a.handler.Name, ownerOf(s.path))
+	}
+	a, err := waitFrom(&run.Operation{Event: o.Event, Match: o.Match})
+	if err != nil {
+		return nil, err
+	}
+	a.Timeout = o.Timeout
+	if a.Match != nil {
+		a.Value, err = s.matched(a.Match, o.Value)
+	}
+	return a, err
+}
+
+// matched is what the awaited event must have at match: value, or what the event
+// that started the run has there.
+func (s *subSteps) matched(match *plan.Path, value any) (string, error) {
+	if value == nil {
+		own, ok := match.Lookup(&s.a.x.run.Event)
+		if !ok {
+			return "", fmt.Errorf("the event that started the run has no text, number or boolean at %s: set WaitOptions.Value", match)
+		}
+		return own, nil
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("WaitOptions.Value: %w", err)
+	}
+	text, ok := plan.Scalar(raw)
+	if !ok {
+		return "", fmt.Errorf("WaitOptions.Value is %.40s, and must be text, a number or a boolean", raw)
+	}
+	return text, nil
 }

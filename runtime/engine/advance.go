@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
+	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -17,23 +19,59 @@ func (x *execution) advance() *run.Failure {
 		x.clock = x.Now()
 	}
 	for again := true; again; {
-		again = false
+		next := x.machine.stepper.Next(Results{x, x.machine})
+		if next.Done {
+			return x.conclude(next)
+		}
+		var f *run.Failure
+		if again, f = x.startAll(next.Steps); f != nil {
+			return f
+		}
 		for _, n := range x.machine.nodes {
-			if n.state == pending && x.machine.ready(n) {
-				if f := x.start(n); f != nil {
-					return f
-				}
-				again = again || n.state == ended
+			if n.state != active {
+				continue
 			}
-			if n.state == active {
-				moved, f := x.feed(n)
-				if f != nil {
-					return f
-				}
-				again = again || moved
+			moved, f := x.feed(n)
+			if f != nil {
+				return f
 			}
+			again = again || moved
 		}
 	}
+	return nil
+}
+
+// startAll starts the steps that have not begun; again: one has ended at once.
+func (x *execution) startAll(steps []*plan.Step) (again bool, f *run.Failure) {
+	for _, step := range steps {
+		n, err := x.machine.node(step)
+		if err != nil {
+			return false, &run.Failure{Message: x.bug("cannot go on, %w", err).Error()}
+		}
+		if n.state != pending {
+			continue
+		}
+		if f := x.start(n); f != nil {
+			return false, f
+		}
+		again = again || n.state == ended
+	}
+	return again, nil
+}
+
+// conclude notes that nothing comes next. What is still at work is stopped.
+func (x *execution) conclude(next Next) *run.Failure {
+	if x.replay {
+		return nil
+	}
+	if next.Failure != nil {
+		return next.Failure
+	}
+	if n := len(next.Output); x.machine.graph == nil && n > wildout.MaxOutputBytes {
+		return &run.Failure{Message: fmt.Sprintf("the output of the run is %d bytes, the limit is %d", n, wildout.MaxOutputBytes)}
+	}
+	x.over = &next
+	x.leg.cancel(errOver)
 	return nil
 }
 
@@ -92,12 +130,17 @@ func (x *execution) endNode(n *node, r run.Result) *run.Failure {
 // and looks again at those that wait.
 func (x *execution) feed(n *node) (moved bool, f *run.Failure) {
 	for _, u := range n.units[:n.next] {
-		if u.state == waiting && u.prog.Due > 0 && u.prog.Due <= x.clock.UnixMilli() {
-			if f = x.begin(u); f != nil {
-				return moved, f
-			}
-			moved = moved || u.state == ended
+		if u.state != waiting {
+			continue
 		}
+		ready, f := x.goesOn(u)
+		if ready && f == nil {
+			f = x.begin(u)
+		}
+		if f != nil {
+			return moved, f
+		}
+		moved = moved || u.state == ended
 	}
 	limit := max(1, n.step.MaxParallel)
 	for n.next < len(n.units) && n.open < limit {
@@ -107,7 +150,12 @@ func (x *execution) feed(n *node) (moved bool, f *run.Failure) {
 		if f = x.load(u); f != nil {
 			return moved, f
 		}
-		if u.state == pending {
+		switch {
+		case u.state != pending:
+		case len(u.prog.Wants) > 0: // its handler is not called before it has something to go on with
+			u.state = waiting
+			moved = true
+		default:
 			if f = x.begin(u); f != nil {
 				return moved, f
 			}
@@ -117,10 +165,25 @@ func (x *execution) feed(n *node) (moved bool, f *run.Failure) {
 	return moved, nil
 }
 
+// goesOn reports whether a waiting unit can go on.
+func (x *execution) goesOn(u *unit) (bool, *run.Failure) {
+	if len(u.prog.Wants) == 0 {
+		return u.isDue(x), nil
+	}
+	ready, f := x.feedNested(u)
+	if ready {
+		u.prog.Wants = nil
+	}
+	return ready, f
+}
+
 // endUnit ends a unit and says whether that fails the run.
 func (x *execution) endUnit(u *unit, r run.Result) *run.Failure {
 	x.machine.end(u, r)
 	x.passed(u, &r)
+	if u.nested {
+		x.subs.put(u.path, r)
+	}
 	if r.Error != "" && !u.node.step.ContinueOnError {
 		return &run.Failure{Message: r.Error, Step: u.path, Attempts: r.Attempts}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	wildout "github.com/wildout/wildout/runtime"
+	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
@@ -30,6 +32,9 @@ func (x *execution) apply(done completion) *run.Failure {
 	case done.waits:
 		u.prog, u.state = done.prog, waiting
 		return nil
+	case done.wants != nil:
+		u.park(done.prog, done.wants)
+		return nil
 	}
 	return x.endUnit(u, done.result)
 }
@@ -37,8 +42,8 @@ func (x *execution) apply(done completion) *run.Failure {
 // final reports whether the result of u may travel with the end of the run. It
 // may not where something can still fail that onFailure steps would see it by.
 func (x *execution) final(u *unit) bool {
-	observed := x.failure == nil && len(x.run.Plan.OnFailure) > 0
-	if observed && x.run.Plan.Output != nil {
+	observed := x.failure == nil && x.run.OnFailure != nil
+	if g := x.machine.graph; g == nil || observed && g.output != nil {
 		return false
 	}
 	return x.machine.last(u, observed)
@@ -46,17 +51,20 @@ func (x *execution) final(u *unit) bool {
 
 // attempt is one call of a handler.
 type attempt struct {
-	x     *execution
-	leg   *leg
-	unit  *unit
-	name  string // of the handler
-	input json.RawMessage
-	prog  run.Progress // with this attempt counted
-	start time.Time
-	ctx   context.Context
-	final bool
-	here  bool // called by the loop itself
-	seen  Attempt
+	x       *execution
+	leg     *leg
+	unit    *unit
+	handler *plan.Handler
+	call    wildout.Handler
+	input   json.RawMessage
+	asked   asked
+	before  map[string]string // what earlier calls have asked for, by path
+	prog    run.Progress      // with this attempt counted
+	start   time.Time
+	ctx     context.Context
+	final   bool
+	here    bool // called by the loop itself
+	seen    Attempt
 
 	// The fields below belong to the watch.
 	index int       // place in its list; -1 once it was taken out
@@ -64,10 +72,10 @@ type attempt struct {
 }
 
 // prepare makes a unit ready for an attempt; launch begins it.
-func (x *execution) prepare(u *unit, handler string, input json.RawMessage) {
+func (x *execution) prepare(u *unit, handler *plan.Handler, call wildout.Handler, input json.RawMessage) {
 	u.state = running
 	x.running++
-	a := &attempt{x: x, leg: x.leg, unit: u, name: handler, input: input, prog: u.prog, final: x.final(u)}
+	a := &attempt{x: x, leg: x.leg, unit: u, handler: handler, call: call, input: input, prog: u.prog, final: x.final(u), before: u.deeds()}
 	a.prog.Attempts++
 	x.ready = append(x.ready, a)
 }
@@ -103,41 +111,34 @@ func (x *execution) launch() (done completion, mine bool) {
 func (a *attempt) do() (done completion, mine bool) {
 	x, u := a.x, a.unit
 	a.start = x.Now()
-	a.seen = Attempt{Step: u.node.step.Name, Path: u.path, Handler: a.name, Number: a.prog.Attempts, Start: a.start}
+	a.seen = Attempt{Step: u.node.step.Name, Path: u.path, Handler: a.handler.Name, Number: a.prog.Attempts, Start: a.start}
 	parent := x.begins(a.leg.ctx, &a.seen)
 	info := wildout.RunInfo{
-		RunID: x.run.ID, Function: x.run.Plan.Function, Step: u.path, Attempt: a.prog.Attempts,
-		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: time.Now().Add(u.node.step.Timeout),
+		RunID: x.run.ID, Function: x.run.Function, Step: u.path, Attempt: a.prog.Attempts,
+		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: time.Now().Add(a.timeout()),
 		EventID: x.run.Event.ID, TraceParent: a.seen.TraceParent, TraceState: a.seen.TraceState,
 	}
-	ctx, cancel := wildout.NewStepContext(parent, info, &subSteps{x: x, leg: a.leg, path: u.path})
+	ctx, cancel := wildout.NewStepContext(parent, info, &subSteps{a: a, path: u.path})
 	defer cancel()
 	a.ctx = ctx
 	x.watch.add(a)
-	output, err := a.call()
+	output, err := a.call(ctx, a.input)
 	if !x.watch.remove(a) {
 		return completion{}, false
 	}
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && a.leg.ctx.Err() == nil {
-		err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", u.node.step.Timeout, err)
+		err = fmt.Errorf("the attempt took longer than its time-out of %s: %w", a.timeout(), err)
 	}
 	return a.judge(output, err), true
-}
-
-func (a *attempt) call() (json.RawMessage, error) {
-	handler, ok := a.x.Handlers.Lookup(a.name)
-	if !ok {
-		return nil, wildout.NonRetriable(fmt.Errorf("this runner has no handler %q; it has: %v", a.name, a.x.Handlers.Names()))
-	}
-	return handler(a.ctx, a.input)
 }
 
 // giveUp goes on without the handler: its step has failed, and only its
 // goroutine is lost.
 func (a *attempt) giveUp() {
 	a.final = false
-	done := a.judge(nil, fmt.Errorf("handler %s did not return within %s of its time-out of %s: it ignores its context, and its goroutine is given up",
-		a.name, patience, a.unit.node.step.Timeout))
+	a.asked.end()
+	done := a.failed(a.x.Now(), fmt.Errorf("handler %s did not return within %s of its time-out of %s: it ignores its context, and its goroutine is given up",
+		a.handler.Name, patience, a.timeout()))
 	if a.here {
 		a.x.resume(done)
 		return
@@ -147,45 +148,79 @@ func (a *attempt) giveUp() {
 
 // judge turns the end of an attempt into what it means for the step.
 func (a *attempt) judge(output json.RawMessage, err error) completion {
-	x, u, prog := a.x, a.unit, a.prog
-	step, now := u.node.step, x.Now()
-	r := run.Result{Output: output, Attempts: prog.Attempts, Start: a.start.UnixMilli(), Duration: now.Sub(a.start).Milliseconds(), Tries: prog.Tries}
-	if err == nil {
-		x.ends(&a.seen, AttemptOK, now, nil)
-		if a.final {
-			return completion{unit: u, result: r}
-		}
-		return x.commit(a.leg, u, r)
+	now := a.x.Now()
+	wants := a.asked.end()
+	switch {
+	case wildout.Parked(a.ctx) && len(wants) > 0:
+		return a.parked(now, err, wants)
+	case err != nil:
+		return a.failed(now, err)
 	}
-	if a.leg.ctx.Err() != nil {
-		x.ends(&a.seen, AttemptInterrupted, now, err)
-		return completion{unit: u, stopped: true}
+	a.x.ends(&a.seen, AttemptOK, now, nil)
+	r := a.result(now)
+	r.Output = output
+	if a.final {
+		return completion{unit: a.unit, result: r}
 	}
+	return a.x.commit(a.leg, a.unit, r)
+}
+
+func (a *attempt) result(now time.Time) run.Result {
+	return run.Result{Attempts: a.prog.Attempts, Start: a.start.UnixMilli(), Duration: now.Sub(a.start).Milliseconds(), Tries: a.prog.Tries}
+}
+
+// cutShort is what an attempt means that came to no end of its own: the leg is
+// over, or the journal has failed. It does not count.
+func (a *attempt) cutShort(now time.Time, err error) (completion, bool) {
 	var broken *journalError
-	if errors.As(err, &broken) {
-		x.ends(&a.seen, AttemptInterrupted, now, err)
-		return completion{unit: u, err: broken}
+	done := completion{unit: a.unit}
+	switch {
+	case a.leg.ctx.Err() != nil:
+		done.stopped = true
+	case errors.As(err, &broken):
+		done.err = broken
+	default:
+		return done, false
 	}
+	a.x.ends(&a.seen, AttemptInterrupted, now, err)
+	return done, true
+}
+
+// parked ends the attempt of a handler that waits. It has not succeeded and has
+// not failed, whatever it returned.
+func (a *attempt) parked(now time.Time, err error, wants []want) completion {
+	if done, cut := a.cutShort(now, err); cut {
+		return done
+	}
+	prog := a.prog
+	prog.Attempts--
+	prog.Error, prog.Due = "", 0
+	a.x.ends(&a.seen, AttemptParked, now, nil)
+	return completion{unit: a.unit, wants: wants, prog: prog}
+}
+
+// failed says what the failure of an attempt means.
+func (a *attempt) failed(now time.Time, err error) completion {
+	if done, cut := a.cutShort(now, err); cut {
+		return done
+	}
+	x, u, prog := a.x, a.unit, a.prog
+	step := u.node.step
 	if wait, put := wildout.SnoozeDelay(err); put {
 		prog.Attempts-- // the handler did nothing
-		prog.Error, prog.Due = clip(err.Error()), now.Add(max(time.Millisecond, wait)).UnixMilli()
-		a.seen.Wait = wait
-		x.ends(&a.seen, AttemptSnoozed, now, err)
-		return completion{unit: u, waits: true, prog: prog}
+		return a.again(now, prog, wait, AttemptSnoozed, err)
 	}
 	if !wildout.IsNonRetriable(err) && prog.Attempts < step.Retry.MaxAttempts {
 		wait, asked := wildout.RetryDelay(err)
 		if !asked {
 			wait = backoff(step.Retry, prog.Attempts)
 		}
-		prog.Error, prog.Due = clip(err.Error()), now.Add(max(time.Millisecond, wait)).UnixMilli()
 		prog.Tries = prog.Tries.Add(a.start, now.Sub(a.start), err)
-		a.seen.Wait = wait
-		x.ends(&a.seen, AttemptRetry, now, err)
-		return completion{unit: u, waits: true, prog: prog}
+		return a.again(now, prog, wait, AttemptRetry, err)
 	}
 	x.ends(&a.seen, AttemptFailed, now, err)
-	r.Output, r.Error = nil, clip(err.Error())
+	r := a.result(now)
+	r.Error = clip(err.Error())
 	if prog.Attempts > 1 {
 		r.Tries = prog.Tries.Add(a.start, now.Sub(a.start), err)
 	}
@@ -193,6 +228,19 @@ func (a *attempt) judge(output json.RawMessage, err error) completion {
 		return x.commit(a.leg, u, r)
 	}
 	return completion{unit: u, result: r}
+}
+
+// again lets another attempt follow in wait.
+func (a *attempt) again(now time.Time, prog run.Progress, wait time.Duration, how AttemptResult, err error) completion {
+	prog.Error, prog.Due = clip(err.Error()), now.Add(max(time.Millisecond, wait)).UnixMilli()
+	a.seen.Wait = wait
+	a.x.ends(&a.seen, how, now, err)
+	return completion{unit: a.unit, waits: true, prog: prog}
+}
+
+// timeout bounds the attempt.
+func (a *attempt) timeout() time.Duration {
+	return cmp.Or(a.unit.node.step.Timeout, plan.DefaultStepTimeout)
 }
 
 // maxErrorBytes bounds what is stored of an error; a stack of a panic fits.

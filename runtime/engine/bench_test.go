@@ -58,7 +58,8 @@ spec:
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			run := engine.Run{ID: "r", Plan: p, Event: event.Event{ID: "e", Type: "a", Data: data}, StartedAt: time.Now(), Attempt: 1, Journal: instant{}, Elsewhere: func(engine.Outcome, error) {}}
+			run := engine.Run{ID: "r", Event: event.Event{ID: "e", Type: "a", Data: data}, StartedAt: time.Now(), Attempt: 1, Journal: instant{}, Elsewhere: func(engine.Outcome, error) {}}
+			run.Follow(p)
 			out, err := e.Execute(context.Background(), &run)
 			if err != nil || out.Kind != engine.Finished {
 				b.Fatal(out.Kind, err)

@@ -78,15 +78,15 @@ func (x *execution) children() []run.Child {
 	var all []run.Child
 	for _, m := range x.machines() {
 		for _, n := range m.nodes {
-			a, outside := n.action.(fromOutside)
-			if !outside {
-				continue
-			}
-			for _, u := range n.units {
-				if child := a.child(u); child != nil && u.state != ended {
+			n.each(func(u *unit) {
+				a, outside := u.node.action.(fromOutside)
+				if !outside || u.state == ended {
+					return
+				}
+				if child := a.child(u); child != nil {
 					all = append(all, *child)
 				}
-			}
+			})
 		}
 	}
 	return all

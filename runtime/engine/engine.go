@@ -1,8 +1,8 @@
 // Package engine takes one run from where its journal says it is to where it
-// ends or has to wait: (plan, journal, now) → what to do next. The machine
-// decides, the execution around it calls handlers and writes through the
-// Journal port. The package must not know Redis, nor any clock but the one it
-// was handed.
+// ends or has to wait. A Stepper says which steps come next, the machine walks
+// them: (stepper, journal, now) → what to do. The execution around it calls
+// handlers and writes through the Journal port. The package must not know Redis,
+// nor any clock but the one it was handed.
 package engine
 
 import (
@@ -31,8 +31,15 @@ var ErrElsewhere = errors.New("the run went on in another goroutine")
 
 // Run is a run as it was loaded.
 type Run struct {
-	ID        string
-	Plan      *plan.Plan
+	ID       string
+	Function string // its name
+	Version  string // of the function
+	// Steps says what the run does, OnFailure what it does once it has failed;
+	// nil: nothing.
+	Steps, OnFailure Stepper
+	// Timeout bounds the active time of the run, Deadline its age; 0: no bound.
+	Timeout, Deadline time.Duration
+
 	Event     event.Event
 	StartedAt time.Time
 	// Attempt counts the deliveries of the run to a runner, from 1.
@@ -103,6 +110,8 @@ type Outcome struct {
 	// Awaits are the journal fields that something from outside writes: the
 	// run may park only while none of them is there.
 	Awaits []string
+	// Lacks are handlers of a parked run that this runner does not have.
+	Lacks []string
 	// Progress is what to store of unfinished steps, by path.
 	Progress map[string][]byte
 	// Waits are the registered waits of the run that may still stand.

@@ -30,12 +30,14 @@ type execution struct {
 	err     error
 	ready   []*attempt      // may begin; launched after each advance
 	failed  *run.Failure    // of the leg
+	over    *Next           // of the leg: nothing comes next
 	durable context.Context // for the journal: what was done is written down even when the leg's ctx has ended
 	running int
 	wrote   atomic.Bool // the journal holds a result, and with it the version
-	subs    subResults
-	replay  bool      // only pure steps are taken
-	asOf    time.Time // with replay: when it was
+	subs    fixedResults
+	nested  map[string][]string // paths of operations in the journal, by the unit of their handler
+	replay  bool                // only pure steps are taken
+	asOf    time.Time           // with replay: when it was
 	failure *run.Failure
 	begun   time.Time
 	waits   []run.Wait
@@ -67,14 +69,19 @@ func (l *leg) leave() {
 type completion struct {
 	unit    *unit
 	result  run.Result   // how the unit ended, unless one of the following is set
+	wants   []want       // the handler of the unit waits for these; prog is without them
 	waits   bool         // it has not ended; prog says until when it waits
 	prog    run.Progress // with waits
 	stopped bool         // the attempt was cut short and does not count
 	err     error        // the journal could not be written
 }
 
-// errFailed ends the other branches of a run once one has failed.
-var errFailed = errors.New("another step of the run failed")
+var (
+	// errFailed ends the other branches of a run once one has failed.
+	errFailed = errors.New("another step of the run failed")
+	// errOver ends what is still at work once nothing comes next.
+	errOver = errors.New("the run is over")
+)
 
 // Execute takes the run as far as it goes. The error is one of the journal
 // (the run is to be tried again elsewhere), of a damaged journal, or
@@ -87,10 +94,10 @@ func (e *Engine) Execute(ctx context.Context, r *Run) (Outcome, error) {
 	x.countParks()
 	x.scope = plan.Scope{
 		Event: &r.Event, Env: e.Env,
-		Run: plan.RunVar{ID: r.ID, Function: r.Plan.Function, Attempt: r.Attempt, StartedAt: r.StartedAt},
+		Run: plan.RunVar{ID: r.ID, Function: r.Function, Attempt: r.Attempt, StartedAt: r.StartedAt},
 	}
 	x.scope.Step = x.stepVar
-	x.machine = newMachine(r.Plan.Steps)
+	x.machine = newMachine(r.Steps)
 	if b, failedBefore := r.Results[run.FailureField]; failedBefore {
 		fixed, err := run.DecodeResult(run.FailureField, b)
 		if err != nil {
@@ -146,7 +153,7 @@ func (x *execution) end(out Outcome, err error) {
 // fail fixes why the run failed and takes its onFailure steps.
 func (x *execution) fail(out Outcome) {
 	x.failure = out.Failure
-	if len(x.run.Plan.OnFailure) == 0 {
+	if x.run.OnFailure == nil {
 		x.done(out, nil)
 		return
 	}
@@ -189,7 +196,7 @@ func (x *execution) recallFailure() {
 // onFailure takes the onFailure steps of a run that has failed.
 func (x *execution) onFailure() {
 	x.scope.Error = &plan.ErrorVar{Message: x.failure.Message, Step: x.failure.Step, Attempts: x.failure.Attempts}
-	x.main, x.machine = x.machine, newMachine(x.run.Plan.OnFailure)
+	x.main, x.machine = x.machine, newMachine(x.run.OnFailure)
 	x.walk()
 }
 
@@ -211,6 +218,7 @@ func (x *execution) walk() {
 	ctx, stop := context.WithCancelCause(x.parent)
 	x.leg = &leg{ctx: ctx, cancel: stop, events: make(chan completion, 1)}
 	x.failed = nil
+	x.over = nil
 	if x.run.Cancel.attach(stop) {
 		_ = x.recall(x.Now()) // for the history; what had failed does not matter any more
 		x.loop()
@@ -228,7 +236,7 @@ func (x *execution) walk() {
 // loop begins what can begin and takes what is reported, until nothing runs.
 func (x *execution) loop() {
 	for {
-		if x.failed == nil && x.leg.ctx.Err() == nil {
+		if x.failed == nil && x.over == nil && x.leg.ctx.Err() == nil {
 			x.failWith(x.advance())
 		}
 		done, mine := x.launch()

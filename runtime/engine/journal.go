@@ -61,7 +61,7 @@ func (e *journalError) Unwrap() error { return e.err }
 func (x *execution) write(path string, r run.Result, write func([]byte) ([]byte, error)) (run.Result, error) {
 	// Of several first commits side by side each carries the version.
 	if !x.wrote.Load() {
-		r.Version = x.run.Plan.Hash
+		r.Version = x.run.Version
 	}
 	b, err := write(r.Encode())
 	if err != nil {
@@ -103,7 +103,7 @@ func (x *execution) spawnCommit(u *unit, r run.Result) {
 // journal: a run is finished on the version that it began with.
 func (x *execution) sign(u *unit) {
 	if !x.wrote.Load() {
-		u.prog.Version = x.run.Plan.Hash
+		u.prog.Version = x.run.Version
 	}
 }
 
@@ -116,6 +116,11 @@ func (x *execution) load(u *unit) *run.Failure {
 			return damaged(err)
 		}
 		u.begun = true
+	}
+	if a, nests := u.node.action.(nesting); nests && len(x.run.Progress) > 0 {
+		if f := a.restore(x, u); f != nil {
+			return f
+		}
 	}
 	if b, ok := x.run.Results[u.path]; ok {
 		r, err := run.DecodeResult(u.path, b)
@@ -140,6 +145,9 @@ func (x *execution) load(u *unit) *run.Failure {
 		u.node.since = millis(u.prog.Since)
 	}
 	u.prog.Kind = u.node.action.mark()
+	if a, ok := u.node.action.(operation); ok && u.nested {
+		u.prog.Operation = a.operation()
+	}
 	return nil
 }
 
@@ -155,7 +163,7 @@ func (x *execution) remember(u *unit, a fromOutside) {
 	}
 }
 
-// bug is an error that nobody can mend but who writes the engine.
+// bug is an error that nobody can mend but who writes the engine, or a stepper.
 func (x *execution) bug(format string, args ...any) error {
-	return fmt.Errorf("run %s of %s %s: this is a bug of the engine", x.run.ID, x.run.Plan.Function, fmt.Sprintf(format, args...))
+	return fmt.Errorf("run %s of %s %w: this is a bug of the engine", x.run.ID, x.run.Function, fmt.Errorf(format, args...))
 }

@@ -15,7 +15,7 @@ var errTimeout = errors.New("the run's time is up")
 // failed is not bounded any more: its onFailure steps are there for just that
 // case, and have time-outs of their own.
 func (x *execution) deadline() time.Time {
-	d := x.run.Plan.Deadline
+	d := x.run.Deadline
 	if d == 0 || x.failure != nil {
 		return time.Time{}
 	}
@@ -26,7 +26,7 @@ func (x *execution) deadline() time.Time {
 // a bound at all.
 func (x *execution) timeLeft() (time.Duration, bool) {
 	left, bounded := time.Duration(0), false
-	if t := x.run.Plan.Timeout; t > 0 && x.failure == nil {
+	if t := x.run.Timeout; t > 0 && x.failure == nil {
 		left, bounded = t-x.run.Active, true
 	}
 	if end := x.deadline(); !end.IsZero() {
@@ -40,9 +40,9 @@ func (x *execution) timeLeft() (time.Duration, bool) {
 func (x *execution) timeoutFailure() *run.Failure {
 	if end := x.deadline(); !end.IsZero() && !x.Now().Before(end) {
 		return &run.Failure{Message: fmt.Sprintf("deadline: the run began at %s and had not ended after %s (spec.deadline)",
-			x.run.StartedAt.UTC().Format(time.RFC3339), x.run.Plan.Deadline), Step: x.openStep()}
+			x.run.StartedAt.UTC().Format(time.RFC3339), x.run.Deadline), Step: x.openStep()}
 	}
-	return &run.Failure{Message: fmt.Sprintf("timeout: the run was active for more than %s (spec.timeout)", x.run.Plan.Timeout), Step: x.openStep()}
+	return &run.Failure{Message: fmt.Sprintf("timeout: the run was active for more than %s (spec.timeout)", x.run.Timeout), Step: x.openStep()}
 }
 
 // openStep names the first step that had not ended.

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
@@ -43,29 +45,44 @@ type unit struct {
 	index int // of the item
 	prog  run.Progress
 	res   run.Result
+	subs  []*unit // operations of its handler
 	state state
+	// nested: it is an operation of a handler.
+	nested bool
 	// begun: an execution before this one has written a progress.
 	begun bool
 	// past: an execution before this one saw the end.
 	past bool
 	// timed: it has ended, and only its progress says so.
 	timed bool
+	// lacks is the handler that the unit waits for, since this runner has none of
+	// that name; "": it does not.
+	lacks string
 	// looked: this execution has seen to what was registered for the unit.
 	looked bool
 	// answered is the id of the event that ended a wait, once it was asked for.
 	answered string
 }
 
-// machine walks one list of steps: it says which units may begin and what the
-// whole has come to. It does no I/O; the execution does.
+// machine walks the steps of one Stepper: it says which units may begin and what
+// the whole has come to. It does no I/O; the execution does.
 type machine struct {
-	nodes []*node
+	stepper Stepper
+	graph   *graph // nil: its steps are not known beforehand
+	nodes   []*node
+	next    []*plan.Step // of the graph, used again and again
 }
 
-func newMachine(steps []*plan.Step) *machine {
-	m := &machine{nodes: make([]*node, len(steps))}
-	backing := make([]node, len(steps))
-	for i, step := range steps {
+func newMachine(s Stepper) *machine {
+	m := &machine{stepper: s}
+	g, known := s.(*graph)
+	if !known {
+		return m
+	}
+	m.graph = g
+	m.nodes = make([]*node, len(g.steps))
+	backing := make([]node, len(g.steps))
+	for i, step := range g.steps {
 		backing[i].step = step
 		backing[i].action = actionOf(step.Action)
 		m.nodes[i] = &backing[i]
@@ -73,15 +90,24 @@ func newMachine(steps []*plan.Step) *machine {
 	return m
 }
 
-// ready reports whether the steps that n needs have all ended.
-func (m *machine) ready(n *node) bool {
-	for _, i := range n.step.Needs {
-		if m.nodes[i].state != ended {
-			return false
+// node returns the node of a step that the stepper has named.
+func (m *machine) node(step *plan.Step) (*node, error) {
+	for _, n := range m.nodes {
+		if n.step == step || n.step.Name == step.Name {
+			return n, nil
 		}
 	}
-	return true
+	if !stepName.MatchString(step.Name) || step.Action == nil {
+		return nil, fmt.Errorf("the step %q has no name that a journal can have, or no action", step.Name)
+	}
+	n := &node{step: step, action: actionOf(step.Action)}
+	m.nodes = append(m.nodes, n)
+	return n, nil
 }
+
+// stepName is what a journal can have: no other field begins so, and no path of
+// an element or a sub-step looks like it.
+var stepName = regexp.MustCompile(`^[A-Za-z0-9][^/\[\]\s]{0,254}$`)
 
 // find returns the node of that name.
 func (m *machine) find(name string) *node {
@@ -91,16 +117,6 @@ func (m *machine) find(name string) *node {
 		}
 	}
 	return nil
-}
-
-// done reports whether every step has ended.
-func (m *machine) done() bool {
-	for _, n := range m.nodes {
-		if n.state != ended {
-			return false
-		}
-	}
-	return true
 }
 
 // last reports whether u is the only thing left to do but for pure steps, so
@@ -215,7 +231,7 @@ func (m *machine) due() (earliest time.Time, waits bool) {
 				continue
 			}
 			waits = true
-			if due := millis(u.prog.Due); !due.IsZero() && (earliest.IsZero() || due.Before(earliest)) {
+			if due := millis(u.due()); !due.IsZero() && (earliest.IsZero() || due.Before(earliest)) {
 				earliest = due
 			}
 		}

@@ -53,6 +53,7 @@ const (
 	AttemptFailed  AttemptResult = "failed"  // and there is no other one
 	AttemptRetry   AttemptResult = "retry"   // it failed, and another one follows
 	AttemptSnoozed AttemptResult = "snoozed" // the handler put it off; it does not count
+	AttemptParked  AttemptResult = "parked"  // the handler waits, and is called again; it does not count
 	// AttemptInterrupted: the runner stops, another step has failed, or the
 	// journal could not be written; it does not count.
 	AttemptInterrupted AttemptResult = "interrupted"
@@ -82,11 +83,11 @@ func (x *execution) passed(u *unit, r *run.Result) {
 }
 
 // sends returns the trace context for what a step sends or invokes.
-func (x *execution) sends(u *unit) (traceparent, tracestate string) {
+func (x *execution) sends(path string) (traceparent, tracestate string) {
 	if x.run.Observer == nil {
 		return x.run.Event.TraceParent, x.run.Event.TraceState
 	}
-	return x.run.Observer.Sends(u.path)
+	return x.run.Observer.Sends(path)
 }
 
 // begin tells of an attempt that begins.

@@ -22,17 +22,17 @@ type historian struct {
 // records tells the steps of a machine for the history, each followed by its
 // parts.
 func (x *execution) records(m *machine) []run.StepRecord {
-	subs := x.subResults()
-	h := &historian{all: make([]run.StepRecord, 0, len(m.nodes)+len(subs))}
+	below := x.below(m)
+	h := &historian{all: make([]run.StepRecord, 0, len(m.nodes)+len(below))}
 	for _, n := range m.nodes {
 		h.node(n)
 		parts := 0
 		if n.step.ForEach != nil {
 			parts = h.parts(n)
 		}
-		for _, sub := range subs {
-			if parts < maxParts && ownerOf(sub.path) == n.step.Name {
-				h.ended(sub.path, &sub.result)
+		for i := range below {
+			if p := &below[i]; parts < maxParts && ownerOf(p.path) == n.step.Name {
+				p.tell(h)
 				parts++
 			}
 		}
@@ -156,29 +156,47 @@ func (h *historian) close(now time.Time) {
 	}
 }
 
-// subResult is a sub-step that a handler has committed.
-type subResult struct {
+// part is a sub-step or an operation of a handler.
+type part struct {
 	path   string
-	result run.Result
+	start  int64 // ms
+	result *run.Result
+	open   *unit // nil: it has a result
 }
 
-// subResults returns the sub-steps that handlers have committed, by time.
-func (x *execution) subResults() []subResult {
-	var all []subResult
-	for path, r := range x.subs.all() {
-		all = append(all, subResult{path, r})
+func (p *part) tell(h *historian) {
+	if p.open != nil {
+		h.unit(p.open)
+		return
+	}
+	h.ended(p.path, p.result)
+}
+
+// below returns what handlers have done, and what they wait for, by time.
+func (x *execution) below(m *machine) []part {
+	var all []part
+	fixed := x.subs.all()
+	for path, r := range fixed {
+		all = append(all, part{path: path, start: r.Start, result: &r})
 	}
 	for path, b := range x.run.Results {
-		if !strings.Contains(path, "/") {
+		if _, known := fixed[path]; known || !strings.Contains(path, "/") {
 			continue
 		}
 		if r, err := run.DecodeResult(path, b); err == nil { // a damaged one has failed its handler
-			all = append(all, subResult{path, r})
+			all = append(all, part{path: path, start: r.Start, result: &r})
 		}
 	}
-	slices.SortFunc(all, func(a, b subResult) int {
-		if a.result.Start != b.result.Start {
-			return cmp.Compare(a.result.Start, b.result.Start)
+	for _, n := range m.nodes {
+		n.each(func(u *unit) {
+			if u.nested && (u.state == waiting || u.state == running) {
+				all = append(all, part{path: u.path, start: u.prog.Since, open: u})
+			}
+		})
+	}
+	slices.SortFunc(all, func(a, b part) int {
+		if a.start != b.start {
+			return cmp.Compare(a.start, b.start)
 		}
 		return strings.Compare(a.path, b.path)
 	})

@@ -138,7 +138,8 @@ func newBed(t *testing.T, p *plan.Plan) *bed {
 	b := &bed{t: t, plan: p, journal: newMemory(), began: time.Now()}
 	b.engine = &engine.Engine{Handlers: &wildout.Registry{}, Now: time.Now}
 	t.Cleanup(b.engine.Close)
-	b.run = engine.Run{ID: "run1", Plan: p, Event: event.Event{ID: "e1", Type: "a", Data: json.RawMessage(`{"id":7,"list":[1,2,3,4]}`)}, StartedAt: b.began, Attempt: 1}
+	b.run = engine.Run{ID: "run1", Event: event.Event{ID: "e1", Type: "a", Data: json.RawMessage(`{"id":7,"list":[1,2,3,4]}`)}, StartedAt: b.began, Attempt: 1}
+	b.run.Follow(p)
 	b.handle("echo", func(_ context.Context, in map[string]any) (any, error) { return in, nil })
 	return b
 }

@@ -3,30 +3,29 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 
-	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
 
-// finished adds the output to what an execution has come to. An output that
-// cannot be computed fails the run.
-func (x *execution) finished(out Outcome) Outcome {
-	output, err := x.output()
-	if err != nil {
-		out.Kind, out.Failure = Failed, &run.Failure{Message: err.Error()}
-		return out
-	}
-	out.Kind, out.Output = Finished, output
-	return out
-}
-
 // interrupted reports whether the runner stops, or was fenced.
 func (x *execution) interrupted() bool { return x.parent.Err() != nil }
 
+// askAgain asks what comes next after an interruption or at the end of the
+// run's time: the last step may have ended all the same.
+func (x *execution) askAgain() {
+	if x.over != nil || x.failed != nil || x.leg.ctx.Err() == nil || x.cancelled() {
+		return
+	}
+	if next := x.machine.stepper.Next(Results{x, x.machine}); next.Done {
+		x.failed = x.conclude(next)
+	}
+}
+
 // settle says what the execution has come to, once nothing runs.
 func (x *execution) settle() (Outcome, error) {
+	x.askAgain()
 	out := Outcome{Steps: x.records(x.machine), Waits: x.waits, Active: x.run.Active + x.Now().Sub(x.begun)}
 	switch {
 	case x.cancelled():
@@ -35,8 +34,9 @@ func (x *execution) settle() (Outcome, error) {
 	case x.failed != nil:
 		out.Kind, out.Failure, out.Children = Failed, x.failed, x.children()
 		return out, nil
-	case x.machine.done():
-		return x.finished(out), nil
+	case x.over != nil:
+		out.Kind, out.Output = Finished, x.over.Output
+		return out, nil
 	case x.interrupted():
 		out.Kind, out.Progress = Interrupted, x.openProgress()
 		return out, nil
@@ -52,6 +52,7 @@ func (x *execution) settle() (Outcome, error) {
 		due = end
 	}
 	out.Kind, out.Due, out.Progress, out.Awaits = Parked, due, x.openProgress(), x.awaited()
+	out.Lacks = x.lacking()
 	return out, nil
 }
 
@@ -61,7 +62,7 @@ func (x *execution) openProgress() map[string][]byte {
 	open := map[string][]byte{}
 	for _, m := range x.machines() {
 		for _, n := range m.nodes {
-			for _, u := range n.units {
+			n.each(func(u *unit) {
 				switch {
 				case u.state == ended && u.timed && !u.begun:
 					open[u.path] = u.prog.Encode()
@@ -70,41 +71,42 @@ func (x *execution) openProgress() map[string][]byte {
 					prog.Parks = x.parks + 1
 					open[u.path] = prog.Encode()
 				}
-			}
+			})
 		}
 	}
 	return open
 }
 
+// lacking lists the handlers that steps wait for.
+func (x *execution) lacking() []string {
+	var names []string
+	for _, n := range x.machine.nodes {
+		for _, u := range n.units {
+			if u.state == waiting && u.lacks != "" && !slices.Contains(names, u.lacks) {
+				names = append(names, u.lacks)
+			}
+		}
+	}
+	return names
+}
+
 // awaited lists the fields of the journal that something from outside writes.
 func (x *execution) awaited() []string {
 	var fields []string
-	for _, n := range x.machine.nodes {
-		a, outside := n.action.(fromOutside)
-		if !outside {
-			continue
+	add := func(u *unit) {
+		if a, outside := u.node.action.(fromOutside); outside && u.state == waiting {
+			fields = append(fields, a.awaits(u)...)
 		}
+	}
+	for _, n := range x.machine.nodes {
 		for _, u := range n.units {
-			if u.state == waiting {
-				fields = append(fields, a.awaits(u)...)
+			add(u)
+			for _, name := range u.prog.Wants {
+				add(u.wanted(name))
 			}
 		}
 	}
 	return fields
-}
-
-func (x *execution) output() ([]byte, error) {
-	if v := x.run.Plan.Output; v != nil && x.failure == nil {
-		out, err := v.JSON(&x.scope)
-		if err != nil {
-			return nil, fmt.Errorf("spec.output: %w", err)
-		}
-		if len(out) > wildout.MaxOutputBytes {
-			return nil, fmt.Errorf("spec.output is %d bytes, the limit is %d", len(out), wildout.MaxOutputBytes)
-		}
-		return out, nil
-	}
-	return x.machine.nodes[len(x.machine.nodes)-1].result.Output, nil
 }
 
 // stepVar is `steps.<name>` for expressions.

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/wildout/wildout/runtime/store"
 )
 
 const (
@@ -82,7 +83,7 @@ func fullRefusal(err error) *Refusal {
 // failed makes a refusal of an error of publishing, and remembers at once that
 // Redis is full.
 func (p *pressure) failed(err error) *Refusal {
-	if strings.Contains(err.Error(), "OOM ") {
+	if store.FaultOf(err) == store.Full {
 		r := fullRefusal(err)
 		p.full.Store(true)
 		p.set(r)

@@ -146,7 +146,13 @@ func (c *compiler) oneAction(path string, s *v1alpha1.Step) {
 	case len(found) > 1:
 		c.errorf(path, "has more than one action (%s): make a step of each", strings.Join(found, ", "))
 	}
-	if s.With != nil && !hasHandler(s) {
+	if hasHandler(s) {
+		return
+	}
+	if s.With != nil {
 		c.errorf(path+".with", "belongs to handler, and this step has none")
+	}
+	if s.Waits != nil {
+		c.errorf(path+".waits", "belongs to handler, and this step has none")
 	}
 }

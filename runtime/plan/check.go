@@ -65,6 +65,20 @@ func (c *compiler) name(path, name string, pattern *regexp.Regexp, longest int, 
 
 const labelRule = "lower case letters, digits and hyphens, a letter or a digit at both ends"
 
+// CheckFunction says why a function cannot have that name.
+func CheckFunction(name string) error {
+	c := &compiler{}
+	c.functionName("the function", name)
+	return c.errs.err()
+}
+
+// CheckEventType says why no event type can have that name.
+func CheckEventType(name string) error {
+	c := &compiler{}
+	c.eventType("the event type", v1alpha1.EventTypeName(name))
+	return c.errs.err()
+}
+
 func (c *compiler) functionName(path, name string) {
 	c.name(path, name, dnsLabel, maxName, labelRule, "send-welcome-email")
 }

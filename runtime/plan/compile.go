@@ -69,6 +69,7 @@ const (
 	maxOnFailure   = 16
 	maxSends       = 100
 	maxAssertions  = 32
+	maxAwaited     = 16
 )
 
 // counts reports lists that are too short or too long; with those the rest is

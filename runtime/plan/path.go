@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"regexp"
@@ -75,6 +76,15 @@ func attribute(value string) (string, bool) {
 		return "", false
 	}
 	return string(appendString(nil, value)), true
+}
+
+// Scalar returns a JSON value as Lookup returns it; false for null, an object
+// and a list.
+func Scalar(raw json.RawMessage) (string, bool) {
+	if len(raw) == 0 {
+		return "", false
+	}
+	return canonicalScalar(raw)
 }
 
 func canonicalScalar(raw []byte) (string, bool) {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -8,32 +9,69 @@ import (
 )
 
 // CompileStored compiles a spec as a version of a function is stored: what Spec
-// was when it was compiled, as JSON. It reads those of earlier releases.
+// was when it was compiled, as JSON. It reads those of earlier releases. One of a
+// later release that says something which this one does not know is refused: a run
+// must not be taken further by who knows half of its function.
 func CompileStored(function, text string) (*Plan, error) {
-	var spec v1alpha1.WildoutFunctionSpec
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+	spec, err := readStored([]byte(text))
+	if err != nil {
 		return nil, fmt.Errorf("stored version of %s: %w", function, err)
 	}
-	if err := delayed([]byte(text), &spec); err != nil {
-		return nil, fmt.Errorf("stored version of %s: %w", function, err)
-	}
-	return Compile(function, &spec, Options{Stored: true})
+	return Compile(function, spec, Options{Stored: true})
 }
 
-// delayed makes a throttle of a rate limit that delays: in earlier builds one
-// field was both, and a stored spec always said which.
-func delayed(text []byte, spec *v1alpha1.WildoutFunctionSpec) error {
-	var old struct {
-		RateLimit struct {
-			OnLimit string `json:"onLimit"`
-		} `json:"rateLimit"`
+func readStored(text []byte) (*v1alpha1.WildoutFunctionSpec, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(text, &old); err != nil {
-		return err
+	var spec v1alpha1.WildoutFunctionSpec
+	runner := fields["runner"] // it is for pods, and says nothing to a run
+	delete(fields, "runner")
+	delays, err := dropOnLimit(fields)
+	if err != nil {
+		return nil, err
 	}
-	if limit := spec.RateLimit; limit != nil && old.RateLimit.OnLimit == "Delay" {
+	known, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(known))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&spec); err != nil {
+		return nil, err
+	}
+	if len(runner) > 0 {
+		if err := json.Unmarshal(runner, &spec.Runner); err != nil {
+			return nil, err
+		}
+	}
+	if limit := spec.RateLimit; limit != nil && delays {
 		spec.Throttle = &v1alpha1.Throttle{Limit: limit.Limit, Period: limit.Period, Burst: limit.Burst, Key: limit.Key}
 		spec.RateLimit = nil
 	}
-	return nil
+	return &spec, nil
+}
+
+// dropOnLimit takes out the field that earlier builds had, in which one limit was
+// both, and reports whether it is a limit that delays: a throttle now. A stored
+// spec always said which.
+func dropOnLimit(fields map[string]json.RawMessage) (delays bool, err error) {
+	var limit map[string]json.RawMessage
+	if len(fields["rateLimit"]) == 0 {
+		return false, nil
+	}
+	if err := json.Unmarshal(fields["rateLimit"], &limit); err != nil {
+		return false, err
+	}
+	if word := limit["onLimit"]; len(word) > 0 {
+		var onLimit string
+		if err := json.Unmarshal(word, &onLimit); err != nil {
+			return false, fmt.Errorf("rateLimit.onLimit: %w", err)
+		}
+		delays = onLimit == "Delay"
+	}
+	delete(limit, "onLimit")
+	fields["rateLimit"], err = json.Marshal(limit)
+	return delays, err
 }

@@ -31,3 +31,23 @@ func TestStoredRateLimitOfAnEarlierBuild(t *testing.T) {
 		}
 	}
 }
+
+func TestALaterReleaseIsNotHalfUnderstood(t *testing.T) {
+	const sound = `"triggers":[{"event":"a"}],"steps":[{"name":"one","set":1}]`
+	for name, test := range map[string]struct {
+		text  string
+		reads bool
+	}{
+		"a runner that later pods have":       {`{` + sound + `,"runner":{"replicas":1,"dreams":{"deep":true}}}`, true},
+		"a limit that this one does not know": {`{` + sound + `,"hush":{"limit":1}}`, false},
+		"a part of a limit":                   {`{` + sound + `,"throttle":{"limit":1,"period":"1m","hush":true}}`, false},
+		"an action":                           {`{"triggers":[{"event":"a"}],"steps":[{"name":"one","dream":"1h"}]}`, false},
+		"a part of a step":                    {`{"triggers":[{"event":"a"}],"steps":[{"name":"one","set":1,"hush":true}]}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := CompileStored("f", test.text); (err == nil) != test.reads {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

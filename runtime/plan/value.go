@@ -35,6 +35,10 @@ type part struct {
 	inString bool
 }
 
+// Constant returns the value that is this JSON, in every scope. It is for actions
+// that no manifest has.
+func Constant(raw json.RawMessage) *Value { return &Value{literal: raw, source: raw} }
+
 // Source is the JSON tree as it is in the manifest, with its expressions. It is
 // nil for the nil Value, and for one that was not a tree.
 func (v *Value) Source() json.RawMessage {

@@ -23,6 +23,11 @@ const (
 	CancelField = "@cancel"
 	// DecisionField is what was decided about the beginning of the run.
 	DecisionField = "@begin"
+	// LacksField is the code that a parked run waits for.
+	LacksField = "@lacks"
+	// FormatField is the form of the journal, where older releases must not touch
+	// it.
+	FormatField = "@v"
 	// FailureField fixes why a run failed, before its onFailure steps begin.
 	FailureField = "@failure"
 
@@ -81,6 +86,10 @@ type Journal struct {
 	// Results and Progress are fields by the path of their step.
 	Results  map[string][]byte
 	Progress map[string][]byte
+	// Lacks is the code that the parked run waits for; nil: none.
+	Lacks *Lack
+	// Format is the form of the journal, where it says so; else 0.
+	Format int
 	// Cancel is the request to cancel the run, where the journal was taken over
 	// with one.
 	Cancel *CancelRequest
@@ -100,6 +109,10 @@ func DecodeJournal(fields map[string]string) *Journal {
 			j.Cancel = ParseCancelRequest(value)
 		case name == DecisionField:
 			j.Decision = Decision(value)
+		case name == LacksField:
+			j.Lacks = ParseLack(value)
+		case name == FormatField:
+			j.Format, _ = strconv.Atoi(value)
 		case name == OwnerField:
 			j.Parked = value == ""
 		case strings.HasPrefix(name, candidatePrefix):
@@ -141,13 +154,16 @@ func VersionOf(fields ...map[string][]byte) string {
 // the step that is looked at again first. i is its identity. "" when nothing of
 // it waits.
 func (j *Journal) Reason(i *Identity) Reason {
+	if j.Lacks != nil {
+		return j.Lacks.Reason()
+	}
 	if !i.Queued.IsZero() {
 		return WaitingForSlot
 	}
 	var first *Progress
 	for path, b := range j.Progress {
 		p, err := DecodeProgress(path, b)
-		if _, ended := j.Results[path]; ended || err != nil {
+		if _, ended := j.Results[path]; ended || err != nil || len(p.Wants) > 0 { // what it wants is there, too
 			continue
 		}
 		if first == nil || p.Due > 0 && (first.Due == 0 || p.Due < first.Due) {

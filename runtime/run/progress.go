@@ -9,12 +9,13 @@ import (
 // read a journal without the plan. Journals of v1 and v2 do not say it.
 type Kind string
 
-// The kinds of steps that leave a progress in the journal.
+// The kinds of steps that leave a progress in the journal, and KindSend.
 const (
 	KindHandler Kind = "h"
 	KindSleep   Kind = "s"
 	KindWait    Kind = "w"
 	KindInvoke  Kind = "i"
+	KindSend    Kind = "e" // in a result
 )
 
 // Progress is the state of a step that has not ended: one field of the journal.
@@ -29,6 +30,23 @@ type Progress struct {
 	Version  string `json:"v,omitempty"` // as in Result, where the first write of a run is no result
 	Tries    Tries  `json:"r,omitempty"` // failed attempts
 	Parks    int    `json:"k,omitempty"` // which time that the run came to wait this is from
+	// Wants are the operations that the handler of the step waits for: what their
+	// paths have behind that of the step.
+	Wants []string `json:"w,omitempty"`
+	// Operation is set for an operation of a handler.
+	Operation *Operation `json:"o,omitempty"`
+}
+
+// Operation says what is not in a Progress besides of an operation that a
+// handler waits for. The plan does not know it, and nobody is to call the
+// handler for it.
+type Operation struct {
+	// Function was invoked.
+	Function string `json:"f,omitempty"`
+	// Event is awaited that has Value at Match, as in Wait.
+	Event string `json:"e,omitempty"`
+	Match string `json:"m,omitempty"`
+	Value string `json:"v,omitempty"`
 }
 
 // Empty reports whether nothing is to be kept.

@@ -21,12 +21,14 @@ type Record struct {
 	WaitsFor  *time.Time `json:"waitsUntil,omitempty"`
 	// Reason is why a run that has not ended does not move; "": it does, or
 	// nobody knows.
-	Reason    Reason          `json:"reason,omitempty"`
-	Steps     []StepRecord    `json:"steps,omitempty"`
-	Output    json.RawMessage `json:"output,omitempty"`
-	Error     string          `json:"error,omitempty"`
-	ErrorStep string          `json:"errorStep,omitempty"`
-	Follows   string          `json:"follows,omitempty"`
+	Reason Reason          `json:"reason,omitempty"`
+	Steps  []StepRecord    `json:"steps,omitempty"`
+	Output json.RawMessage `json:"output,omitempty"`
+	// Error is why a run did not succeed; of one that has not ended, the code that
+	// it lacks.
+	Error     string `json:"error,omitempty"`
+	ErrorStep string `json:"errorStep,omitempty"`
+	Follows   string `json:"follows,omitempty"`
 	// ReplayOf is the run whose event this one was started with again.
 	ReplayOf string `json:"replayOf,omitempty"`
 	// CancelAsked is when the end of a run was asked for that has not ended yet.

@@ -19,6 +19,8 @@ type Result struct {
 	// Version is the version of the function; only the first result of a run
 	// carries it.
 	Version string `json:"v,omitempty"`
+	// Kind is KindSend where a handler sent events.
+	Kind Kind `json:"y,omitempty"`
 }
 
 // Encode writes the journal form by hand: encoding/json costs more than all
@@ -29,6 +31,11 @@ func (r *Result) Encode() []byte {
 	if r.Version != "" {
 		b = append(b, `"v":"`...)
 		b = append(b, r.Version...)
+		b = append(b, `",`...)
+	}
+	if r.Kind != "" {
+		b = append(b, `"y":"`...)
+		b = append(b, r.Kind...)
 		b = append(b, `",`...)
 	}
 	if r.Error != "" {

@@ -79,4 +79,10 @@ const (
 	Sleeping        Reason = "Sleeping"
 	// RetryBackoff: a step has failed, or was put off, and is tried again later.
 	RetryBackoff Reason = "RetryBackoff"
+	// RunnerLacksHandler: no runner that looked at it has the handler of the step
+	// that it is at.
+	RunnerLacksHandler Reason = "RunnerLacksHandler"
+	// RunnerLacksVersion: no runner that looked at it can read the version of the
+	// function that it began with, or its journal.
+	RunnerLacksVersion Reason = "RunnerLacksVersion"
 )

@@ -157,7 +157,7 @@ func run(ctx context.Context, settings Settings, o Options) error {
 	tracing := telemetry.Start(ctx, telemetry.Options{Service: function.Function, Namespace: settings.Namespace, Logger: logger, Metrics: metrics})
 	defer tracing.Close()
 	w, err := worker.New(worker.Options{
-		Store: runs.New(redis), Plan: function, Created: manifest.CreationTimestamp.Time, Added: manifest.Added(), Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
+		Store: worker.OnRedis(runs.New(redis)), Plan: function, Created: manifest.CreationTimestamp.Time, Added: manifest.Added(), Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
 		Lease: settings.Lease, Grace: settings.Grace, Logger: logger, Metrics: worker.NewMetrics(metrics), Tracing: tracing,
 	})
 	if err != nil {

@@ -53,7 +53,7 @@ var _ = Describe("the request to cancel a run", func() {
 		Expect(b.rdb.XLen(ctx, b.keys.Inbox("f")).Val()).To(Equal(int64(1)), "it is woken once")
 		Expect(b.rdb.ZCard(ctx, b.keys.Timers("f")).Val()).To(BeZero())
 		wake := b.read("r1", b.keys.Inbox("f"), 1)[0]
-		j, err := c.Take(ctx, parked.RunID, wake.ID, "r1")
+		j, err := c.Take(ctx, wake.Stream, parked.RunID, wake.ID, "r1")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(j.Cancel.Reason).To(Equal("three"))
 		Expect(j.Cancel.At).To(BeTemporally("~", time.Now(), time.Minute))

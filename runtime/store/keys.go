@@ -95,6 +95,14 @@ func (k Keys) Queue(function string, n int, value string) string {
 // Queued is the set of the values that have a queue, as limit number + value.
 func (k Keys) Queued(function string) string { return k.fn(function, "queued") }
 
+// Lacking is a hash: parked run → the code that it waits for, see run.Lack.
+func (k Keys) Lacking(function string) string { return k.fn(function, "lacking") }
+
+// Adopted is the stream of the runs that were taken up by runners with the code
+// that they had waited for. Nobody reads it as it comes: a runner takes only what
+// it put there itself.
+func (k Keys) Adopted(function string) string { return k.fn(function, "adopted") }
+
 // Idempotency holds the run that took an idempotency key, and its outcome.
 func (k Keys) Idempotency(function, value string) string {
 	return k.fn(function, "once:"+shorten(value))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -95,7 +94,7 @@ func (c *Conn) accept(ctx context.Context, batches []*Batch) (missing []*Batch) 
 		err := b.settle(cmds[i])
 		b.Err = nil
 		switch {
-		case err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT"):
+		case FaultOf(err) == NoScript:
 			missing = append(missing, b)
 			b.Err = err
 		case err != nil:

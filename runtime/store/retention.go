@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Retention is how long the events of a type are kept, and how many bytes of
@@ -29,7 +26,7 @@ func (c *Conn) SetRetention(ctx context.Context, eventType string, period time.D
 // Retention returns what SetRetention recorded, or the default.
 func (c *Conn) Retention(ctx context.Context, eventType string) (Retention, error) {
 	text, err := c.rdb.HGet(ctx, c.keys.Types(), eventType).Result()
-	if errors.Is(err, redis.Nil) {
+	if FaultOf(err) == Absent {
 		return DefaultRetention, nil
 	}
 	if err != nil {

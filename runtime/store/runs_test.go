@@ -215,11 +215,11 @@ var _ = Describe("a parked run", func() {
 		Expect(b.rdb.XAdd(ctx, &redis.XAddArgs{Stream: b.keys.Inbox("f"), Values: []any{"run", ref.RunID}}).Err()).To(Succeed())
 		entries := b.read("r1", b.keys.Inbox("f"), 10)
 		Expect(entries).To(HaveLen(2))
-		j, err := c.Take(ctx, ref.RunID, entries[0].ID, "r1")
+		j, err := c.Take(ctx, entries[0].Stream, ref.RunID, entries[0].ID, "r1")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(j.Active).To(Equal(5 * time.Millisecond))
-		Expect(c.Take(ctx, ref.RunID, entries[0].ID, "r1")).NotTo(BeNil(), "the owner may ask again")
-		Expect(c.Take(ctx, ref.RunID, entries[1].ID, "r1")).To(BeNil(), "the second wake-up is dropped")
+		Expect(c.Take(ctx, entries[0].Stream, ref.RunID, entries[0].ID, "r1")).NotTo(BeNil(), "the owner may ask again")
+		Expect(c.Take(ctx, entries[1].Stream, ref.RunID, entries[1].ID, "r1")).To(BeNil(), "the second wake-up is dropped")
 		Expect(b.pending(b.keys.Inbox("f"))).To(Equal(int64(1)))
 		again := *ref
 		again.Stream, again.Entry, again.Inbox, again.Parked = b.keys.Inbox("f"), entries[0].ID, true, true

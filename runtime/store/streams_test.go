@@ -232,22 +232,6 @@ var _ = Describe("keys", func() {
 })
 
 var _ = Describe("errors of Redis", func() {
-	DescribeTable("say what to do", func(text, advice string, temporary bool) {
-		err := store.Explain(serverError(text))
-		Expect(err).To(MatchError(ContainSubstring(advice)))
-		Expect(err).To(MatchError(ContainSubstring(text)), "and what Redis said")
-		Expect(store.Temporary(fmt.Errorf("somewhere: %w", err))).To(Equal(temporary))
-	},
-		Entry("password", "WRONGPASS invalid username-password pair", "key `url` of the Secret", true),
-		Entry("no password", "NOAUTH Authentication required.", "redis://:password@host:port", true),
-		Entry("rights", "NOPERM this user has no permissions", "give it access", true),
-		Entry("memory", "OOM command not allowed when used memory > 'maxmemory'.", "raise it", true),
-		Entry("disk", "MISCONF Redis is configured to save RDB snapshots", "its disk may be full", true),
-		Entry("replica", "READONLY You can't write against a read only replica.", "point the Redis URL at the primary", true),
-		Entry("loading", "LOADING Redis is loading the dataset in memory", "passes by itself", true),
-		Entry("a mistake of ours", "WRONGTYPE Operation against a key", "redis: WRONGTYPE", false),
-	)
-
 	It("are left alone where there is none", func() {
 		Expect(store.Explain(nil)).To(Succeed())
 		Expect(store.Temporary(errors.New("of another kind"))).To(BeFalse())
@@ -262,12 +246,6 @@ var _ = Describe("errors of Redis", func() {
 		}
 	})
 })
-
-// serverError is an error as a Redis server answers it.
-type serverError string
-
-func (e serverError) Error() string { return string(e) }
-func (serverError) RedisError()     {}
 
 var _ = Describe("ids", func() {
 	It("are the same for the same parts, for ever", func() {

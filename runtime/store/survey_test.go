@@ -208,7 +208,7 @@ var _ = Describe("AskServer", func() {
 		Expect(state.NearlyFull()).To(BeFalse())
 		redis7.Kill()
 		_, err = s.AskServer(ctx)
-		Expect(store.TroubleOf(err)).To(Equal(store.Unreachable))
+		Expect(store.FaultOf(err)).To(Equal(store.Away))
 	})
 
 	It("does not find a server without persistence durable", func() {

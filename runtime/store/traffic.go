@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
 	"net"
-	"os"
-	"strings"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -81,61 +78,10 @@ func (h *trafficHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 }
 
 func (h *trafficHook) count(err error) {
-	if err == nil || errors.Is(err, redis.Nil) {
-		return
-	}
-	kind, counts := errorKind(err)
-	if !counts {
-		return
-	}
+	kind := traits[FaultOf(err)].counted
 	for i := range errorKinds {
 		if errorKinds[i] == kind {
 			h.errors[i].Add(1)
 		}
 	}
-}
-
-// ordinary are answers that look like errors and belong to the protocol between
-// this package and Redis.
-var ordinary = []string{"NOSCRIPT", "BUSYGROUP", "NOGROUP", "UNBLOCKED", "FENCED", "ERR no such key", "MOVED", "ASK", "TRYAGAIN"}
-
-var (
-	denied  = []string{"WRONGPASS", "NOAUTH", "NOPERM"}
-	refused = []string{"OOM", "LOADING", "READONLY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "BUSY"}
-)
-
-// errorKind says of which kind an error is; false when it is none that counts.
-func errorKind(err error) (ErrorKind, bool) {
-	var answered redis.Error
-	var network net.Error
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, redis.ErrClosed):
-		return "", false // it was us
-	case errors.As(err, &answered):
-		return answerKind(answered.Error())
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout),
-		errors.As(err, &network) && network.Timeout():
-		return ErrorTimeout, true
-	}
-	return ErrorNetwork, true
-}
-
-func answerKind(text string) (ErrorKind, bool) {
-	begins := func(marks []string) bool {
-		for _, mark := range marks {
-			if strings.HasPrefix(text, mark) {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case begins(ordinary):
-		return "", false
-	case begins(denied):
-		return ErrorDenied, true
-	case begins(refused):
-		return ErrorRefused, true
-	}
-	return ErrorAnswer, true
 }

@@ -43,6 +43,42 @@ func TestMarshal(t *testing.T) {
 	}
 }
 
+func TestShow(t *testing.T) {
+	for name, c := range map[string]struct {
+		value        any
+		indent, want string
+	}{
+		"escapes":            {json.RawMessage(`"\ud83c\udf88\u003c\u0026\u00e9\u2028\n\u0001\""`), "", "\"🎈<&é\u2028\\n\\u0001\\\"\""},
+		"half a character":   {json.RawMessage(`"a\ud83cb"`), "", `"a` + "\ufffd" + `b"`},
+		"a name twice":       {json.RawMessage(`{"a":1,"a":2}`), "", `{"a":1,"a":2}`},
+		"not UTF-8":          {json.RawMessage("\"M\xe4ra\""), "", `"M` + "\ufffd" + `ra"`},
+		"numbers as written": {json.RawMessage(`[9007199254740993, 1.50, 1E2]`), "", `[9007199254740993,1.50,1E2]`},
+		"lines":              {map[string]any{"b": json.RawMessage(`{"x":[1,{}]}`), "a": "<"}, "  ", "{\n  \"a\": \"<\",\n  \"b\": {\n    \"x\": [\n      1,\n      {}\n    ]\n  }\n}"},
+	} {
+		if got, err := Show(c.value, c.indent); err != nil || string(got) != c.want {
+			t.Errorf("%s: wrote %s, %v, want %s", name, got, err, c.want)
+		}
+	}
+}
+
+func TestShowPart(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":"\ud83c\udf88 \u003cb\u003e"`: `{"a":"🎈 <b>"`,
+		`"\\u003c \\\u003c"`:                `"\\u003c \\<"`,
+		`"\u0022 \u005c \u0007"`:            `"\u0022 \u005c \u0007"`,
+		`"cut \ud83c\udf`:                   `"cut \ud83c\udf`,
+		`"cut \ud83c`:                       `"cut \ud83c`,
+		`"cut \u00`:                         `"cut \u00`,
+		`"cut \`:                            `"cut \`,
+		`"\ud83c alone \u00zz"`:             `"\ud83c alone \u00zz"`,
+		`plain`:                             `plain`,
+	} {
+		if got := ShowPart(text); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 func BenchmarkMarshal(b *testing.B) {
 	small := map[string]bool{"ok": true}
 	type output struct {

@@ -55,6 +55,7 @@ type Backlog struct {
 
 	entries, oldest *prometheus.GaugeVec
 	parked, runners *prometheus.GaugeVec
+	lacking         *prometheus.GaugeVec
 }
 
 // readTypes are the event types that a version of a function reads.
@@ -75,9 +76,10 @@ func NewBacklog(r prometheus.Registerer, o BacklogOptions) (*Backlog, error) {
 		entries: gauge("wildout_backlog", "What waits for a runner: unread events, and parked runs whose time has come.", "kind"),
 		oldest:  gauge("wildout_backlog_oldest_seconds", "How long the oldest of it waits; 0 when nothing does.", "kind"),
 		parked:  gauge("wildout_runs_parked", "Runs that are parked: they sleep, or wait for an event, a retry, another run or a limit."),
+		lacking: gauge("wildout_runs_lacking_code", "Parked runs that wait for a handler, or a release, that no runner has."),
 		runners: gauge("wildout_runners", "Runners with a heartbeat in the last minute."),
 	}
-	r.MustRegister(b.entries, b.oldest, b.parked, b.runners)
+	r.MustRegister(b.entries, b.oldest, b.parked, b.runners, b.lacking)
 	return b, nil
 }
 
@@ -103,7 +105,7 @@ func (b *Backlog) Run(ctx context.Context) error {
 }
 
 func (b *Backlog) forget() {
-	for _, g := range []*prometheus.GaugeVec{b.entries, b.oldest, b.parked, b.runners} {
+	for _, g := range []*prometheus.GaugeVec{b.entries, b.oldest, b.parked, b.runners, b.lacking} {
 		g.Reset()
 	}
 }
@@ -138,6 +140,7 @@ func (b *Backlog) read(ctx context.Context) error {
 		b.oldest.WithLabelValues(name, "unread").Set(waits.OldestUnread.Seconds())
 		b.oldest.WithLabelValues(name, "due").Set(waits.OldestDue.Seconds())
 		b.parked.WithLabelValues(name).Set(float64(waits.Parked))
+		b.lacking.WithLabelValues(name).Set(float64(waits.Lacking))
 		b.runners.WithLabelValues(name).Set(float64(waits.Runners))
 	}
 	return nil

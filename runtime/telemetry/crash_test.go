@@ -76,7 +76,7 @@ func runVictim(url string) {
 	if err != nil {
 		panic(err)
 	}
-	w, err := worker.New(worker.Options{Store: runs.New(s), Plan: p, Handlers: handlers, Name: "victim",
+	w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(s)), Plan: p, Handlers: handlers, Name: "victim",
 		Lease: 500 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Tracing: tracing})
 	if err != nil {
 		panic(err)

@@ -29,12 +29,12 @@ func (p *processor) watchCancels(ctx context.Context) {
 }
 
 func (p *processor) lookForCancels(ctx context.Context) error {
-	n, err := p.Store.CancelCount(ctx, p.Plan.Function)
+	n, err := p.store.CancelCount(ctx, p.Plan.Function)
 	if err != nil || n == 0 {
 		return err
 	}
 	runs := p.begun.runs()
-	asked, err := p.Store.CancelRequests(ctx, p.Plan.Function, slices.Collect(maps.Keys(runs))...)
+	asked, err := p.store.CancelRequests(ctx, p.Plan.Function, slices.Collect(maps.Keys(runs))...)
 	for id, request := range asked {
 		runs[id].cancel.Ask(request.Reason)
 	}
@@ -47,7 +47,7 @@ func (p *processor) lookForCancel(o *ownedRun, d delivery) error {
 	if !d.Suspect && !d.again && d.Deliveries <= 1 {
 		return nil
 	}
-	asked, err := p.Store.CancelRequests(background, p.Plan.Function, o.Ref.RunID)
+	asked, err := p.store.CancelRequests(background, p.Plan.Function, o.Ref.RunID)
 	if request := asked[o.Ref.RunID]; request != nil {
 		o.cancel.Ask(request.Reason)
 	}
@@ -72,5 +72,5 @@ func (p *processor) passOver(d delivery, runID string) error {
 	if err := p.committer.Ack(background, d.Stream, d.ID); err != nil || !d.Suspect {
 		return err
 	}
-	return p.Store.DropCancel(background, p.Plan.Function, runID)
+	return p.store.DropCancel(background, p.Plan.Function, runID)
 }

@@ -26,9 +26,9 @@ func (w *waker) runSchedules(ctx context.Context) {
 func (w *waker) schedule(ctx context.Context, t plan.Trigger) {
 	last := w.clock.now()
 	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, 30*time.Second) {
-		stored, err := w.Store.LastTick(ctx, w.Plan.Function, t.Cron)
+		stored, err := w.store.LastTick(ctx, w.Plan.Function, t.Cron)
 		if err == nil && stored.IsZero() {
-			err = w.Store.NoteTick(ctx, w.Plan.Function, t.Cron, last)
+			err = w.store.NoteTick(ctx, w.Plan.Function, t.Cron, last)
 		} else if err == nil {
 			last = stored
 		}
@@ -67,6 +67,6 @@ func (w *waker) tick(ctx context.Context, t plan.Trigger, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("cron event: %w", err)
 	}
-	_, err = w.Store.Tick(ctx, w.Plan.Function, t.Cron, at, id, e)
+	_, err = w.store.Tick(ctx, w.Plan.Function, t.Cron, at, id, e)
 	return err
 }

@@ -31,7 +31,7 @@ func (p *processor) start(o *ownedRun, d delivery, version string) error {
 	o.exec.Event = o.Identity.Event
 	o.exec.Attempt = int(d.Deliveries)
 	if err := p.setPlan(o, version); err != nil {
-		return p.finishUnstarted(o, err)
+		return p.unread(o, d, err)
 	}
 	o.exec.StartedAt = o.Identity.StartedAt
 	return p.admitAndExecute(o, d)
@@ -43,7 +43,7 @@ func (p *processor) setPlan(o *ownedRun, version string) error {
 		return err
 	}
 	o.Plan = plan
-	o.exec.Plan = plan
+	o.exec.Follow(plan)
 	o.Ref.Version = plan.Hash
 	o.Identity.Version = plan.Hash
 	return nil
@@ -149,7 +149,7 @@ func (p *processor) settle(o *ownedRun, out engine.Outcome, err error) (goesOn b
 	if goesOn, err := p.park(o, &out); err != nil || !goesOn {
 		return false, err
 	}
-	j, err := p.Store.Load(background, p.Plan.Function, o.exec.ID)
+	j, err := p.store.Load(background, p.Plan.Function, o.exec.ID)
 	if err != nil || j == nil {
 		return false, err
 	}
@@ -167,12 +167,18 @@ func (p *processor) park(o *ownedRun, out *engine.Outcome) (goesOn bool, err err
 		return false, err
 	}
 	park := runs.Park{Due: out.Due, Awaits: out.Awaits, Progress: out.Progress}
+	if len(out.Lacks) > 0 {
+		park.Lacks = &run.Lack{Handlers: out.Lacks, Version: o.Identity.Version}
+	}
 	if o.Plan.Timeout > 0 { // nothing else asks for it
 		park.Active = out.Active
 	}
 	if out.Kind == engine.Interrupted {
 		park.Wake = true
 		park.Awaits = nil
+	}
+	if park.Lacks != nil {
+		p.lacking(o, park.Lacks, nil)
 	}
 	return port{p}.park(background, &o.Run, park)
 }

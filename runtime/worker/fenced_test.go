@@ -35,7 +35,7 @@ spec:
 		calls++
 		return calls, nil
 	})
-	w, err := New(Options{Store: &runs.Store{}, Plan: p, Handlers: handlers, Logger: slog.New(slog.DiscardHandler)})
+	w, err := New(Options{Store: OnRedis(&runs.Store{}), Plan: p, Handlers: handlers, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 // through, nobody else takes them. One goroutine at a time beats; any may ask.
 type lease struct {
 	*self
+	store heartbeats
 	clock *clock
 	// until is how long it holds, by the monotonic clock of clock; the heartbeat
 	// writes it.
@@ -46,7 +47,7 @@ func (l *lease) beat(ctx context.Context, first bool) (runs.Beat, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	b, err := l.Store.Beat(ctx, l.Plan.Function, l.name, l.Lease, first)
+	b, err := l.store.Beat(ctx, l.Plan.Function, l.name, l.Lease, first)
 	if err != nil {
 		return b, err
 	}

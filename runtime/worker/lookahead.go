@@ -8,7 +8,6 @@ import (
 
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/store"
-	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // lookahead tells waiting runs of events that the function has not read, since
@@ -18,10 +17,11 @@ import (
 // the function keeps up.
 type lookahead struct {
 	*self
+	store     positions
 	lease     *lease
 	streams   *streams
 	admission *admission.Admission
-	reader    *runs.Reader
+	reader    Reader
 	held      atomic.Bool   // the puller writes it
 	wake      chan struct{} // held has become true
 
@@ -37,7 +37,7 @@ const (
 )
 
 func newLookahead(s *session) *lookahead {
-	return &lookahead{self: s.self, lease: s.lease, streams: s.streams, admission: s.processor.admission,
+	return &lookahead{self: s.self, store: s.Store, lease: s.lease, streams: s.streams, admission: s.processor.admission,
 		wake: make(chan struct{}, 1), positions: map[string]string{}}
 }
 
@@ -86,7 +86,7 @@ func (l *lookahead) run(ctx context.Context) {
 // look delivers what comes next of each stream.
 func (l *lookahead) look(ctx context.Context, fresh bool) error {
 	if fresh {
-		read, err := l.Store.ReadUpTo(ctx, l.Plan.Function, l.streams.now().both)
+		read, err := l.store.ReadUpTo(ctx, l.Plan.Function, l.streams.now().both)
 		if err != nil {
 			return err
 		}

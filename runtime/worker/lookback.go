@@ -8,7 +8,6 @@ import (
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
-	"github.com/wildout/wildout/runtime/store/runs"
 )
 
 // lookbacks look through streams for what came before a wait. All waits of a
@@ -16,7 +15,7 @@ import (
 // read at once: hundreds of runs that wake together read a stream once, and hold
 // one page of it.
 type lookbacks struct {
-	store *runs.Store
+	store journals
 	check func() error // of the lease: who lost it looks no further
 	page  chan struct{}
 
@@ -44,7 +43,7 @@ type answer struct {
 	err   error
 }
 
-func newLookbacks(s *runs.Store, check func() error) *lookbacks {
+func newLookbacks(s journals, check func() error) *lookbacks {
 	return &lookbacks{store: s, check: check, page: make(chan struct{}, 1), looks: map[string]*look{}}
 }
 

@@ -62,7 +62,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		parked:     counter("wildout_runs_parked_total", "Times that a run was put aside to wait."),
 		resumed:    counter("wildout_runs_resumed_total", "Times that a run that was put aside was taken up again."),
 		attempts: histogram("wildout_step_attempt_duration_seconds",
-			"Duration of the attempts of steps, by how they ended: ok, failed, retry, snoozed, interrupted.", quick, "step", "result"),
+			"Duration of the attempts of steps, by how they ended: ok, failed, retry, snoozed, parked, interrupted.", quick, "step", "result"),
 		waits: histogram("wildout_wait_seconds",
 			"Time that runs spent waiting, by for what: sleep, waitForEvent, invoke, retry, snooze, rate, concurrency.", slow, "kind"),
 		batch:     histogram("wildout_commit_batch_operations", "Writes that went to Redis in one batch.", sizes),

@@ -2,20 +2,33 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
+	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/runtime/admission"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/plan"
-	"github.com/wildout/wildout/runtime/store/runs"
 )
+
+// unreadable is a run, or a version of the function, that this runner cannot read:
+// the version is not stored (any more), or another release wrote it, or the
+// journal. A runner that can may come.
+type unreadable struct {
+	version string
+	format  int // of the journal, where that is it; else 0
+	err     error
+}
+
+func (e *unreadable) Error() string { return e.err.Error() }
+func (e *unreadable) Unwrap() error { return e.err }
 
 // plans finds the version of the function that a run began with.
 type plans struct {
-	store   *runs.Store
+	store   versions
 	current *plan.Plan
 	mu      sync.Mutex
 	known   map[string]*plan.Plan
@@ -43,7 +56,7 @@ func (p *plans) find(ctx context.Context, version string) (*plan.Plan, error) {
 	}
 	text, ok := all[version]
 	if !ok {
-		return nil, fmt.Errorf("version %s of %s, which the run began with, is not stored any more", version, p.current.Function)
+		return nil, &unreadable{version: version, err: fmt.Errorf("version %s of %s, which the run began with, is not stored any more", version, p.current.Function)}
 	}
 	return p.decode(version, text)
 }
@@ -55,15 +68,16 @@ func (p *plans) decode(version, text string) (*plan.Plan, error) {
 	}
 	old, err := plan.CompileStored(p.current.Function, text)
 	if err != nil {
-		return nil, err
+		return nil, &unreadable{version: version, err: fmt.Errorf("version %s: %w", version, err)}
 	}
 	p.known[version] = old
 	return old, nil
 }
 
 // starting returns a version that starts a run with an event of a type with which
-// the current one starts none; "" when there is none, or the current one decides. A
-// version that cannot be read has no word.
+// the current one starts none; "" when there is none, or the current one decides.
+// Where one that cannot be read may start a run with it, the error says so: the
+// event is for a runner that can read it.
 func (p *plans) starting(ctx context.Context, e *event.Event, a *admission.Admission) (version string, err error) {
 	if slices.Contains(p.current.Spec.Triggered(), e.Type) || p.current.Latest() {
 		return "", nil
@@ -77,6 +91,9 @@ func (p *plans) starting(ctx context.Context, e *event.Event, a *admission.Admis
 	for _, version := range slices.Sorted(maps.Keys(all)) {
 		other, err := p.decode(version, all[version])
 		if err != nil {
+			if mayStart(all[version], e.Type) {
+				return "", err
+			}
 			continue
 		}
 		if fits, err := a.Starts(other, e); err == nil && fits {
@@ -84,4 +101,11 @@ func (p *plans) starting(ctx context.Context, e *event.Event, a *admission.Admis
 		}
 	}
 	return "", nil
+}
+
+// mayStart reports whether a stored version, which cannot be read as a whole, has a
+// trigger for events of a type.
+func mayStart(text, eventType string) bool {
+	var spec v1alpha1.WildoutFunctionSpec
+	return json.Unmarshal([]byte(text), &spec) != nil || slices.Contains(spec.Triggered(), eventType)
 }

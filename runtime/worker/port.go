@@ -21,7 +21,7 @@ const recordBytes = 512
 
 // Waiters implements admission.Port.
 func (p port) Waiters(ctx context.Context, path run.WaitPath, value string) ([]run.Waiter, error) {
-	return p.Store.Waiters(ctx, p.Plan.Function, path.EventType, path.Match, value)
+	return p.store.Waiters(ctx, p.Plan.Function, path.EventType, path.Match, value)
 }
 
 // Deliver implements admission.Port.
@@ -53,7 +53,7 @@ func (p port) Begin(ctx context.Context, r *run.Ref, take *admission.Take) (admi
 
 // Release implements admission.Port.
 func (p port) Release(ctx context.Context, s admission.Slot) error {
-	return p.Store.Release(ctx, p.slot(s))
+	return p.queues.Release(ctx, p.slot(s))
 }
 
 // Park implements admission.Port.

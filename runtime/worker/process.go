@@ -146,7 +146,7 @@ func (p *processor) processEvent(d delivery) error {
 	}
 	version, err := p.recall(o, d)
 	if err != nil {
-		return err
+		return p.unread(o, d, err)
 	}
 	if version != "" || o.Decision != "" { // it has begun, whatever the triggers are by now
 		return p.startAt(o, d, version)
@@ -186,8 +186,11 @@ func (p *processor) recall(o *ownedRun, d delivery) (version string, err error) 
 	if d.Deliveries <= 1 && !d.again {
 		return "", nil
 	}
-	j, err := p.Store.Load(background, p.Plan.Function, o.Ref.RunID)
+	j, err := p.store.Load(background, p.Plan.Function, o.Ref.RunID)
 	if err != nil || j == nil {
+		return "", err
+	}
+	if err := readable(j, o.Ref.RunID, ""); err != nil {
 		return "", err
 	}
 	o.exec.Results = j.Results
@@ -220,14 +223,14 @@ func (p *processor) processStart(d delivery, id string) error {
 	}
 	version, err := p.recall(o, d)
 	if err != nil {
-		return err
+		return p.unread(o, d, err)
 	}
 	return p.start(o, d, version)
 }
 
 // processResume goes on with a parked run.
 func (p *processor) processResume(d delivery, id string) error {
-	j, err := p.committer.Take(background, id, d.ID, p.name)
+	j, err := p.committer.Take(background, d.Stream, id, d.ID, p.name)
 	if err != nil || j == nil {
 		return err // nil: somebody else has it, or it has ended
 	}
@@ -235,21 +238,24 @@ func (p *processor) processResume(d delivery, id string) error {
 	o.resumed = true
 	o.Decision = j.Decision
 	o.Ref.Parked = j.Identity != nil
-	if o.Identity, err = j.DecodeIdentity(id); err != nil {
-		o.Identity.StartedAt = event.EntryTime(d.ID) // what can be told
-		return p.reject(o, d, err.Error())
-	}
-	o.Ref.Parent = o.Identity.Parent
 	if j.Cancel != nil {
 		o.cancel.Ask(j.Cancel.Reason)
+	}
+	o.Identity, err = j.DecodeIdentity(id)
+	o.Ref.Parent = o.Identity.Parent
+	if later := readable(j, id, o.Identity.Version); later != nil {
+		return p.unread(o, d, later)
+	}
+	if err != nil {
+		o.Identity.StartedAt = event.EntryTime(d.ID) // what can be told
+		return p.reject(o, d, err.Error())
 	}
 	o.exec = engine.Run{ID: id, Event: o.Identity.Event, StartedAt: o.Identity.StartedAt, Attempt: int(d.Deliveries),
 		Active: j.Active, Results: j.Results, Progress: j.Progress}
 	p.metrics.resumed.Inc()
 	version := o.Identity.Version
 	if err := p.setPlan(o, version); err != nil {
-		o.Ref.Version = version
-		return p.finishUnstarted(o, err)
+		return p.unread(o, d, err)
 	}
 	o.Ref.Version = version // the count of parked runs was made under this one
 	return p.admitAndExecute(o, d)

@@ -19,7 +19,9 @@ type processor struct {
 	streams *streams
 	waker   *waker
 
-	committer *runs.Committer
+	store     journals
+	queues    queues
+	committer Committer
 	engine    *engine.Engine
 	admission *admission.Admission
 	lookbacks *lookbacks
@@ -45,7 +47,7 @@ type processor struct {
 
 // newProcessor returns a processor; its committer comes with open.
 func newProcessor(s *self, l *lease, st *streams, w *waker) *processor {
-	p := &processor{self: s, clock: l.clock, lease: l, streams: st, waker: w}
+	p := &processor{self: s, store: s.Store, queues: s.Store, clock: l.clock, lease: l, streams: st, waker: w}
 	p.runs, p.stop = context.WithCancelCause(context.Background())
 	p.begins, p.noMore = context.WithCancel(p.runs)
 	p.lookbacks = newLookbacks(s.Store, l.check)

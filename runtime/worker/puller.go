@@ -13,9 +13,10 @@ import (
 // Only its goroutine uses it.
 type puller struct {
 	*self
+	store     starts
 	processor *processor
 	recoverer *recoverer
-	reader    *runs.Reader
+	reader    Reader
 	places    *gate
 	// streams are what is to be read; of starts the inbox is the first.
 	streams func() []string
@@ -132,7 +133,7 @@ func (p *puller) pullThrottled(ctx context.Context, streams []string, n int) err
 		p.takeDecided(ctx, entries)
 		return err
 	}
-	starts, wait, err := p.Store.Starts(ctx, *p.throttle)
+	starts, wait, err := p.store.Starts(ctx, *p.throttle)
 	if err != nil {
 		return err
 	}

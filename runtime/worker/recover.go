@@ -8,16 +8,18 @@ import (
 	"github.com/wildout/wildout/runtime/store/runs"
 )
 
-// recoverer finds entries that nobody works on: those of dead runners, and those
-// of this one whose delivery was lost on its way. Its goroutines, of which the
+// recoverer finds what nobody works on: entries of dead runners, and of this one
+// whose delivery was lost on its way, and runs that wait for code. Its goroutines, of which the
 // heartbeat begins one at a time for each, own it.
 type recoverer struct {
 	*self
+	store     claims
 	streams   *streams
 	processor *processor
 
 	side    sync.WaitGroup
 	busy    atomic.Bool // the dead are looked after
+	fetches atomic.Bool // runs that waited for code are taken up
 	reading atomic.Bool // what is this runner's own is looked for
 	// missed: entries may have been given to this runner that it does not know of.
 	// Whoever reads and fails writes it.
@@ -25,7 +27,14 @@ type recoverer struct {
 }
 
 // look begins what is to be done, in goroutines of its own.
-func (r *recoverer) look(ctx context.Context, dead []string) {
+func (r *recoverer) look(ctx context.Context, b *runs.Beat) {
+	dead := b.Dead
+	if b.Lacking > 0 && !r.Plan.Spec.Suspend && r.fetches.CompareAndSwap(false, true) {
+		r.side.Go(func() {
+			defer r.fetches.Store(false)
+			r.adopt(ctx)
+		})
+	}
 	if len(dead) > 0 && !r.Plan.Spec.Suspend && r.busy.CompareAndSwap(false, true) {
 		r.side.Go(func() {
 			defer r.busy.Store(false)
@@ -61,7 +70,7 @@ func (r *recoverer) recover(ctx context.Context, dead []string) {
 		if taken > 0 {
 			r.log.Info("took over the runs of a dead runner", "dead", name, "runs", taken)
 		}
-		if _, err := r.Store.Forget(ctx, r.Plan.Function, name, claims); err != nil {
+		if _, err := r.store.Forget(ctx, r.Plan.Function, name, claims); err != nil {
 			r.log.Warn("could not remove a dead runner", "dead", name, "error", err)
 		}
 	}
@@ -82,7 +91,7 @@ func (r *recoverer) takeOver(ctx context.Context, dead, stream string) (taken in
 		if r.processor.suspects.Load() == 0 {
 			c.Suspects = 1
 		}
-		entries, err := r.Store.Claim(ctx, c)
+		entries, err := r.store.Claim(ctx, c)
 		if err != nil {
 			r.missed.Store(true)
 			return taken, err
@@ -113,7 +122,7 @@ func (r *recoverer) reread(ctx context.Context) {
 func (r *recoverer) rereadStream(ctx context.Context, stream string) error {
 	c := runs.Claim{Function: r.Plan.Function, Runner: r.name, Dead: r.name, Stream: stream, Lease: r.Lease, Most: claimed}
 	for {
-		entries, err := r.Store.Claim(ctx, c)
+		entries, err := r.store.Claim(ctx, c)
 		if err != nil || len(entries) == 0 {
 			return err
 		}

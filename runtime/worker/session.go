@@ -32,7 +32,7 @@ type session struct {
 	shares    *shares
 	recoverer *recoverer
 	waker     *waker
-	reader    *runs.Reader
+	reader    Reader
 }
 
 func newSession(w *Worker) *session {
@@ -42,13 +42,13 @@ func newSession(w *Worker) *session {
 	me.log = w.Logger.With("runner", me.name)
 	clock := newClock()
 	s := &session{self: me}
-	s.lease = &lease{self: me, clock: clock}
-	s.streams = &streams{self: me, changed: make(chan struct{}, 1)}
+	s.lease = &lease{self: me, store: w.Store, clock: clock}
+	s.streams = &streams{self: me, store: w.Store, changed: make(chan struct{}, 1)}
 	s.waker = newWaker(me, clock)
 	s.processor = newProcessor(me, s.lease, s.streams, s.waker)
 	s.streams.admission = s.processor.admission
-	s.shares = &shares{self: me, places: s.processor.places, clock: clock}
-	s.recoverer = &recoverer{self: me, streams: s.streams, processor: s.processor}
+	s.shares = &shares{self: me, store: w.Store, places: s.processor.places, clock: clock}
+	s.recoverer = &recoverer{self: me, store: w.Store, streams: s.streams, processor: s.processor}
 	return s
 }
 
@@ -112,14 +112,14 @@ func (s *session) run(ctx context.Context) error {
 
 // loops are what goes on side by side until the runner leaves.
 func (s *session) loops() []func(context.Context) {
-	tidier := &tidier{self: s.self, lease: s.lease, streams: s.streams}
+	tidier := &tidier{self: s.self, store: s.Store, lease: s.lease, streams: s.streams}
 	loops := []func(context.Context){s.keepLease, s.processor.watchCancels, tidier.run}
 	if s.Plan.Spec.Suspend {
 		s.log.Info("suspended: nothing is read, events wait in their streams")
 		return loops
 	}
 	ahead := newLookahead(s)
-	starts := &puller{self: s.self, processor: s.processor, recoverer: s.recoverer, reader: s.reader, places: s.processor.places,
+	starts := &puller{self: s.self, store: s.Store, processor: s.processor, recoverer: s.recoverer, reader: s.reader, places: s.processor.places,
 		streams: func() []string { return s.streams.now().starts }, ahead: ahead}
 	if t := s.Plan.Throttle; t != nil && t.Key == nil {
 		starts.throttle = &runs.Rate{Function: s.Plan.Function, Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}
@@ -133,7 +133,7 @@ func (s *session) readWaits(ctx context.Context) {
 	defer reader.Close()
 	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
 	defer stop()
-	waits := &puller{self: s.self, processor: s.processor, recoverer: s.recoverer, reader: reader, places: s.processor.deliveries,
+	waits := &puller{self: s.self, store: s.Store, processor: s.processor, recoverer: s.recoverer, reader: reader, places: s.processor.deliveries,
 		streams: func() []string { return s.streams.now().waitOnly }, changed: s.streams.changed}
 	waits.run(ctx)
 }
@@ -166,7 +166,7 @@ func (s *session) heard(ctx context.Context, b runs.Beat) error {
 	if err := s.streams.learn(ctx, b); err != nil {
 		return err
 	}
-	s.recoverer.look(ctx, b.Dead)
+	s.recoverer.look(ctx, &b)
 	if b.Queues > 0 {
 		s.kick(ctx)
 	}

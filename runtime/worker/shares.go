@@ -11,6 +11,7 @@ import (
 // share, so that no run needs to ask. Only the heartbeat uses it.
 type shares struct {
 	*self
+	store  shared
 	places *gate
 	last   shareState
 	at     time.Duration // when it was stated, by the monotonic clock
@@ -37,7 +38,7 @@ func (s *shares) state(ctx context.Context, b runs.Beat) error {
 		share := (l.Limit + b.Alive - 1 - b.Rank) / max(1, b.Alive)
 		// First no run may begin beyond the share, then what is in use is stated.
 		s.places.lower(share)
-		n, err := s.Store.Hold(ctx, runs.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name,
+		n, err := s.store.Hold(ctx, runs.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name,
 			Want: max(share, s.places.inUse()), Max: l.Limit, Lease: s.Lease})
 		if err != nil {
 			return err
@@ -63,7 +64,7 @@ func (s *shares) leave(ctx context.Context) error {
 			continue
 		}
 		none := runs.Slots{Function: s.Plan.Function, Limit: i + 1, Runner: s.name, Max: l.Limit, Lease: s.Lease}
-		if _, err := s.Store.Hold(ctx, none); err != nil {
+		if _, err := s.store.Hold(ctx, none); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ var _ = Describe("suspend", func() {
 	It("reads nothing and loses nothing", func() {
 		r := newRig()
 		p := compile("f", `
-			triggers: [{event: a}, {cron: "* * * * *"}]
+			triggers: [{event: a}, {cron: "0 0 29 2 *"}]
 			steps:
 			- {name: one, handler: echo, with: {name: one}}
 			- {name: nap, sleep: 100ms}`)
@@ -166,7 +166,7 @@ var _ = Describe("shutdown", func() {
 		ignore := goleak.IgnoreCurrent()
 		own, err := store.Open(store.Options{URL: r.url, Namespace: r.namespace, Logger: r.log})
 		Expect(err).NotTo(HaveOccurred())
-		on := func(o *worker.Options) { o.Store = runs.New(own) }
+		on := func(o *worker.Options) { o.Store = worker.OnRedis(runs.New(own)) }
 		const cycles, batch = 50, 10
 		for i := range cycles {
 			w := r.start(p, on, grace(10*time.Millisecond), leased(300*time.Millisecond))

@@ -307,7 +307,6 @@ var _ = Describe("bad handlers and bad input", func() {
 			"huge":    {`handler: huge`, "the output is 10485762 bytes, the limit is 1048576"},
 			"type":    {`handler: typed, with: {num: "${event.data.text}"}`, "input of handler typed does not fit"},
 			"unknown": {`handler: typed, with: {m: 1}`, `unknown field "m"`},
-			"missing": {`handler: nothing`, `this runner has no handler "nothing"`},
 			"eval":    {`handler: typed, with: {num: "${event.data.none}"}`, `no field "none"`},
 		}
 		for name, tc := range cases {

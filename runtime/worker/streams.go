@@ -14,6 +14,7 @@ import (
 // The heartbeat writes it, any goroutine reads.
 type streams struct {
 	*self
+	store     groups
 	admission *admission.Admission
 	known     atomic.Pointer[reads]
 	changed   chan struct{} // gets a value when there is something new
@@ -49,21 +50,22 @@ func (s *streams) learn(ctx context.Context, b runs.Beat) error {
 
 func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 	f := s.Plan.Function
-	known, err := s.Store.WaitPaths(ctx, f)
+	known, err := s.store.WaitPaths(ctx, f)
 	if err != nil {
 		return err
 	}
 	r := s.sort(append(slices.Clone(known), waits...))
-	if err := s.Store.EnsureGroups(ctx, f, s.origin(), r.types...); err != nil {
+	if err := s.store.EnsureGroups(ctx, f, s.origin(), r.types...); err != nil {
 		return err
 	}
-	ever, err := s.Store.NoteReads(ctx, f, r.types)
+	ever, err := s.store.NoteReads(ctx, f, r.types)
 	if err != nil {
 		return err
 	}
 	r.ever = len(ever)
+	r.claims = append(r.claims, s.Store.Keys().Adopted(f))
 	for _, t := range ever {
-		r.claims = appendNew(r.claims, s.Store.Keys().Stream(t))
+		r.claims = appendNew(r.claims, s.store.Keys().Stream(t))
 	}
 	if err := s.admission.WaitFor(known); err != nil {
 		return err
@@ -78,7 +80,7 @@ func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 
 // sort says which streams are read, and for what.
 func (s *streams) sort(waits []runs.WaitPath) *reads {
-	k := s.Store.Keys()
+	k := s.store.Keys()
 	r := &reads{types: s.Plan.Spec.Triggered(), starts: []string{k.Inbox(s.Plan.Function)}}
 	triggers := len(r.types)
 	for _, t := range r.types {
@@ -116,11 +118,11 @@ func appendNew(list []string, s string) []string {
 // register makes the waits of this version known, and says whether any of them
 // is new: then other runners may not know it yet.
 func (s *streams) register(ctx context.Context) (fresh bool, err error) {
-	fresh, err = s.Store.RegisterWaits(ctx, s.Plan.Function, waitPaths(s.Plan.Spec))
+	fresh, err = s.store.RegisterWaits(ctx, s.Plan.Function, waitPaths(s.Plan.Spec))
 	if err != nil {
 		return false, err
 	}
-	known, err := s.Store.WaitPaths(ctx, s.Plan.Function)
+	known, err := s.store.WaitPaths(ctx, s.Plan.Function)
 	if err != nil {
 		return false, err
 	}

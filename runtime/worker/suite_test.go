@@ -127,7 +127,7 @@ type runner struct {
 
 func (r *rig) start(p *plan.Plan, change ...func(*worker.Options)) *runner {
 	GinkgoHelper()
-	o := worker.Options{Store: r.runs, Plan: p, Handlers: r.handlers, Env: r.env, Name: "test", Created: r.made, Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.log}
+	o := worker.Options{Store: worker.OnRedis(r.runs), Plan: p, Handlers: r.handlers, Env: r.env, Name: "test", Created: r.made, Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.log}
 	for _, c := range change {
 		c(&o)
 	}

@@ -9,6 +9,7 @@ import (
 // of the list. It keeps no state.
 type tidier struct {
 	*self
+	store   upkeep
 	lease   *lease
 	streams *streams
 }
@@ -29,19 +30,19 @@ func (t *tidier) run(ctx context.Context) {
 func (t *tidier) tidy(ctx context.Context) {
 	reads := t.streams.now()
 	f := t.Plan.Function
-	if err := t.Store.AdoptStrays(ctx, f, reads.claims); err != nil {
+	if err := t.store.AdoptStrays(ctx, f, reads.claims); err != nil {
 		t.log.Warn("could not look for consumers without a heartbeat", "error", err)
 	}
-	if err := t.Store.TidyCancels(ctx, f); err != nil {
+	if err := t.store.TidyCancels(ctx, f); err != nil {
 		t.log.Warn("could not look after requests to cancel runs", "error", err)
 	}
-	if err := t.Store.TrimHistory(ctx, f, maxHistoryBytes); err != nil {
+	if err := t.store.TrimHistory(ctx, f, maxHistoryBytes); err != nil {
 		t.log.Warn("could not shorten the history", "error", err)
 	}
 	for _, eventType := range reads.types {
-		period, size, err := t.Store.Retention(ctx, eventType)
+		period, size, err := t.store.Retention(ctx, eventType)
 		if err == nil {
-			err = t.Store.Trim(ctx, eventType, period, size)
+			err = t.store.Trim(ctx, eventType, period, size)
 		}
 		if err != nil {
 			t.log.Warn("could not shorten a stream to its retention", "type", eventType, "error", err)

@@ -10,6 +10,7 @@ import (
 // goroutines own it; anybody may note a time.
 type waker struct {
 	*self
+	store timers
 	clock *clock
 	// due is the next known timer, in ms of the server's clock; 0: none. Whoever
 	// parks a run writes it, and the heartbeat.
@@ -18,7 +19,7 @@ type waker struct {
 }
 
 func newWaker(s *self, c *clock) *waker {
-	return &waker{self: s, clock: c, changed: make(chan struct{}, 1)}
+	return &waker{self: s, store: s.Store, clock: c, changed: make(chan struct{}, 1)}
 }
 
 // note makes the waker look at a time, if that is earlier than what it waits for.
@@ -52,7 +53,7 @@ func (w *waker) run(ctx context.Context) {
 			continue
 		}
 		w.due.Store(0)
-		fired, next, _, err := w.Store.Fire(ctx, w.Plan.Function, fires)
+		fired, next, _, err := w.store.Fire(ctx, w.Plan.Function, fires)
 		switch {
 		case err != nil:
 			w.note(w.clock.now().Add(time.Second))

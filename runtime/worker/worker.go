@@ -18,13 +18,13 @@ import (
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/store"
-	"github.com/wildout/wildout/runtime/store/runs"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
 // Options describe one runner of one function.
 type Options struct {
-	Store *runs.Store
+	// Store is the Redis of the function: OnRedis makes one.
+	Store Store
 	Plan  *plan.Plan
 	// Handlers are what steps may call.
 	Handlers *wildout.Registry

@@ -69,9 +69,11 @@ placed as the values say. Call: list $ "gateway" */}}
 {{- $pods := $root.Values.pods -}}
 securityContext:
   runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
+  {{- with int $pods.user }}
+  runAsUser: {{ . }}
+  runAsGroup: {{ . }}
+  fsGroup: {{ . }}
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 enableServiceLinks: false
@@ -138,23 +140,31 @@ addresses where clouds give credentials to whoever asks. */}}
     - {port: 53, protocol: UDP}
     - {port: 53, protocol: TCP}
 - to:
+    {{- if .Values.networkPolicy.linkLocal }}
+    - ipBlock: {cidr: 0.0.0.0/0}
+    - ipBlock: {cidr: "::/0"}
+    {{- else }}
     - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
     - ipBlock: {cidr: "::/0", except: ["fd00:ec2::254/128", "fe80::/10"]}
+    {{- end }}
 {{- end }}
 
-{{/* A generated text is the one that is in the cluster, if there is one: an
-upgrade does not change it. Call: list $ secret key given */}}
-{{- define "wildout.generated" -}}
-{{- $root := index . 0 -}}
-{{- $there := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}
-{{- $data := dig "data" dict $there -}}
-{{- if index . 3 -}}
-{{- index . 3 -}}
-{{- else if hasKey $data (index . 2) -}}
-{{- get $data (index . 2) | b64dec -}}
-{{- else -}}
-{{- randAlphaNum 32 -}}
+{{/* Secrets with a text that nobody has given are made by a Job, once, before the
+rest is installed: a text that came of rendering would be another one each time.
+The arguments of the Job, as a list. */}}
+{{- define "wildout.madeSecrets" -}}
+{{- $name := include "wildout.fullname" . -}}
+{{- $all := list -}}
+{{- if and .Values.redis.embedded.enabled (not .Values.redis.embedded.password) -}}
+{{- $all = append $all (printf "--redis=%s,%s-redis.%s.svc:6379" .Values.redis.secretName $name .Release.Namespace) -}}
 {{- end -}}
+{{- if and .Values.gateway.enabled .Values.gateway.defaultSender.enabled (not .Values.gateway.defaultSender.key) -}}
+{{- $all = append $all (printf "--secret=%s-gateway-key,key" $name) -}}
+{{- end -}}
+{{- if and .Values.console.enabled (not .Values.console.token) (not (or .Values.console.tokensSecret .Values.console.trustedProxies)) -}}
+{{- $all = append $all (printf "--secret=%s-console-tokens,tokens" $name) -}}
+{{- end -}}
+{{- toYaml $all -}}
 {{- end }}
 
 {{/* Whether the operator may have cluster-wide rights. */}}

@@ -1,10 +1,11 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"html/template"
 	"strings"
+
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // maxShown bounds how much of a JSON document is shown, in bytes.
@@ -13,11 +14,10 @@ const maxShown = 64 << 10
 // highlight writes JSON indented, with its parts marked. What is no JSON is
 // shown as it is.
 func highlight(raw json.RawMessage) template.HTML {
-	var b bytes.Buffer
-	if json.Indent(&b, raw, "", "  ") != nil {
+	text, err := strictjson.Show(raw, "  ")
+	if err != nil {
 		return template.HTML(template.HTMLEscapeString(clip(string(raw), maxShown))) // escaped here
 	}
-	text := b.Bytes()
 	if len(text) > maxShown {
 		return template.HTML(template.HTMLEscapeString(clip(string(text), maxShown))) // escaped here
 	}

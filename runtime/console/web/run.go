@@ -107,6 +107,9 @@ func noteOf(record *console.RunDetail, now time.Time) *note {
 		return &note{"", "The run was cancelled", record.Error, "", ""}
 	case record.CancelAsked != nil:
 		return &note{"hold", "The run is being cancelled", "It ends as soon as its runner has noticed.", "", ""}
+	case record.Status == run.Waiting && record.Error != "":
+		return &note{"hold", "The run waits for code that no runner has", record.Error +
+			". Deploy an image that has it, such as the one before, and the run goes on; or cancel it.", "", ""}
 	case record.Status == run.Waiting:
 		title, text := waitingNote(record, now)
 		return &note{"hold", title, text, "dim", ""}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // maxForm bounds what is read of a form: an event and a little more, in bytes.
@@ -159,11 +160,7 @@ func faultsOf(err error) []console.Fault {
 }
 
 func indent(raw json.RawMessage) string {
-	var v any
-	if json.Unmarshal(raw, &v) != nil {
-		return string(raw)
-	}
-	text, err := json.MarshalIndent(v, "", "  ")
+	text, err := strictjson.Show(raw, "  ")
 	if err != nil {
 		return string(raw)
 	}

@@ -19,6 +19,7 @@ type Backlog struct {
 	Parked   int64 // parked runs, those that are due included
 	InFlight int64 // entries that runners have
 	Runners  int64 // runners with a heartbeat in the last minute
+	Lacking  int64 // parked runs that wait for code that no runner had
 	// OldestUnread and OldestDue are how long the first of them waits; 0: none.
 	OldestUnread, OldestDue time.Duration
 }
@@ -26,6 +27,7 @@ type Backlog struct {
 // backlogReader collects the answers about one function.
 type backlogReader struct {
 	parked, due, runners *redis.IntCmd
+	lacking              *redis.IntCmd
 	first                *redis.ZSliceCmd
 	groups               map[string]*redis.XInfoGroupsCmd // by stream
 }
@@ -44,6 +46,7 @@ func (s *Inspector) ReadBacklog(ctx context.Context, function string, eventTypes
 		parked:  pipe.ZCard(ctx, k.Timers(function)),
 		due:     pipe.ZCount(ctx, k.Timers(function), "-inf", ms(now)),
 		runners: pipe.ZCount(ctx, k.Runners(function), ms(now.Add(-runnerSilence)), "+inf"),
+		lacking: pipe.HLen(ctx, k.Lacking(function)),
 		first:   pipe.ZRangeWithScores(ctx, k.Timers(function), 0, 0),
 		groups:  map[string]*redis.XInfoGroupsCmd{},
 	}
@@ -51,12 +54,12 @@ func (s *Inspector) ReadBacklog(ctx context.Context, function string, eventTypes
 		r.groups[stream] = pipe.XInfoGroups(ctx, stream)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error; a missing stream is none
-	for _, cmd := range []redis.Cmder{r.parked, r.due, r.runners, r.first} {
+	for _, cmd := range []redis.Cmder{r.parked, r.due, r.runners, r.lacking, r.first} {
 		if cmd.Err() != nil {
 			return Backlog{}, fmt.Errorf("backlog of %s: %w", function, store.Explain(cmd.Err()))
 		}
 	}
-	b := Backlog{Parked: r.parked.Val(), Due: r.due.Val(), Runners: r.runners.Val()}
+	b := Backlog{Parked: r.parked.Val(), Due: r.due.Val(), Runners: r.runners.Val(), Lacking: r.lacking.Val()}
 	if first := r.first.Val(); b.Due > 0 && len(first) > 0 {
 		b.OldestDue = max(0, now.Sub(time.UnixMilli(int64(first[0].Score))))
 	}
@@ -71,7 +74,7 @@ func (s *Inspector) ReadBacklog(ctx context.Context, function string, eventTypes
 // addUnread adds what a function has not read of a stream.
 func (s *Inspector) addUnread(ctx context.Context, b *Backlog, function, stream string, cmd *redis.XInfoGroupsCmd, now time.Time) error {
 	groups, err := cmd.Result()
-	if store.IsMissing(err) {
+	if store.FaultOf(err) == store.NoGroup {
 		return nil
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -97,7 +96,7 @@ func (s *Inspector) Locate(ctx context.Context, eventType, id string) (*store.En
 	switch {
 	case err == nil:
 		from, to = known, known
-	case !errors.Is(err, redis.Nil):
+	case store.FaultOf(err) != store.Absent:
 		return nil, fmt.Errorf("look up event %s: %w", id, store.Explain(err))
 	default:
 		at, ok := event.IDTime(id)

@@ -2,9 +2,7 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -29,7 +27,7 @@ func (s *Inspector) PlanTexts(ctx context.Context, versions map[string]string) (
 	for function, version := range versions {
 		cmds[function] = pipe.HGet(ctx, s.keys.Plans(function), version)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("read functions: %w", store.Explain(err))
 	}
 	texts := make(map[string]string, len(cmds))
@@ -44,7 +42,7 @@ func (s *Inspector) PlanTexts(ctx context.Context, versions map[string]string) (
 // Groups returns the functions that read an event type.
 func (s *Inspector) Groups(ctx context.Context, eventType string) ([]redis.XInfoGroup, error) {
 	groups, err := s.rdb.XInfoGroups(ctx, s.keys.Stream(eventType)).Result()
-	if err != nil && strings.Contains(err.Error(), "no such key") {
+	if store.FaultOf(err) == store.NoGroup {
 		return nil, nil
 	}
 	return groups, store.Explain(err)

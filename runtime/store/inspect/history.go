@@ -127,7 +127,7 @@ func (s *Inspector) LastEnds(ctx context.Context, subjects []Subject, most int64
 		done[i] = pipe.XRevRangeN(ctx, k.Done(subject.Function), "+", "-", most)
 		dead[i] = pipe.XRevRangeN(ctx, k.Dead(subject.Function), "+", "-", most)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return nil, fmt.Errorf("read the last runs of %d functions: %w", len(subjects), store.Explain(err))
 	}
 	all := make([]Ends, len(subjects))

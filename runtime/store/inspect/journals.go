@@ -3,7 +3,6 @@ package inspect
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -21,11 +20,11 @@ func (s *Inspector) Briefs(ctx context.Context, runs []OpenRun) ([]run.Record, e
 		return nil, nil
 	}
 	pipe := s.rdb.Pipeline()
-	metas := make([]*redis.StringCmd, len(runs))
+	fields := make([]*redis.SliceCmd, len(runs))
 	for i := range runs {
-		metas[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.IdentityField)
+		fields[i] = pipe.HMGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.IdentityField, run.LacksField)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("read the runs that have not ended: %w", store.Explain(err))
 	}
 	all := make([]run.Record, len(runs))
@@ -36,13 +35,34 @@ func (s *Inspector) Briefs(ctx context.Context, runs []OpenRun) ([]run.Record, e
 		if o.Status == run.Waiting {
 			r.WaitsFor = o.Due
 		}
+		identity, lacks := twoTexts(fields[i])
+		if lacks != "" {
+			tellLack(r, run.ParseLack(lacks))
+		}
 		var m run.Identity
-		if text := metas[i].Val(); text != "" && json.Unmarshal([]byte(text), &m) == nil {
+		if text := identity; text != "" && json.Unmarshal([]byte(text), &m) == nil {
 			r.EventID, r.EventType, r.StartedAt, r.Version = m.Event.ID, m.Event.Type, m.StartedAt, m.Version
 			r.Follows, r.ReplayOf = m.Follows, m.ReplayOf
 		}
 	}
 	return all, nil
+}
+
+// twoTexts are two fields of a hash, "" where one is not there.
+func twoTexts(cmd *redis.SliceCmd) (first, second string) {
+	values := cmd.Val()
+	if len(values) < 2 {
+		return "", ""
+	}
+	first, _ = values[0].(string)
+	second, _ = values[1].(string)
+	return first, second
+}
+
+// tellLack says of a parked run for which code it waits.
+func tellLack(r *run.Record, l *run.Lack) {
+	r.Reason = l.Reason()
+	r.Error = string(r.Reason) + ": it waits for " + l.String()
 }
 
 // Parked says which of the runs are parked, and makes those Waiting, with the
@@ -57,7 +77,7 @@ func (s *Inspector) Parked(ctx context.Context, runs []OpenRun) ([]bool, error) 
 		owners[i] = pipe.HGet(ctx, s.keys.Run(runs[i].Function, runs[i].ID), run.OwnerField)
 		dues[i] = pipe.ZScore(ctx, s.keys.Timers(runs[i].Function), runs[i].ID)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("look which runs are parked: %w", store.Explain(err))
 	}
 	parked := make([]bool, len(runs))
@@ -84,7 +104,7 @@ func (s *Inspector) Unended(ctx context.Context, function, runID string) (*run.R
 	journal := pipe.HGetAll(ctx, k.Run(function, runID))
 	timer := pipe.ZScore(ctx, k.Timers(function), runID)
 	cancel := pipe.HGet(ctx, k.Cancels(function), runID)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && store.FaultOf(err) != store.Absent {
 		return nil, fmt.Errorf("read run %s: %w", runID, store.Explain(err))
 	}
 	if len(journal.Val()) == 0 {
@@ -110,7 +130,9 @@ func (s *Inspector) Unended(ctx context.Context, function, runID string) (*run.R
 	}
 	if j.Parked {
 		r.Status = run.Waiting
-		r.Reason = j.Reason(&i)
+		if r.Reason = j.Reason(&i); j.Lacks != nil {
+			tellLack(r, j.Lacks)
+		}
 		if timer.Err() == nil && timer.Val() < noDue {
 			at := time.UnixMilli(int64(timer.Val()))
 			r.WaitsFor = &at
@@ -142,7 +164,7 @@ func (s *Inspector) HasJournal(ctx context.Context, functions []string, runID st
 // none.
 func (s *Inspector) Child(ctx context.Context, function, runID, path string) (string, error) {
 	text, err := s.rdb.HGet(ctx, s.keys.Run(function, runID), run.ProgressField(path)).Bytes()
-	if errors.Is(err, redis.Nil) {
+	if store.FaultOf(err) == store.Absent {
 		return "", nil
 	}
 	if err != nil {

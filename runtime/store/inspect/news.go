@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,7 +52,7 @@ func (s *Inspector) HaveNews(ctx context.Context, sleepers []Sleeper) ([]bool, e
 	if pipe.Len() == 0 {
 		return make([]bool, len(sleepers)), nil
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return nil, fmt.Errorf("look for news of %d functions: %w", len(sleepers), store.Explain(err))
 	}
 	newest := map[string]string{}

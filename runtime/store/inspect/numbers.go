@@ -83,10 +83,10 @@ func (s *Inspector) StatsOf(ctx context.Context, functions []Reads) ([]Stats, er
 	return all, nil
 }
 
-// streamsOf returns the streams that a function reads, its inbox first.
+// streamsOf returns the streams of which a function has entries: its inbox, that
+// of adopted runs, and those that it reads.
 func (s *Inspector) streamsOf(f *Reads) []string {
-	streams := make([]string, 1, 1+len(f.Types))
-	streams[0] = s.keys.Inbox(f.Function)
+	streams := append(make([]string, 0, 2+len(f.Types)), s.keys.Inbox(f.Function), s.keys.Adopted(f.Function))
 	for _, t := range f.Types {
 		streams = append(streams, s.keys.Stream(t))
 	}
@@ -96,7 +96,7 @@ func (s *Inspector) streamsOf(f *Reads) []string {
 // addGroup adds what a function has to do with a stream.
 func (s *Inspector) addGroup(ctx context.Context, st *Stats, function, stream string, cmd *redis.XInfoGroupsCmd) error {
 	groups, err := cmd.Result()
-	if store.IsMissing(err) {
+	if store.FaultOf(err) == store.NoGroup {
 		return nil
 	}
 	if err != nil {

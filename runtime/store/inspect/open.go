@@ -154,7 +154,7 @@ const noDue = 8e15
 
 func (o *openReader) pending(f *Reads, stream string, cmd *redis.XPendingExtCmd) error {
 	entries, err := cmd.Result()
-	if store.IsMissing(err) {
+	if store.FaultOf(err) == store.NoGroup {
 		return nil
 	}
 	if err != nil {
@@ -178,7 +178,7 @@ func (o *openReader) unread(f *Reads, stream string, cmd *redis.XInfoGroupsCmd) 
 		return nil
 	}
 	groups, err := cmd.Result()
-	if store.IsMissing(err) {
+	if store.FaultOf(err) == store.NoGroup {
 		return nil
 	}
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,7 +23,7 @@ type Subject struct {
 }
 
 func (s *Subject) streams(k store.Keys) []string {
-	streams := []string{k.Inbox(s.Function)}
+	streams := []string{k.Inbox(s.Function), k.Adopted(s.Function)}
 	for _, t := range s.Types {
 		streams = append(streams, k.Stream(t))
 	}
@@ -39,6 +38,8 @@ type Numbers struct {
 	// Missing are the event types, and "" for the inbox, without the
 	// function's consumer group.
 	Missing []string
+	// Lacking are the runs that wait for code that no runner had.
+	Lacking Lacking
 	// Gone are event types that the function once read, and does not now.
 	Gone []string
 	// Outlook is there when Subject.Scaled was.
@@ -52,6 +53,7 @@ type surveyed struct {
 	waiting, due, runners *redis.IntCmd
 	counters, versions    *redis.MapStringStringCmd
 	reads                 *redis.StringSliceCmd
+	lacking               lackingReader
 	outlook               *outlookReader
 }
 
@@ -69,6 +71,7 @@ func (s *Inspector) Survey(ctx context.Context, subjects []Subject) ([]Numbers, 
 		asked[i] = surveyed{
 			waiting: pipe.ZCard(ctx, k.Timers(f)), due: pipe.ZCount(ctx, k.Timers(f), "-inf", now), runners: pipe.ZCard(ctx, k.Runners(f)),
 			counters: pipe.HGetAll(ctx, k.Counters(f)), versions: pipe.HGetAll(ctx, k.Versions(f)), reads: pipe.SMembers(ctx, k.Reads(f)),
+			lacking: askLacking(ctx, pipe, k, f),
 		}
 		if subjects[i].Scaled {
 			asked[i].outlook = askOutlook(ctx, pipe, k, f)
@@ -79,7 +82,7 @@ func (s *Inspector) Survey(ctx context.Context, subjects []Subject) ([]Numbers, 
 			}
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return nil, fmt.Errorf("read the numbers of %d functions: %w", len(subjects), store.Explain(err))
 	}
 	all := make([]Numbers, len(subjects))
@@ -102,7 +105,8 @@ func (s *Inspector) Survey(ctx context.Context, subjects []Subject) ([]Numbers, 
 
 func (a *surveyed) numbers(subject *Subject) Numbers {
 	n := Numbers{ByVersion: map[string]int64{}}
-	n.Err = store.Explain(errors.Join(a.waiting.Err(), a.counters.Err(), a.versions.Err(), a.reads.Err()))
+	n.Err = store.Explain(errors.Join(a.waiting.Err(), a.counters.Err(), a.versions.Err(), a.reads.Err(), a.lacking.err()))
+	n.Lacking = a.lacking.read()
 	count := func(m map[string]string, name string) int64 { v, _ := strconv.ParseInt(m[name], 10, 64); return v }
 	c := a.counters.Val()
 	n.Stats = Stats{Waiting: a.waiting.Val(), Due: a.due.Val(), Runners: a.runners.Val(), Succeeded: count(c, "finished"),
@@ -130,11 +134,14 @@ func (n *Numbers) addGroups(subject *Subject, groups map[string]*redis.XInfoGrou
 	k := store.NewKeys(subject.Namespace)
 	for _, stream := range subject.streams(k) {
 		answer, err := groups[stream].Result()
-		if err != nil && !strings.Contains(err.Error(), "no such key") {
+		if err != nil && store.FaultOf(err) != store.NoGroup {
 			n.Err = errors.Join(n.Err, store.Explain(err))
 			continue
 		}
 		at := slices.IndexFunc(answer, func(g redis.XInfoGroup) bool { return g.Name == subject.Function })
+		if at < 0 && stream == k.Adopted(subject.Function) {
+			continue // nothing was adopted yet
+		}
 		if at < 0 {
 			n.Missing = append(n.Missing, k.StreamType(stream))
 			n.Outlook.note(stream, "0-0") // where the group begins that is made now
@@ -164,7 +171,7 @@ func (s *Inspector) countLags(ctx context.Context, unknown []lag) error {
 	for i, l := range unknown {
 		entries[i] = pipe.XRangeN(ctx, l.stream, "("+l.after, "+", most)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return fmt.Errorf("count what was not read of %d streams: %w", len(unknown), store.Explain(err))
 	}
 	for i, l := range unknown {

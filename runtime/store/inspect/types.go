@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -84,7 +83,7 @@ func (s *Inspector) SurveyStreams(ctx context.Context, refs []StreamRef) ([]Stre
 		stream := store.NewKeys(ref.Namespace).Stream(ref.Type)
 		infos[i], sizes[i] = pipe.XInfoStream(ctx, stream), pipe.MemoryUsage(ctx, stream)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) && store.TroubleOf(err) != store.Refused {
+	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
 		return nil, fmt.Errorf("look at %d streams: %w", len(refs), store.Explain(err))
 	}
 	all := make([]StreamState, len(refs))

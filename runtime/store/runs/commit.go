@@ -3,7 +3,6 @@ package runs
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -223,9 +222,8 @@ func (c *Committer) flush(ctx context.Context, batch []*operation, trouble *erro
 
 // passes reports whether the same command may succeed later: whatever is no
 // answer of Redis is trouble on the way to it.
-func passes(err error) bool {
-	var answered redis.Error
-	return !errors.As(err, &answered) || store.Temporary(err)
+func passes(fault store.Fault) bool {
+	return fault.Passes() || fault == store.Foreign || fault == store.Stopped
 }
 
 // settle answers those who wait and returns what must be sent again.
@@ -234,12 +232,13 @@ func (c *Committer) settle(ctx context.Context, batch []*operation, took time.Du
 	reload := false
 	for _, op := range batch {
 		err := op.cmd.Err()
-		if errors.Is(err, redis.Nil) {
+		fault := store.FaultOf(err)
+		if fault == store.Absent {
 			err = nil
 		}
-		if err != nil && passes(err) {
+		if passes(fault) {
 			refused = err
-			reload = reload || strings.HasPrefix(err.Error(), "NOSCRIPT")
+			reload = reload || fault == store.NoScript
 			again = append(again, op)
 			continue
 		}

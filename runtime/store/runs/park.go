@@ -23,6 +23,8 @@ type Park struct {
 	Queue      int
 	QueueValue string
 	Front      bool // it waited before and keeps its place
+	// Lacks is the code that the run waits for; nil: none.
+	Lacks *run.Lack
 	// Restate says that Meta is not what an earlier park stored.
 	Restate bool
 }
@@ -42,7 +44,7 @@ const (
 // Park puts a run aside: state, wake-up and acknowledgement are one write.
 func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 	k, r := c.store.keys, p.Ref
-	keys := []string{r.Stream, k.Run(r.Function, r.RunID), k.Timers(r.Function), k.Inbox(r.Function), k.Versions(r.Function), k.Cancels(r.Function)}
+	keys := []string{r.Stream, k.Run(r.Function, r.RunID), k.Timers(r.Function), k.Inbox(r.Function), k.Versions(r.Function), k.Cancels(r.Function), k.Lacking(r.Function)}
 	member := ""
 	if p.Queue > 0 {
 		keys = append(keys, k.Queue(r.Function, p.Queue, p.QueueValue), k.Queued(r.Function))
@@ -52,11 +54,15 @@ func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 	if r.Parked && !p.Restate {
 		meta = nil
 	}
+	lacks := ""
+	if p.Lacks != nil {
+		lacks = p.Lacks.Encode()
+	}
 	due := int64(0)
 	if !p.Due.IsZero() {
 		due = p.Due.UnixMilli()
 	}
-	args := []any{c.function, r.Entry, r.RunID, due, store.Flag(p.Wake), store.Flag(r.Inbox), meta, r.Version, member, store.Flag(p.Front), r.Runner, len(p.Awaits)}
+	args := []any{c.function, r.Entry, r.RunID, due, store.Flag(p.Wake), store.Flag(r.Inbox), meta, r.Version, member, store.Flag(p.Front), r.Runner, lacks, len(p.Awaits)}
 	for _, path := range p.Awaits {
 		args = append(args, path)
 	}
@@ -74,11 +80,11 @@ func (c *Committer) Park(ctx context.Context, p Park) (ParkResult, error) {
 	return ParkResult(text), err
 }
 
-// Take takes over a parked run for an inbox entry that the runner has; nil when
-// the entry is stale.
-func (c *Committer) Take(ctx context.Context, runID, entry, runner string) (*run.Journal, error) {
+// Take takes over a parked run for an entry of a stream, the inbox or that of
+// adopted runs, that the runner has; nil when the entry is stale.
+func (c *Committer) Take(ctx context.Context, stream, runID, entry, runner string) (*run.Journal, error) {
 	k := c.store.keys
-	cmd, err := c.script(ctx, "take", []string{k.Inbox(c.function), k.Run(c.function, runID), k.Timers(c.function), k.Cancels(c.function)}, c.function, entry, runID, runner)
+	cmd, err := c.script(ctx, "take", []string{stream, k.Run(c.function, runID), k.Timers(c.function), k.Cancels(c.function), k.Lacking(c.function)}, c.function, entry, runID, runner)
 	if err != nil {
 		return nil, fmt.Errorf("take over run %s: %w", runID, err)
 	}

@@ -24,27 +24,30 @@ type Beat struct {
 	WaitPaths int
 	// Reads counts the event types that any version has read.
 	Reads int
-	Dead  []string // runners whose lease ran out
+	// Lacking counts the runs that wait for code that no runner had.
+	Lacking int
+	Dead    []string // runners whose lease ran out
 }
 
 // Beat says that a runner lives, and that others may take its runs when it is
 // silent for longer than lease.
 func (s *Store) Beat(ctx context.Context, function, runner string, lease time.Duration, first bool) (Beat, error) {
 	k := s.keys
-	reply, err := s.run(ctx, "beat", []string{k.Runners(function), k.Leases(function), k.Timers(function), k.Queued(function), k.Waits(function), k.Reads(function)},
+	reply, err := s.run(ctx, "beat", []string{k.Runners(function), k.Leases(function), k.Timers(function), k.Queued(function), k.Waits(function), k.Reads(function), k.Lacking(function)},
 		runner, lease.Milliseconds(), store.Flag(first)).Slice()
 	if err != nil {
 		return Beat{}, fmt.Errorf("heartbeat of %s: %w", runner, store.Explain(err))
 	}
-	if len(reply) < 8 {
+	const fields = 9
+	if len(reply) < fields {
 		return Beat{}, fmt.Errorf("heartbeat of %s: short answer %v", runner, reply)
 	}
 	n := func(i int) int64 { v, _ := reply[i].(int64); return v }
-	b := Beat{Fenced: n(0) == 1, Now: time.UnixMilli(n(1)), Alive: int(n(3)), Rank: int(n(4)), Queues: int(n(5)), WaitPaths: int(n(6)), Reads: int(n(7))}
+	b := Beat{Fenced: n(0) == 1, Now: time.UnixMilli(n(1)), Alive: int(n(3)), Rank: int(n(4)), Queues: int(n(5)), WaitPaths: int(n(6)), Reads: int(n(7)), Lacking: int(n(8))}
 	if n(2) >= 0 {
 		b.NextDue = time.UnixMilli(n(2))
 	}
-	for _, name := range reply[8:] {
+	for _, name := range reply[fields:] {
 		if text, ok := name.(string); ok {
 			b.Dead = append(b.Dead, text)
 		}
@@ -116,7 +119,7 @@ func (s *Store) Expire(ctx context.Context, function, runner string) error {
 func (s *Store) AdoptStrays(ctx context.Context, function string, streams []string) error {
 	for _, stream := range streams {
 		consumers, err := s.rdb.XInfoConsumers(ctx, stream, function).Result()
-		if store.IsMissing(err) {
+		if store.FaultOf(err) == store.NoGroup {
 			continue // the function does not read it any more
 		}
 		if err != nil {

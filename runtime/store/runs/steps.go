@@ -2,9 +2,7 @@ package runs
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -43,7 +41,7 @@ func (c *Committer) script(ctx context.Context, name string, keys []string, args
 		return scripts.Queue(context.Background(), p, name, keys, args...)
 	}}
 	err := c.do(ctx, op)
-	if err != nil && strings.Contains(err.Error(), "FENCED") {
+	if store.FaultOf(err) == store.Fenced {
 		err = ErrFenced
 	}
 	cmd, _ := op.cmd.(*redis.Cmd)
@@ -67,7 +65,7 @@ func (c *Committer) Emit(ctx context.Context, ref *Ref, path string, value []byt
 		return nil, fmt.Errorf("send events of step %s of run %s: %w", path, ref.RunID, err)
 	}
 	held, err := cmd.Text()
-	if errors.Is(err, redis.Nil) {
+	if store.FaultOf(err) == store.Absent {
 		return nil, nil
 	}
 	return []byte(held), err

@@ -2,9 +2,7 @@ package runs
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -73,11 +71,11 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 	cancels := pipe.HLen(ctx, r.store.keys.Cancels(r.function))
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	answer, err := read.Result()
-	if errors.Is(err, redis.Nil) {
+	if store.FaultOf(err) == store.Absent {
 		return nil, nil
 	}
 	if err != nil {
-		if strings.HasPrefix(err.Error(), "NOGROUP") || strings.HasPrefix(err.Error(), "UNBLOCKED") {
+		if fault := store.FaultOf(err); fault == store.NoGroup || fault == store.Unblocked {
 			// A stream was deleted under the reader: it begins anew.
 			return nil, r.store.EnsureGroups(ctx, r.function, r.origin, r.typesOf(streams)...)
 		}
@@ -117,7 +115,7 @@ func (r *Reader) After(ctx context.Context, positions map[string]string, count i
 		streams = append(streams, positions[stream])
 	}
 	answer, err := r.rdb.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: int64(count), Block: block}).Result()
-	if errors.Is(err, redis.Nil) {
+	if store.FaultOf(err) == store.Absent {
 		return nil, nil
 	}
 	if err != nil {
@@ -142,7 +140,7 @@ func (s *Store) ReadUpTo(ctx context.Context, function string, streams []string)
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	read := make(map[string]string, len(streams))
 	for stream, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !store.IsMissing(err) {
+		if err := cmd.Err(); err != nil && store.FaultOf(err) != store.NoGroup {
 			return nil, fmt.Errorf("look how far %s has read %s: %w", function, stream, store.Explain(err))
 		}
 		read[stream] = "0-0"

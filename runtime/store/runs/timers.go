@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -27,7 +25,7 @@ func (s *Store) Fire(ctx context.Context, function string, most int) (fired int,
 func (s *Store) LastTick(ctx context.Context, function, schedule string) (time.Time, error) {
 	ms, err := s.rdb.HGet(ctx, s.keys.Cron(function), schedule).Int64()
 	if err != nil {
-		if err == redis.Nil { //nolint:errorlint // go-redis returns the value itself
+		if store.FaultOf(err) == store.Absent {
 			return time.Time{}, nil
 		}
 		return time.Time{}, store.Explain(err)

@@ -2,11 +2,8 @@ package upkeep
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -51,7 +48,7 @@ func (u *Upkeep) excess(ctx context.Context, stream string, maxBytes int64) (flo
 	}
 	used, err := u.rdb.MemoryUsage(ctx, stream).Result()
 	switch {
-	case errors.Is(err, redis.Nil):
+	case store.FaultOf(err) == store.Absent:
 		return 0, nil
 	case err != nil:
 		return 0, fmt.Errorf("trim %s: %w", stream, store.Explain(err))

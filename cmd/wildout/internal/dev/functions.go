@@ -119,7 +119,7 @@ func (f *functions) start(ctx context.Context, next manifest.Function, old *runn
 			}
 		}
 	}
-	w, err := worker.New(worker.Options{Store: runs.New(f.store), Plan: next.Plan, Created: r.created, Added: r.added, Handlers: f.handlers, Env: f.env, Name: "dev",
+	w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(f.store)), Plan: next.Plan, Created: r.created, Added: r.added, Handlers: f.handlers, Env: f.env, Name: "dev",
 		Lease: lease, Grace: grace, Logger: f.log, Metrics: f.metrics, Tracing: f.tracing})
 	if err != nil {
 		return fmt.Errorf("function %s: %w", next.Plan.Function, err)

@@ -3,12 +3,12 @@ package dev
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/wildout/wildout/runtime/console/web"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // registerSite adds the console's pages to mux, and the API of the console
@@ -64,8 +64,11 @@ func (s *Server) getMail(w http.ResponseWriter, r *http.Request) {
 	for _, m := range s.Mails() {
 		mails = append(mails, mail{m.From, m.To, m.Subject, m.Received, m.Text, m.HTML})
 	}
+	text, err := strictjson.Show(mails, "")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(mails) // the client may be gone
+	_, _ = w.Write(append(text, '\n')) // the client may be gone
 }

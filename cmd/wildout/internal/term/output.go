@@ -1,12 +1,11 @@
 package term
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // Format is how a command prints.
@@ -45,18 +44,19 @@ func (f Format) Machine() bool { return f == JSON || f == YAML }
 
 // Print writes a value as one document of JSON or YAML.
 func (f Format) Print(w io.Writer, value any) error {
+	text, err := strictjson.Show(value, "  ")
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
 	if f == YAML {
-		text, err := yaml.Marshal(value)
-		if err != nil {
+		if text, err = toYAML(text); err != nil {
 			return fmt.Errorf("print YAML: %w", err)
 		}
 		_, err = w.Write(text)
 		return err
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(value)
+	_, err = w.Write(append(text, '\n'))
+	return err
 }
 
 // PrintNext writes one of several values that come one after the other: a line
@@ -68,7 +68,10 @@ func (f Format) PrintNext(w io.Writer, value any) error {
 		}
 		return f.Print(w, value)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(value)
+	text, err := strictjson.Show(value, "")
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
 }

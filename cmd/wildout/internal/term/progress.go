@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Progress shows how far something is, in one line of a terminal; where there
@@ -57,10 +56,10 @@ func (p *Progress) draw(n int, share float64, why string) {
 		text += ", " + Duration(time.Duration(float64(took)*(1-share)/share)) + " left"
 	}
 	line := cut(text, p.style.Width-1)
-	if room := p.style.Width - 1 - utf8.RuneCountInString(text) - 8; share >= 0 && room >= 10 {
-		width := min(room, 40)
-		full := int(min(share, 1) * float64(width))
-		line = p.style.Good(strings.Repeat("━", full)) + p.style.Dim(strings.Repeat("─", width-full)) + fmt.Sprintf(" %3.0f%%  ", min(share, 1)*100) + text
+	if room := p.style.Width - 1 - width(text) - 8; share >= 0 && room >= 10 {
+		bar := min(room, 40)
+		full := int(min(share, 1) * float64(bar))
+		line = p.style.Good(strings.Repeat("━", full)) + p.style.Dim(strings.Repeat("─", bar-full)) + fmt.Sprintf(" %3.0f%%  ", min(share, 1)*100) + text
 	}
 	_, _ = io.WriteString(p.w, "\r"+line+"\x1b[K") // only for looking at
 }

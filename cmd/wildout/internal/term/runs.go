@@ -1,16 +1,14 @@
 package term
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // status returns the sign and the colour of a state of a run.
@@ -60,7 +58,7 @@ func (s Style) RunBrief(w io.Writer, r *run.Record, now time.Time) {
 	sign, paint := s.status(r.Status)
 	fmt.Fprintf(w, "  %s %s  %s\n", paint(sign), pad(oneLine(r.Function), 26), paint(oneLine(summary(r, now))))
 	const margin = "      "
-	line, width := margin, len(margin)
+	line, used := margin, len(margin)
 	for i := range r.Steps {
 		step := &r.Steps[i]
 		text := strings.TrimSpace(oneLine(step.Name) + " " + took(step))
@@ -69,13 +67,13 @@ func (s Style) RunBrief(w io.Writer, r *run.Record, now time.Time) {
 		}
 		if i > 0 {
 			line += " · "
-			width += 3
+			used += 3
 		}
-		if n := utf8.RuneCountInString(text); width+n > lineWidth {
+		if n := width(text); used+n > lineWidth {
 			fmt.Fprintln(w, strings.TrimRight(line, " "))
-			line, width = margin, len(margin)+n
+			line, used = margin, len(margin)+n
 		} else {
-			width += n
+			used += n
 		}
 		switch step.Status {
 		case run.StepOK:
@@ -111,6 +109,9 @@ func summary(r *run.Record, now time.Time) string {
 		}
 		return fmt.Sprintf("%s in %s", r.Status, Duration(r.EndedAt.Sub(r.StartedAt)))
 	case run.Waiting:
+		if r.Error != "" {
+			return "waiting, " + r.Error
+		}
 		if r.WaitsFor != nil {
 			return "waiting until " + Until(*r.WaitsFor, now)
 		}
@@ -133,7 +134,7 @@ func (s Style) Runs(w io.Writer, runs []run.Record, now time.Time) error {
 		if r.EndedAt != nil {
 			took = Duration(r.EndedAt.Sub(r.StartedAt))
 		}
-		if r.WaitsFor != nil {
+		if r.WaitsFor != nil && r.Error == "" {
 			note = "until " + Until(*r.WaitsFor, now)
 		}
 		t.Row(Cell{r.ID, nil}, Cell{r.Function, nil}, Cell{string(r.Status), paint}, Cell{r.EventType, nil},
@@ -153,12 +154,6 @@ func (s Style) RunLine(w io.Writer, r *run.Record, now time.Time) error {
 	t.Row(Cell{at.Local().Format("15:04:05"), s.Dim}, Cell{sign, paint}, Cell{pad(r.Function, 26), nil}, Cell{r.ID, s.Dim},
 		Cell{summary(r, now), paint})
 	return t.Write(w)
-}
-
-// pad makes a text at least n characters long, so that lines that are written
-// one by one stand in columns.
-func pad(text string, n int) string {
-	return text + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(text)))
 }
 
 // Events writes a table of events, the data cut to what there is room for.
@@ -242,13 +237,10 @@ func Until(t, now time.Time) string {
 	return fmt.Sprintf("%s (in %s)", t.Local().Format(layout), Duration(max(0, t.Sub(now))))
 }
 
-// clip makes a text one line of at most n characters.
+// clip makes a text one line of at most n cells.
 func clip(text string, n int) string {
 	text = Safe(strings.Join(strings.Fields(text), " "))
-	if runes := []rune(text); len(runes) > n {
-		return string(runes[:n-1]) + "…"
-	}
-	return text
+	return cut(text, n)
 }
 
 // indent keeps the lines of a text under its first, which is behind a margin.
@@ -303,11 +295,11 @@ func (s Style) Event(w io.Writer, e *console.EventDetail, now time.Time) error {
 			s.para(w, 2, s.Dim, line.name+line.text)
 		}
 	}
-	var data bytes.Buffer
-	if json.Indent(&data, e.Event.Data, "", "  ") != nil {
-		data.Write(e.Event.Data)
+	data, err := strictjson.Show(e.Event.Data, "  ")
+	if err != nil {
+		data = e.Event.Data
 	}
-	s.para(w, 2, nil, data.String())
+	s.para(w, 2, nil, string(data))
 	if len(e.Runs) == 0 {
 		_, err := fmt.Fprintln(w, "  "+s.Dim("no function listens to this type"))
 		return err

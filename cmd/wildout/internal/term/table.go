@@ -4,7 +4,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // Cell is a text in a table, with a colour.
@@ -16,7 +15,7 @@ type Cell struct {
 // Table is rows of cells in columns.
 type Table struct {
 	Indent string
-	// Width is how many characters a line may have; 0: as many as it needs.
+	// Width is how many cells a line may have; 0: as many as it needs.
 	Width int
 	// Drop are the columns that may be left out where there is no room, the
 	// least important first.
@@ -74,7 +73,7 @@ func (t *Table) Write(w io.Writer) error {
 			if t.Width > 0 {
 				text = cut(text, widths[i])
 			}
-			pad := widths[i] - utf8.RuneCountInString(text)
+			pad := widths[i] - width(text)
 			if cell.Paint != nil {
 				text = cell.Paint(text)
 			}
@@ -96,12 +95,12 @@ func (t *Table) fit() ([][]Cell, []int) {
 	if t.Width <= 0 || len(widths) == 0 {
 		return rows, widths
 	}
-	room := t.Width - utf8.RuneCountInString(t.Indent)
+	room := t.Width - width(t.Indent)
 	last := len(widths) - 1
 	total := func() (n int) {
-		for _, width := range widths {
-			if width > 0 {
-				n += width + gap
+		for _, w := range widths {
+			if w > 0 {
+				n += w + gap
 			}
 		}
 		return n - gap
@@ -138,9 +137,9 @@ func (t *Table) fit() ([][]Cell, []int) {
 		}
 	}
 	var left []int
-	for j, width := range widths {
+	for j, w := range widths {
 		if !dropped[j] {
-			left = append(left, width)
+			left = append(left, w)
 		}
 	}
 	return kept, left
@@ -156,20 +155,9 @@ func (t *Table) widths() []int {
 				widths = append(widths, 0)
 			}
 			if i < len(row)-1 || t.Width > 0 {
-				widths[i] = max(widths[i], utf8.RuneCountInString(cell.Text))
+				widths[i] = max(widths[i], width(cell.Text))
 			}
 		}
 	}
 	return slices.Clip(widths)
-}
-
-// cut shortens a text to n characters.
-func cut(text string, n int) string {
-	if utf8.RuneCountInString(text) <= n {
-		return text
-	}
-	if n <= 1 {
-		return string([]rune(text)[:max(n, 0)])
-	}
-	return string([]rune(text)[:n-1]) + "…"
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/plan"
@@ -26,7 +25,7 @@ func (s Style) Run(w io.Writer, r *console.RunDetail, now time.Time, detail Deta
 	sign, paint := s.status(r.Status)
 	function, id, state := oneLine(r.Function), oneLine(r.ID), oneLine(summary(&r.Record, now))
 	head := fmt.Sprintf("%s %s  %s", paint(sign), s.Bold(function), paint(state))
-	if s.Width > 0 && utf8.RuneCountInString(sign+function+state+id)+6 > s.Width {
+	if s.Width > 0 && width(sign+function+state+id)+6 > s.Width {
 		fmt.Fprintf(w, "%s\n  %s\n", head, s.Dim(id))
 	} else {
 		fmt.Fprintf(w, "%s  %s\n", head, s.Dim(id))
@@ -193,21 +192,6 @@ func (s Style) para(w io.Writer, margin int, paint func(string) string, text str
 			}
 			fmt.Fprintln(w, strings.Repeat(" ", margin)+part)
 		}
-	}
-}
-
-// broken cuts a line into parts of at most n characters, at blanks if it can.
-func broken(line string, n int) (parts []string) {
-	for runes := []rune(line); ; {
-		if n <= 0 || len(runes) <= n {
-			return append(parts, string(runes))
-		}
-		at := n
-		if blank := strings.LastIndexByte(string(runes[:n+1]), ' '); blank > n/2 {
-			at = utf8.RuneCountInString(string(runes[:n+1])[:blank])
-		}
-		parts = append(parts, strings.TrimRight(string(runes[:at]), " "))
-		runes = []rune(strings.TrimLeft(string(runes[at:]), " "))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
 // Node is a line of a tree, with what belongs to it below.
@@ -88,9 +87,9 @@ func (s Style) line(b *strings.Builder, n *Node, head, first, rest string) {
 			b.WriteString("\n" + s.Dim(below) + paint(part))
 		}
 	}
-	used := utf8.RuneCountInString(first) + utf8.RuneCountInString(heads[len(heads)-1])
+	used := width(first) + width(heads[len(heads)-1])
 	note := oneLine(n.Note)
-	if note != "" && (s.Width <= 0 || used+gap+utf8.RuneCountInString(note) <= s.Width) {
+	if note != "" && (s.Width <= 0 || used+gap+width(note) <= s.Width) {
 		fmt.Fprintf(b, "%s%s", strings.Repeat(" ", gap), s.Dim(note))
 		note = ""
 	}
@@ -102,10 +101,10 @@ func (s Style) line(b *strings.Builder, n *Node, head, first, rest string) {
 	}
 }
 
-// room is how many characters there are behind a margin; 0: any number.
+// room is how many cells there are behind a margin; 0: any number.
 func (s Style) room(margin string) int {
 	if s.Width <= 0 {
 		return 0
 	}
-	return max(minText, s.Width-utf8.RuneCountInString(margin))
+	return max(minText, s.Width-width(margin))
 }

@@ -1,7 +1,8 @@
 -- Heartbeat: the runner says that it lives, and for how long that counts, and
 -- learns what it must know.
--- KEYS: runners, leases, timers, queued, waits, reads. ARGV: runner, lease ms, first ('1': it has not beaten before).
--- Returns {fenced, now ms, next due ms or -1, alive runners, own rank, values with a queue, wait paths, types read, dead runner, ...}.
+-- KEYS: runners, leases, timers, queued, waits, reads, lacking. ARGV: runner, lease ms, first ('1': it has not beaten before).
+-- Returns {fenced, now ms, next due ms or -1, alive runners, own rank, values with a queue, wait paths, types read,
+-- runs that lack code, dead runner, ...}.
 -- A runner whose lease ran out is fenced: others may have its runs. Its entry stays, for them to find.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -34,6 +35,6 @@ local rank = -1
 for i, name in ipairs(living) do if name == ARGV[1] then rank = i - 1 end end
 local head = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 local out = {fenced, now, head[2] and math.floor(tonumber(head[2])) or -1, #living, rank,
-  redis.call('SCARD', KEYS[4]), redis.call('HLEN', KEYS[5]), redis.call('SCARD', KEYS[6])}
+  redis.call('SCARD', KEYS[4]), redis.call('HLEN', KEYS[5]), redis.call('SCARD', KEYS[6]), redis.call('HLEN', KEYS[7])}
 for _, name in ipairs(dead) do out[#out + 1] = name end
 return out

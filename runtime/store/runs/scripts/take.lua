@@ -1,8 +1,8 @@
--- Take over a parked run for the inbox entry that names it. A run has one
+-- Take over a parked run for the entry that names it, of the inbox or of those adopted. A run has one
 -- owner: another entry for a run that is owned is stale, and dropped.
 -- A runner that was given the entry no more takes nothing: the run would be
 -- owned by an entry that nobody has, and never wake.
--- KEYS: inbox, journal, timers, cancels. ARGV: group, entry id, run id, runner.
+-- KEYS: stream of the entry, journal, timers, cancels, lacking. ARGV: group, entry id, run id, runner.
 -- Returns the journal as a flat list, with the request to cancel the run, or false.
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1, ARGV[4]) == 0 then
   return redis.error_reply('FENCED the entry has another owner')
@@ -11,6 +11,7 @@ local owner = redis.call('HGET', KEYS[2], '@o')
 if owner == '' or owner == ARGV[2] then
   redis.call('HSET', KEYS[2], '@o', ARGV[2])
   redis.call('ZREM', KEYS[3], ARGV[3])
+  if redis.call('HDEL', KEYS[2], '@lacks') == 1 then redis.call('HDEL', KEYS[5], ARGV[3]) end
   local journal = redis.call('HGETALL', KEYS[2])
   local asked = redis.call('HGET', KEYS[4], ARGV[3])
   if asked then
