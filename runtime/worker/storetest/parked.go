@@ -72,7 +72,9 @@ func holdsForParkedRuns(begin func() *site) {
 		Expect(s.waiters(w)).To(ConsistOf(HaveField("RunID", ref.RunID)))
 		park(c, runs.Park{Ref: ref, Awaits: []string{w.Path, run.CandidateField(w.Path)}})
 		for _, result := range []string{`{"o":1}`, `{"o":2}`} {
-			done(func() error { return c.Deliver(ctx, w, ref.RunID, []byte(result), run.CandidateField(w.Path), "9999999999999-1") })
+			done(func() error {
+				return c.Deliver(ctx, w, ref.RunID, []byte(result), run.CandidateField(w.Path), "9999999999999-1")
+			})
 		}
 		Expect(s.woken("r1", ref.RunID)).To(HaveLen(1))
 		Expect(s.waiters(w)).To(BeEmpty())
