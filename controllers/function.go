@@ -87,6 +87,7 @@ func (r *functions) reconcile(ctx context.Context, f *v1alpha1.WildoutFunction) 
 		Now: now,
 	})
 	status := newStatus(f, verdict.Conditions, redis, done.deployment, now)
+	status.Reads = snapshot.Reads
 	if objects != nil {
 		status.Version = spec.version
 	}

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"errors"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -60,7 +61,7 @@ func schedulesOf(p *plan.Plan) (all []survey.Schedule) {
 func (r *functions) follow(f *v1alpha1.WildoutFunction, spec compiled, snapshot *observe.Snapshot) view.Function {
 	followed := survey.Function{
 		Name: client.ObjectKeyFromObject(f), Secret: r.secretName(f.Spec.Redis), Types: f.Spec.Reads(),
-		Settled: spec.fault == nil && settled(f, snapshot),
+		Settled: spec.fault == nil && settled(f, snapshot), Origin: originOf(f, snapshot.Reads),
 	}
 	if isScaled(f) { // without runners it is up to the operator to see ticks come
 		followed.Scaled = true
@@ -69,10 +70,20 @@ func (r *functions) follow(f *v1alpha1.WildoutFunction, spec compiled, snapshot 
 	return r.poller.Follow(followed)
 }
 
+// originOf is where the function begins to read what it has not read before.
+func originOf(f *v1alpha1.WildoutFunction, reads []v1alpha1.ReadSince) survey.Origin {
+	beginning, at := f.Spec.StartFrom.Since()
+	o := survey.Origin{Beginning: beginning, At: at, Created: f.CreationTimestamp.Time, Added: make(map[string]time.Time, len(reads))}
+	for _, r := range reads {
+		o.Added[string(r.Event)] = r.Since.Time
+	}
+	return o
+}
+
 // settled reports whether no runner of an earlier version is left.
 func settled(f *v1alpha1.WildoutFunction, snapshot *observe.Snapshot) bool {
 	d := snapshot.Deployment
-	name, err := desired.ConfigMap(f)
+	name, err := desired.ConfigMap(f, snapshot.Reads)
 	if err != nil || d == nil || d.Spec.Template.Annotations[desired.AnnotationManifest] != name || d.Status.ObservedGeneration < d.Generation {
 		return false
 	}
@@ -97,7 +108,7 @@ func (r *functions) desire(f *v1alpha1.WildoutFunction, spec compiled, content v
 	if content == "" {
 		return nil, nil, nil
 	}
-	objects, err = desired.Children(desired.Input{Function: f, Version: spec.version,
+	objects, err = desired.Children(desired.Input{Function: f, Version: spec.version, Reads: snapshot.Reads,
 		Secret: r.secretName(f.Spec.Redis), Content: content, Image: r.options.RunnerImage, Settings: r.options.Runners})
 	if fault := (*desired.FieldError)(nil); errors.As(err, &fault) {
 		return nil, fault, nil

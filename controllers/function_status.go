@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,5 +105,9 @@ func triggers(spec *v1alpha1.WildoutFunctionSpec) string {
 // sameWords reports whether two statuses differ in numbers alone.
 func sameWords(a, b *v1alpha1.WildoutFunctionStatus) bool {
 	return a.ObservedGeneration == b.ObservedGeneration && a.Triggers == b.Triggers && a.Version == b.Version && a.Image == b.Image &&
-		a.Replicas == b.Replicas && a.Selector == b.Selector && a.RolledOut == b.RolledOut && sameConditions(a.Conditions, b.Conditions)
+		a.Replicas == b.Replicas && a.Selector == b.Selector && a.RolledOut == b.RolledOut && sameReads(a.Reads, b.Reads) && sameConditions(a.Conditions, b.Conditions)
+}
+
+func sameReads(a, b []v1alpha1.ReadSince) bool {
+	return slices.EqualFunc(a, b, func(a, b v1alpha1.ReadSince) bool { return a.Event == b.Event && a.Since.Equal(&b.Since) })
 }

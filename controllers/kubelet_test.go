@@ -65,7 +65,9 @@ func (k *kubelet) sync() {
 	}
 	var manifest corev1.ConfigMap
 	Expect(admin.Get(ctx, key(k.space, d.Spec.Template.Annotations["wildout.dev/manifest"]), &manifest)).To(Succeed())
-	Expect(os.WriteFile(filepath.Join(k.dir, "function.yaml"), []byte(manifest.Data["function.yaml"]), 0o600)).To(Succeed())
+	file := filepath.Join(k.dir, "function.yaml")
+	Expect(os.WriteFile(file+".new", []byte(manifest.Data["function.yaml"]), 0o600)).To(Succeed())
+	Expect(os.Rename(file+".new", file)).To(Succeed()) // a runner that starts now reads all of one
 	k.scale(int(*d.Spec.Replicas))
 	status := appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: int32(len(k.running)), UpdatedReplicas: int32(len(k.running))}
 	for _, p := range k.running {

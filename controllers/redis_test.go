@@ -104,7 +104,7 @@ var _ = Describe("The condition StreamsReady", func() {
 		ready(space, "f", "triggers: [{event: a/b}, {event: c/d}]\nsteps: [{name: a, handler: log.write}]\n")
 		redis := open(shared.URL(), space)
 		Expect(redis.Publish(ctx, &event.Event{Type: "c/d", Data: []byte(`{}`)})).To(Succeed())
-		reader := runs.New(redis).NewReader("f", "runner-1")
+		reader := runs.New(redis).NewReader("f", "runner-1", store.FromBeginning)
 		DeferCleanup(reader.Close)
 		entries, err := reader.Read(ctx, []string{redis.Keys().Stream("c/d")}, 1, 0)
 		Expect(err).NotTo(HaveOccurred())
@@ -178,7 +178,7 @@ func end(redis *store.Conn, function string, n int, status run.Status) {
 	Expect(err).NotTo(HaveOccurred())
 	committer := runs.New(redis).NewCommitter(function, runs.HistoryLimits{Done: 100, Dead: 100}, nil)
 	defer committer.Close()
-	reader := runs.New(redis).NewReader(function, runner)
+	reader := runs.New(redis).NewReader(function, runner, store.FromBeginning)
 	defer reader.Close()
 	for range n {
 		Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())

@@ -61,7 +61,7 @@ func publish(redis *store.Conn, eventType string, n int) {
 func consume(space, name string) {
 	GinkgoHelper()
 	redis := open(shared.URL(), space)
-	reader := runs.New(redis).NewReader(name, "runner-1")
+	reader := runs.New(redis).NewReader(name, "runner-1", store.FromBeginning)
 	defer reader.Close()
 	for _, stream := range []string{redis.Keys().Stream("a/b"), redis.Keys().Inbox(name)} {
 		entries, err := reader.Read(ctx, []string{stream}, 10_000, 0)
@@ -169,7 +169,7 @@ var _ = Describe("Scaling", func() {
 		redis := open(shared.URL(), space)
 		_, err := runs.New(redis).RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "c/d", Match: "data.id"}})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(runs.New(redis).EnsureGroup(ctx, "f", redis.Keys().Stream("c/d"))).To(Succeed())
+		Expect(runs.New(redis).EnsureGroups(ctx, "f", store.FromBeginning, "c/d")).To(Succeed())
 		publish(redis, "c/d", 1)
 		Eventually(runners(space, "f")).Should(BeEquivalentTo(1))
 	})

@@ -65,6 +65,15 @@ type WildoutFunctionSpec struct {
 	// +kubebuilder:validation:MaxItems=10
 	Triggers []Trigger `json:"triggers"`
 
+	// From where the function reads an event type that it has not read before: Now,
+	// Beginning, or a time such as 2026-12-01T08:00:00Z. Now is the second in which it was created,
+	// and of a trigger that is added later the second in which that is; Beginning is
+	// the oldest event that is retained. An event type that it has read before goes on where it
+	// stood, whatever this says.
+	// +optional
+	// +kubebuilder:default=Now
+	StartFrom StartFrom `json:"startFrom,omitempty"`
+
 	// True: nothing is read, events wait in their streams and lose nothing.
 	// +optional
 	// +kubebuilder:default=false
@@ -149,6 +158,22 @@ type WildoutFunctionSpec struct {
 	// +kubebuilder:default=Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
+
+// StartFrom says from where a function reads: Now, Beginning, or a time as in
+// RFC 3339.
+//
+// +kubebuilder:validation:Type=string
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=40
+// +kubebuilder:validation:XValidation:rule="self in ['Now', 'Beginning'] || self.matches('^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$')",message="must be Now, Beginning, or a time with its zone, such as 2026-12-01T08:00:00Z"
+type StartFrom string
+
+const (
+	// StartNow reads what is published from now on.
+	StartNow StartFrom = "Now"
+	// StartBeginning reads all that is retained.
+	StartBeginning StartFrom = "Beginning"
+)
 
 // VersioningPolicy says on which version of its function a run continues.
 //

@@ -101,3 +101,25 @@ func (o *Object) UnmarshalJSON(b []byte) error {
 	o.Raw = append(o.Raw[:0:0], b...)
 	return nil
 }
+
+// Parse returns what is read: all that is retained (beginning), what was published
+// since a time, or with neither what is published from now on.
+func (s StartFrom) Parse() (beginning bool, at time.Time, err error) {
+	switch s {
+	case "", StartNow:
+		return false, time.Time{}, nil
+	case StartBeginning:
+		return true, time.Time{}, nil
+	}
+	at, err = time.Parse(time.RFC3339, string(s))
+	if err != nil {
+		return false, time.Time{}, fmt.Errorf("%q is no place to start from: write Now, Beginning, or a time with its zone, such as 2026-12-01T08:00:00Z", string(s))
+	}
+	return false, at, nil
+}
+
+// Since is Parse for what was validated; what is not is Now.
+func (s StartFrom) Since() (beginning bool, at time.Time) {
+	beginning, at, _ = s.Parse()
+	return beginning, at
+}

@@ -22,6 +22,13 @@ type WildoutFunctionStatus struct {
 	// +kubebuilder:validation:MaxLength=2048
 	Triggers string `json:"triggers,omitempty"`
 
+	// What the function reads, and since when, unless startFrom says otherwise.
+	// +optional
+	// +listType=map
+	// +listMapKey=event
+	// +kubebuilder:validation:MaxItems=128
+	Reads []ReadSince `json:"reads,omitempty"`
+
 	// The version of the function that new runs get.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -64,6 +71,16 @@ type WildoutFunctionStatus struct {
 	// The run that failed last.
 	// +optional
 	LastFailure *Failure `json:"lastFailure,omitempty"`
+}
+
+// ReadSince is an event type that a function reads, and since when.
+type ReadSince struct {
+	// The event type.
+	// +required
+	Event EventTypeName `json:"event"`
+	// When the function was created, or came to read the event type.
+	// +required
+	Since metav1.Time `json:"since"`
 }
 
 // RunCounts are the runs of a function, in numbers.

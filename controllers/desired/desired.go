@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -47,6 +48,8 @@ type Input struct {
 	Function *v1alpha1.WildoutFunction
 	// Version is that of the function (plan.Plan.Hash).
 	Version string
+	// Reads are the event types that it reads, and since when.
+	Reads []v1alpha1.ReadSince
 	// Secret is the name of the Secret with the URL of Redis, Content what it
 	// holds.
 	Secret  string
@@ -108,15 +111,15 @@ func hasOwnImage(f *v1alpha1.WildoutFunction) bool {
 }
 
 // ConfigMap is the name of the ConfigMap with the manifest of a function.
-func ConfigMap(f *v1alpha1.WildoutFunction) (string, error) {
-	manifest, err := Manifest(f)
+func ConfigMap(f *v1alpha1.WildoutFunction, reads []v1alpha1.ReadSince) (string, error) {
+	manifest, err := Manifest(f, reads)
 	return f.Name + "-" + digest(manifest), err
 }
 
 // Children returns the objects of a function. The error is a *FieldError when
 // spec.runner is at fault.
 func Children(in Input) (*Objects, error) {
-	manifest, err := Manifest(in.Function)
+	manifest, err := Manifest(in.Function, in.Reads)
 	if err != nil {
 		return nil, err
 	}
@@ -145,23 +148,44 @@ func Children(in Input) (*Objects, error) {
 }
 
 // Manifest is what a runner reads: the function without what only concerns its
-// pods, so that a change of those alone makes no new version.
-func Manifest(f *v1alpha1.WildoutFunction) (string, error) {
+// pods, so that a change of those alone makes no new version. It says since when
+// the function reads what: a runner may be the first that reaches its Redis.
+func Manifest(f *v1alpha1.WildoutFunction, reads []v1alpha1.ReadSince) (string, error) {
 	spec := f.Spec.DeepCopy()
 	// Suspended is a function without runners, and not a runner that idles.
 	spec.Description, spec.Suspend, spec.Redis, spec.Runner, spec.DeletionPolicy = "", false, nil, nil, ""
 	text, err := yaml.Marshal(struct {
 		metav1.TypeMeta `json:",inline"`
-		Metadata        map[string]string             `json:"metadata"`
+		Metadata        metadata                      `json:"metadata"`
 		Spec            *v1alpha1.WildoutFunctionSpec `json:"spec"`
 	}{
 		metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "WildoutFunction"},
-		map[string]string{"name": f.Name, "namespace": f.Namespace}, spec,
+		metadataOf(f, reads), spec,
 	})
 	if err != nil {
 		return "", fmt.Errorf("write the manifest of %s: %w", f.Name, err)
 	}
 	return string(text), nil
+}
+
+// metadata is that of a manifest.
+type metadata struct {
+	Name        string            `json:"name"`
+	Namespace   string            `json:"namespace"`
+	Created     string            `json:"creationTimestamp,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+func metadataOf(f *v1alpha1.WildoutFunction, reads []v1alpha1.ReadSince) metadata {
+	m := metadata{Name: f.Name, Namespace: f.Namespace}
+	if f.CreationTimestamp.IsZero() {
+		return m
+	}
+	m.Created = f.CreationTimestamp.UTC().Format(time.RFC3339)
+	if text := v1alpha1.SinceText(f.CreationTimestamp.Time, reads); text != "" {
+		m.Annotations = map[string]string{v1alpha1.AnnotationSince: text}
+	}
+	return m
 }
 
 // digest is the content address of a text: enough to tell the manifests of one

@@ -101,7 +101,7 @@ func TestRunnerReadsTheSameVersion(t *testing.T) {
 				continue
 			}
 			in := input(t, file)
-			text, err := desired.Manifest(in.Function)
+			text, err := desired.Manifest(in.Function, in.Reads)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,14 +121,14 @@ func TestRunnerReadsTheSameVersion(t *testing.T) {
 // What concerns the pods alone makes no new manifest.
 func TestPodsAreNoVersion(t *testing.T) {
 	in := input(t, "../../config/samples/handler.yaml")
-	before, err := desired.Manifest(in.Function)
+	before, err := desired.Manifest(in.Function, in.Reads)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in.Function.Spec.Suspend, in.Function.Spec.Description = true, "other words"
 	in.Function.Spec.Runner = &v1alpha1.Runner{Image: "other"}
 	in.Function.Spec.Redis = &v1alpha1.Redis{SecretName: "other"}
-	after, err := desired.Manifest(in.Function)
+	after, err := desired.Manifest(in.Function, in.Reads)
 	if err != nil || before != after {
 		t.Errorf("%v\n%s\nbecame\n%s", err, before, after)
 	}

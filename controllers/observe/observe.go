@@ -45,6 +45,8 @@ type Snapshot struct {
 	Children []metav1.PartialObjectMetadata
 	// Pods are its runners, those that end included.
 	Pods []corev1.Pod
+	// Reads are the event types that it reads, and since when.
+	Reads []v1alpha1.ReadSince
 	// Undeclared are the event types that it names and nobody declares.
 	Undeclared []string
 	// Absent are the functions that it invokes and the namespace does not have.
@@ -53,7 +55,7 @@ type Snapshot struct {
 
 // Function reads what there is of a function.
 func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (*Snapshot, error) {
-	s := &Snapshot{}
+	s := &Snapshot{Reads: readsSince(f)}
 	var deployment appsv1.Deployment
 	err := c.Get(ctx, client.ObjectKey{Namespace: f.Namespace, Name: desired.Name(f.Name)}, &deployment)
 	switch {

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wildout/wildout/controllers/view"
+	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/store/inspect"
 )
 
@@ -17,6 +18,8 @@ type Function struct {
 	Secret string
 	// Types are the event types that its current version reads.
 	Types []string
+	// Origin is where it begins to read what it has not read before.
+	Origin Origin
 	// Settled means that no runner of an earlier version is left: consumer
 	// groups that only those read from may go.
 	Settled bool
@@ -25,6 +28,9 @@ type Function struct {
 	Scaled    bool
 	Schedules []Schedule
 }
+
+// Origin is where a function begins to read what it has not read before.
+type Origin = store.Origin
 
 // EventType is what a Poller has to know of an event type.
 type EventType struct {

@@ -118,7 +118,7 @@ func (p *Poller) mendGroups(ctx context.Context, s *server, l *found) error {
 		return nil
 	}
 	if len(n.Missing) > 0 {
-		if err := s.redis.CreateGroups(ctx, l.subject(), n.Missing); err != nil {
+		if err := s.redis.CreateGroups(ctx, l.subject(), f.Origin, n.Missing); err != nil {
 			return err
 		}
 		n.Missing = nil

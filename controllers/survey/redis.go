@@ -25,7 +25,7 @@ type Redis interface {
 	// HaveNews says which functions without runners have something to read.
 	HaveNews(ctx context.Context, sleepers []inspect.Sleeper) ([]bool, error)
 	// CreateGroups creates the consumer groups that a Survey found missing.
-	CreateGroups(ctx context.Context, subject inspect.Subject, missing []string) error
+	CreateGroups(ctx context.Context, subject inspect.Subject, origin store.Origin, missing []string) error
 	// SurveyStreams reads how large streams are.
 	SurveyStreams(ctx context.Context, refs []inspect.StreamRef) ([]inspect.StreamState, error)
 	// In is the part of one namespace.
@@ -52,8 +52,9 @@ type opened struct {
 func (o opened) AskServer(ctx context.Context) (store.Server, error) { return o.conn.AskServer(ctx) }
 
 // CreateGroups implements Redis.
-func (o opened) CreateGroups(ctx context.Context, subject inspect.Subject, missing []string) error {
-	return upkeep.New(o.conn.InNamespace(subject.Namespace)).CreateGroups(ctx, subject.Function, missing)
+func (o opened) CreateGroups(ctx context.Context, subject inspect.Subject, origin store.Origin, missing []string) error {
+	types := slices.DeleteFunc(slices.Clone(missing), func(t string) bool { return t == "" }) // the inbox is made with the others
+	return upkeep.New(o.conn.InNamespace(subject.Namespace)).EnsureGroups(ctx, subject.Function, origin, types...)
 }
 
 // In implements Redis.

@@ -291,7 +291,7 @@ func (k *fake) HaveNews(_ context.Context, sleepers []inspect.Sleeper) ([]bool, 
 	return all, k.err("news")
 }
 
-func (k *fake) CreateGroups(_ context.Context, s inspect.Subject, missing []string) error {
+func (k *fake) CreateGroups(_ context.Context, s inspect.Subject, _ store.Origin, missing []string) error {
 	k.note("create %s/%s %v", s.Namespace, s.Function, missing)
 	return k.err("create")
 }

@@ -54,7 +54,7 @@ func (wildoutSystem) Setup(ctx context.Context, e *env) (instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w, runs.New(s).EnsureGroup(ctx, wildoutFunction, s.Keys().Stream(eventType), s.Keys().Inbox(wildoutFunction))
+	return w, runs.New(s).EnsureGroups(ctx, wildoutFunction, store.FromBeginning, eventType)
 }
 
 type wildoutInput struct {

@@ -79,7 +79,7 @@ func (a *Admission) deliverAt(ctx context.Context, p run.WaitPath, value string,
 		return err
 	}
 	for _, w := range waiters {
-		if w.RunID == starts || before(entry, w.RunID) {
+		if w.RunID == starts {
 			continue
 		}
 		// Where the wait has an `if`, only the run can evaluate it.
@@ -97,11 +97,4 @@ func (a *Admission) deliverAt(ctx context.Context, p run.WaitPath, value string,
 		}
 	}
 	return nil
-}
-
-// before reports whether an entry is older than a run: a backlog that is read
-// late holds events from before the run began, and those do not count.
-func before(entry, runID string) bool {
-	began, ok := event.IDTime(runID)
-	return ok && event.EntryTime(entry).Before(began)
 }

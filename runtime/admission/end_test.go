@@ -235,11 +235,10 @@ func TestReject(t *testing.T) {
 func TestDeliver(t *testing.T) {
 	b := function(t, "history: {limit: 1}")
 	at := time.UnixMilli(2000)
-	young := event.DerivedID(at.Add(time.Second), "x")
 	old := event.DerivedID(at.Add(-time.Second), "x")
 	starts := event.DerivedID(at, "y")
 	b.port.waiting = map[string][]run.Waiter{
-		`a data.id "x"`: {{RunID: old, Path: "one"}, {RunID: young, Path: "one"}, {RunID: starts, Path: "one"}},
+		`a data.id "x"`: {{RunID: old, Path: "one"}, {RunID: starts, Path: "one"}},
 		"a  ":           {{RunID: old, Path: "two", HasIf: true}},
 		"b  ":           {{RunID: old, Path: "other type"}},
 	}

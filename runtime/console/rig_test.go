@@ -67,8 +67,7 @@ func (r *rig) serve(t testing.TB) (stop func()) {
 
 func (r *rig) install(t testing.TB, function string) {
 	t.Helper()
-	k := r.store.Keys()
-	if err := r.runs.EnsureGroup(t.Context(), function, k.Inbox(function), k.Stream("hello"), k.Stream("answer")); err != nil {
+	if err := r.runs.EnsureGroups(t.Context(), function, store.FromBeginning, "hello", "answer"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.runs.NoteReads(t.Context(), function, []string{"hello", "answer"}); err != nil {
@@ -96,7 +95,7 @@ func (r *rig) publish(t testing.TB, e event.Event) string {
 // read gives a runner of the function up to n events.
 func (r *rig) read(t testing.TB, function string, n int) []store.Entry {
 	t.Helper()
-	reader := r.runs.NewReader(function, "runner-1")
+	reader := r.runs.NewReader(function, "runner-1", store.FromBeginning)
 	defer reader.Close()
 	entries, err := reader.Read(t.Context(), []string{r.store.Keys().Stream("hello")}, n, 0)
 	if err != nil {

@@ -79,7 +79,7 @@ func (a *waitForEvent) value(x *execution) (string, bool) {
 func (a *waitForEvent) look(x *execution, u *unit) {
 	u.looked = true
 	x.sign(u)
-	w := Wait{Wait: *a.standing(x, u), At: a.Match, From: u.prog.Seen, Progress: u.prog.Encode(), Fits: x.fits(a.If, u.item)}
+	w := Wait{Wait: *a.standing(x, u), At: a.Match, From: u.prog.Seen, Progress: u.prog.Encode(), Fits: x.unanswered(a, u, x.fits(a.If, u.item))}
 	x.waits = append(x.waits, w.Wait)
 	leg, prog := x.leg, u.prog
 	x.spawn(u, func() completion {
@@ -97,6 +97,54 @@ func (a *waitForEvent) look(x *execution, u *unit) {
 		}
 		return x.commit(leg, u, run.Result{Output: output, Attempts: 1, Start: prog.Since, Duration: x.Now().UnixMilli() - prog.Since})
 	})
+}
+
+// unanswered keeps from a look-back what has answered a wait of the run that was
+// over before this one began: an event answers all waits that are open when it comes,
+// and none that begins later. What came since the wait was registered it may share.
+func (x *execution) unanswered(a *waitForEvent, u *unit, fits func(*event.Event) (bool, error)) func(*event.Event) (bool, error) {
+	if u.prog.Seen != "" {
+		return fits
+	}
+	used := map[string]bool{}
+	for _, m := range x.machines() {
+		for _, n := range m.nodes {
+			if other, ok := n.action.(*waitForEvent); !ok || other.Event != a.Event {
+				continue
+			}
+			for _, before := range n.units {
+				// Whether it was over before is known, but where a wait is begun for a
+				// second time, since its runner died: then the times have to tell.
+				if id := before.answer(); id != "" && (!u.begun || before.res.Start+before.res.Duration <= u.prog.Since) {
+					used[id] = true
+				}
+			}
+		}
+	}
+	if len(used) == 0 {
+		return fits
+	}
+	return func(e *event.Event) (bool, error) {
+		if used[e.ID] {
+			return false, nil
+		}
+		return fits(e)
+	}
+}
+
+// answer is the id of the event that ended a wait; "" when none did.
+func (u *unit) answer() string {
+	if u.state != ended || u.res.Error != "" {
+		return ""
+	}
+	if u.answered == "" {
+		var e struct {
+			ID string `json:"id"`
+		}
+		_ = json.Unmarshal(u.res.Output, &e) // a wait that timed out has none
+		u.answered = e.ID
+	}
+	return u.answered
 }
 
 // fits returns waitForEvent.if as a function that may run beside the loop: it

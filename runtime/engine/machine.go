@@ -60,6 +60,8 @@ type unit struct {
 	lacks string
 	// looked: this execution has seen to what was registered for the unit.
 	looked bool
+	// answered is the id of the event that ended a wait, once it was asked for.
+	answered string
 }
 
 // machine walks the steps of one Stepper: it says which units may begin and what

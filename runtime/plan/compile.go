@@ -93,6 +93,7 @@ func (c *compiler) plan(name string, spec *v1alpha1.WildoutFunctionSpec) *Plan {
 	c.length("spec.description", spec.Description, 1024)
 	c.deployment(spec)
 	p.Triggers = c.triggers(spec.Triggers)
+	c.startFrom(spec.StartFrom)
 	p.Concurrency = c.concurrency(spec.Concurrency)
 	p.RateLimit = c.rateLimit(spec.RateLimit)
 	p.Throttle = c.throttle(spec.Throttle)

@@ -43,6 +43,12 @@ func (c *compiler) triggers(triggers []v1alpha1.Trigger) []Trigger {
 	return out
 }
 
+func (c *compiler) startFrom(s v1alpha1.StartFrom) {
+	if _, _, err := s.Parse(); err != nil {
+		c.errorf("spec.startFrom", "%v", err)
+	}
+}
+
 // scheduleFrom is where the search for the first tick begins. It is fixed, so
 // that a manifest is valid or not whatever the date.
 var scheduleFrom = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)

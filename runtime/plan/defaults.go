@@ -24,6 +24,7 @@ func withDefaults(spec *v1alpha1.WildoutFunctionSpec) *v1alpha1.WildoutFunctionS
 	if spec.Idempotency != nil {
 		setDefault(&spec.Idempotency.TTL, "24h")
 	}
+	setDefault(&spec.StartFrom, v1alpha1.StartNow)
 	setDefault(&spec.Versioning, v1alpha1.VersioningPinned)
 	setDefault(&spec.DeletionPolicy, v1alpha1.DeletionDelete)
 	if spec.History == nil {
@@ -70,6 +71,7 @@ const hashLength = 16
 func hash(spec *v1alpha1.WildoutFunctionSpec) (string, error) {
 	content := *spec
 	content.Description, content.Suspend, content.History = "", false, nil
+	content.StartFrom = "" // a version is what a run does, and not since when there are any
 	content.Redis, content.Runner, content.DeletionPolicy = nil, nil, ""
 	encoded, err := json.Marshal(&content)
 	if err != nil {

@@ -42,6 +42,10 @@ func ProgressField(path string) string { return progressPrefix + path }
 // path, whose `if` only the run itself can evaluate.
 func CandidateField(path string) string { return candidatePrefix + path }
 
+// PositionField is the field with the newest entry of the stream when the wait at
+// path was registered: what is not newer is for the look-back, and not delivered.
+func PositionField(path string) string { return candidatePrefix + "@" + path }
+
 // CancelRequest is the wish that a run ends. It is kept until the run has.
 type CancelRequest struct {
 	// At is when it was asked for, by the server's clock.

@@ -144,7 +144,7 @@ func run(ctx context.Context, settings Settings, o Options) error {
 	if handlers.Close != nil {
 		defer handlers.Close()
 	}
-	function, err := load(settings.Manifest, handlers)
+	function, manifest, err := load(settings.Manifest, handlers)
 	if err != nil {
 		return &configError{err}
 	}
@@ -157,7 +157,7 @@ func run(ctx context.Context, settings Settings, o Options) error {
 	tracing := telemetry.Start(ctx, telemetry.Options{Service: function.Function, Namespace: settings.Namespace, Logger: logger, Metrics: metrics})
 	defer tracing.Close()
 	w, err := worker.New(worker.Options{
-		Store: worker.OnRedis(runs.New(redis)), Plan: function, Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
+		Store: worker.OnRedis(runs.New(redis)), Plan: function, Created: manifest.CreationTimestamp.Time, Added: manifest.Added(), Handlers: handlers.Registry, Env: settings.Env, MaxInFlight: settings.MaxInFlight,
 		Lease: settings.Lease, Grace: settings.Grace, Logger: logger, Metrics: worker.NewMetrics(metrics), Tracing: tracing,
 	})
 	if err != nil {
@@ -185,17 +185,17 @@ func newLogger(format string, w io.Writer) *slog.Logger {
 }
 
 // load reads the one function of a manifest and compiles it.
-func load(path string, handlers Handlers) (*plan.Plan, error) {
+func load(path string, handlers Handlers) (*plan.Plan, *v1alpha1.WildoutFunction, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the manifest of the function: %w; set WILDOUT_MANIFEST to its path", err)
+		return nil, nil, fmt.Errorf("read the manifest of the function: %w; set WILDOUT_MANIFEST to its path", err)
 	}
 	functions, _, err := plan.ReadManifests(path, text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(functions) != 1 {
-		return nil, fmt.Errorf("%s has %d functions, and a runner runs exactly one", path, len(functions))
+		return nil, nil, fmt.Errorf("%s has %d functions, and a runner runs exactly one", path, len(functions))
 	}
 	lacking := map[string]error{}
 	known := func(name string) bool {
@@ -210,7 +210,7 @@ func load(path string, handlers Handlers) (*plan.Plan, error) {
 	}
 	p, err := plan.Compile(functions[0].Name, &functions[0].Spec, plan.Options{KnownHandler: known})
 	if err = errors.Join(append(slices.Collect(maps.Values(lacking)), err)...); err != nil {
-		return nil, fmt.Errorf("function %s cannot run:\n%w", functions[0].Name, err)
+		return nil, nil, fmt.Errorf("function %s cannot run:\n%w", functions[0].Name, err)
 	}
-	return p, nil
+	return p, &functions[0], nil
 }

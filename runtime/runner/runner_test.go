@@ -42,7 +42,7 @@ func manifest(names ...string) string {
 }
 
 func TestLoad(t *testing.T) {
-	p, err := load(file(t, manifest("greet")), handlers())
+	p, _, err := load(file(t, manifest("greet")), handlers())
 	if err != nil || p.Function != "f" || len(p.Steps) != 1 {
 		t.Fatalf("got %+v, %v", p, err)
 	}

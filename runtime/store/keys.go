@@ -19,6 +19,10 @@ func NewKeys(namespace string) Keys {
 // Stream is the stream of an event type.
 func (k Keys) Stream(eventType string) string { return k.prefix + "ev:" + eventType }
 
+// Stood is a hash: function → the last entry that was given to a group of it on
+// the stream of an event type, which is gone.
+func (k Keys) Stood(eventType string) string { return k.prefix + "stood:" + eventType }
+
 // EventID remembers that an event with this id was published.
 func (k Keys) EventID(eventType, id string) string {
 	return k.prefix + "id:" + eventType + ":" + shorten(id)

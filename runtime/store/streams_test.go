@@ -79,7 +79,7 @@ var _ = Describe("trimming", func() {
 	It("never removes what a group has not read", func() {
 		b := newBench()
 		old(b, 500)
-		Expect(b.runs.EnsureGroup(ctx, "g", b.keys.Stream("a"))).To(Succeed())
+		Expect(b.runs.EnsureGroups(ctx, "g", store.FromBeginning, "a")).To(Succeed())
 		for _, e := range b.read("r1", b.keys.Stream("a"), 1000) {
 			Expect(b.rdb.XAck(ctx, b.keys.Stream("a"), "f", e.ID).Err()).To(Succeed())
 		}
@@ -125,7 +125,7 @@ var _ = Describe("trimming", func() {
 		const events = 4000
 		names := []string{"f", "g"}
 		for _, name := range names {
-			Expect(b.runs.EnsureGroup(ctx, name, stream)).To(Succeed())
+			Expect(b.runs.EnsureGroups(ctx, name, store.FromBeginning, "a")).To(Succeed())
 		}
 		var published atomic.Bool
 		var wg sync.WaitGroup

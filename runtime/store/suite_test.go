@@ -60,7 +60,7 @@ func newBench() *bench {
 	rdb := redis.NewClient(&redis.Options{Addr: shared.Addr})
 	DeferCleanup(rdb.Close)
 	b := &bench{Conn: s, runs: runs.New(s), inspect: inspect.New(s), acts: acts.New(s), upkeep: upkeep.New(s), namespace: namespace, keys: s.Keys(), rdb: rdb}
-	Expect(b.runs.EnsureGroup(ctx, "f", b.keys.Stream("a"), b.keys.Inbox("f"))).To(Succeed())
+	Expect(b.runs.EnsureGroups(ctx, "f", store.FromBeginning, "a")).To(Succeed())
 	return b
 }
 
@@ -82,7 +82,7 @@ func (b *bench) publish(data string) *event.Event {
 // read gives up to n new entries of a stream to a runner.
 func (b *bench) read(runner, stream string, n int) []store.Entry {
 	GinkgoHelper()
-	r := b.runs.NewReader("f", runner)
+	r := b.runs.NewReader("f", runner, store.FromBeginning)
 	defer r.Close()
 	entries, err := r.Read(ctx, []string{stream}, n, 0)
 	Expect(err).NotTo(HaveOccurred())

@@ -59,10 +59,10 @@ var _ = Describe("Survey", func() {
 	It("finds groups that are missing, and makes them", func() {
 		b := newBench()
 		Expect(look(b, "a", "new").Missing).To(Equal([]string{"new"}))
-		Expect(b.upkeep.CreateGroups(ctx, "f", []string{"new"})).To(Succeed())
+		Expect(b.upkeep.EnsureGroups(ctx, "f", store.FromBeginning, "new")).To(Succeed())
 		Expect(look(b, "a", "new").Missing).To(BeEmpty())
 		Expect(look(b, "a").Gone).To(Equal([]string{"new"}))
-		Expect(b.upkeep.CreateGroups(ctx, "f", []string{"new", ""})).To(Succeed(), "what is there stays")
+		Expect(b.upkeep.EnsureGroups(ctx, "f", store.FromBeginning, "new")).To(Succeed(), "what is there stays")
 	})
 
 	It("drops a group once nothing hangs on it", func() {
@@ -165,7 +165,7 @@ var _ = Describe("Uninstall", func() {
 	It("removes what one function has, and nothing else", func() {
 		b := newBench()
 		for _, f := range []string{"f", "f2", "other"} {
-			Expect(b.runs.EnsureGroup(ctx, f, b.keys.Stream("a"), b.keys.Inbox(f))).To(Succeed())
+			Expect(b.runs.EnsureGroups(ctx, f, store.FromBeginning, "a")).To(Succeed())
 			_, err := b.runs.NoteReads(ctx, f, []string{"a"})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(b.runs.SavePlan(ctx, f, "v1", []byte("{}"))).To(Succeed())

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/worker"
 )
 
@@ -188,7 +189,7 @@ var _ = Describe("recovery", func() {
 			history: {limit: 100000}
 			steps: [{name: one, handler: echo, with: {name: one}}]`)
 		const n = 3000
-		Expect(r.runs.EnsureGroup(context.Background(), "f", k.Stream("a"), k.Inbox("f"))).To(Succeed())
+		Expect(r.runs.EnsureGroups(context.Background(), "f", store.FromBeginning, "a")).To(Succeed())
 		r.sendMany("a", n, func(int) string { return `{}` })
 		do(c, "XREADGROUP", "GROUP", "f", "dead", "COUNT", n, "STREAMS", k.Stream("a"), ">")
 		do(c, "ZADD", k.Runners("f"), 1000, "dead")

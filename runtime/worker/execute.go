@@ -79,7 +79,7 @@ func (p *processor) admitAndExecute(o *ownedRun, d delivery) error {
 		p.leaveSlots(o)
 		return err
 	}
-	o.exec.Journal = &journal{processor: p, ref: &o.Ref, entry: d.ID, typ: d.Type, event: &o.exec.Event}
+	o.exec.Journal = &journal{processor: p, ref: &o.Ref, entry: d.ID, typ: d.Type, event: &o.exec.Event, identity: &o.Identity}
 	o.exec.Elsewhere = func(out engine.Outcome, err error) { p.elsewhere(o, d, out, err) }
 	p.observe(o)
 	p.noteStart(o)

@@ -12,6 +12,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/run"
+	"github.com/wildout/wildout/runtime/store"
 )
 
 var _ = Describe("idempotency", func() {
@@ -124,7 +125,7 @@ func (r *rig) take(function, eventType, data, step, version string) {
 	GinkgoHelper()
 	c, k := dial(shared), r.store.Keys()
 	stream := k.Stream(eventType)
-	Expect(r.runs.EnsureGroup(context.Background(), function, stream, k.Inbox(function))).To(Succeed())
+	Expect(r.runs.EnsureGroups(context.Background(), function, store.FromBeginning, eventType)).To(Succeed())
 	_, err := r.runs.NoteReads(context.Background(), function, []string{eventType})
 	Expect(err).NotTo(HaveOccurred())
 	r.send(eventType, data)

@@ -21,6 +21,8 @@ type journal struct {
 	entry string       // of the first phase of the run
 	typ   string       // the event type of that entry, "" for the inbox
 	event *event.Event // started the run
+	// identity is the run's.
+	identity *run.Identity
 }
 
 // Commit implements engine.Journal.
@@ -69,48 +71,50 @@ func (j *journal) Await(ctx context.Context, w engine.Wait) (*event.Event, strin
 		from = j.began(w.EventType)
 	}
 	var found *event.Event
-	err = j.persist(func() error { found, err = j.lookBack(ctx, w, from, newest); return err })
+	err = j.persist(func() error { found, err = j.lookbacks.look(j.lookFor(w, from, newest)); return err })
 	if found != nil || err != nil {
 		return found, newest, err
 	}
 	return nil, later(newest, from), nil
 }
 
-// lookBack returns the first event in a part of the stream that fits.
-func (j *journal) lookBack(ctx context.Context, w engine.Wait, from, newest string) (found *event.Event, err error) {
-	err = j.store.Between(ctx, w.EventType, from, newest, func(e store.Entry) (bool, error) {
-		ev, err := e.Event()
-		if err != nil {
-			return false, nil //nolint:nilerr // a malformed event is no event to wait for
+// lookFor is the question for the first event in a part of the stream that fits.
+func (j *journal) lookFor(w engine.Wait, from, newest string) *question {
+	q := &question{eventType: w.EventType, after: from, upTo: newest, match: w.Match, at: w.At, value: w.Value}
+	q.fits = func(e *event.Event) bool {
+		if e.ID == j.event.ID && e.Type == j.event.Type {
+			return false
 		}
-		if ev.ID == j.event.ID && ev.Type == j.event.Type {
-			return false, nil
-		}
-		if w.At != nil {
-			if value, ok := w.At.Lookup(&ev); !ok || value != w.Value {
-				return false, nil
-			}
-		}
-		fits, err := w.Fits(&ev)
+		fits, err := w.Fits(e)
 		if err != nil {
 			j.log.Warn("waitForEvent.if failed for an event, which is passed over", telemetry.LogRun, j.ref.RunID,
-				telemetry.LogTrace, telemetry.TraceID(j.ref.RunID, j.event.TraceParent), telemetry.LogStep, w.Path, "event", ev.ID, "error", err)
-			return false, nil
+				telemetry.LogTrace, telemetry.TraceID(j.ref.RunID, j.event.TraceParent), telemetry.LogStep, w.Path, "event", e.ID, "error", err)
+			return false
 		}
-		if fits {
-			found = &ev
-		}
-		return fits, nil
-	})
-	return found, err
+		return fits
+	}
+	return q
 }
+
+// clockDoubt is how far back is looked where the id of the entry that started the
+// run is ahead of the clock, and so tells nothing about other streams.
+const clockDoubt = 2 * time.Second
 
 // began is the position in the stream of an event type at which the run began.
 func (j *journal) began(eventType string) string {
+	for i := len(j.identity.Entries) - 1; i >= 0; i-- {
+		if e := j.identity.Entries[i]; e.Type == eventType && e.ID != "" {
+			return e.ID
+		}
+	}
 	if j.typ == eventType {
 		return j.entry
 	}
 	at, _ := event.IDTime(j.ref.RunID)
+	if started := j.identity.StartedAt; at.After(started) {
+		// The clock of the server was set back, or an id was given by hand.
+		at = started.Add(-clockDoubt)
+	}
 	return fmt.Sprintf("%d-18446744073709551615", at.UnixMilli()-1)
 }
 

@@ -55,7 +55,7 @@ func (l *lookahead) hold(held bool) {
 
 // run looks ahead whenever the puller is held up, until ctx ends.
 func (l *lookahead) run(ctx context.Context) {
-	l.reader = l.Store.NewReader(l.Plan.Function, l.name)
+	l.reader = l.Store.NewReader(l.Plan.Function, l.name, l.origin())
 	defer l.reader.Close()
 	stop := context.AfterFunc(ctx, func() { _ = l.reader.Close() })
 	defer stop()

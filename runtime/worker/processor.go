@@ -24,6 +24,7 @@ type processor struct {
 	committer Committer
 	engine    *engine.Engine
 	admission *admission.Admission
+	lookbacks *lookbacks
 
 	places *gate // of runs
 	// deliveries are places of entries that only runs wait for: these never wait
@@ -49,6 +50,7 @@ func newProcessor(s *self, l *lease, st *streams, w *waker) *processor {
 	p := &processor{self: s, store: s.Store, queues: s.Store, clock: l.clock, lease: l, streams: st, waker: w}
 	p.runs, p.stop = context.WithCancelCause(context.Background())
 	p.begins, p.noMore = context.WithCancel(p.runs)
+	p.lookbacks = newLookbacks(s.Store, l.check)
 	p.places = newGate(s.MaxInFlight)
 	p.deliveries = newGate(s.MaxInFlight)
 	p.engine = &engine.Engine{Handlers: s.Handlers, Env: s.Env, Now: l.clock.now, Local: s.Now}

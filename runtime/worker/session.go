@@ -88,7 +88,7 @@ func (s *session) open(ctx context.Context) error {
 // run works until ctx ends or the lease has run out.
 func (s *session) run(ctx context.Context) error {
 	s.processor.open()
-	s.reader = s.Store.NewReader(s.Plan.Function, s.name)
+	s.reader = s.Store.NewReader(s.Plan.Function, s.name, s.origin())
 	loops, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
@@ -129,7 +129,7 @@ func (s *session) loops() []func(context.Context) {
 
 // readWaits reads what only runs wait for.
 func (s *session) readWaits(ctx context.Context) {
-	reader := s.Store.NewReader(s.Plan.Function, s.name)
+	reader := s.Store.NewReader(s.Plan.Function, s.name, s.origin())
 	defer reader.Close()
 	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
 	defer stop()

@@ -31,7 +31,7 @@ type Store interface {
 	upkeep
 
 	// NewReader returns the reader of a runner, with a connection of its own.
-	NewReader(function, runner string) Reader
+	NewReader(function, runner string, origin store.Origin) Reader
 	// NewCommitter starts the group commit of a runner. guard is asked before
 	// each write; its error is that of all that waits.
 	NewCommitter(function string, limits runs.HistoryLimits, guard func() error) Committer
@@ -88,7 +88,7 @@ type heartbeats interface {
 // groups are what a function reads, and has ever read.
 type groups interface {
 	Keys() store.Keys
-	EnsureGroup(ctx context.Context, function string, streams ...string) error
+	EnsureGroups(ctx context.Context, function string, origin store.Origin, eventTypes ...string) error
 	NoteReads(ctx context.Context, function string, types []string) (ever []string, err error)
 	RegisterWaits(ctx context.Context, function string, paths []run.WaitPath) (fresh bool, err error)
 	WaitPaths(ctx context.Context, function string) ([]run.WaitPath, error)
@@ -122,7 +122,7 @@ type lacking interface {
 type journals interface {
 	Load(ctx context.Context, function, runID string) (*run.Journal, error)
 	Waiters(ctx context.Context, function, eventType, match, value string) ([]run.Waiter, error)
-	Between(ctx context.Context, eventType, after, upTo string, each func(store.Entry) (stop bool, err error)) error
+	Between(ctx context.Context, eventType, after, upTo string, count int) ([]store.Entry, error)
 	CancelCount(ctx context.Context, function string) (int64, error)
 	CancelRequests(ctx context.Context, function string, runIDs ...string) (map[string]*run.CancelRequest, error)
 	DropCancel(ctx context.Context, function, runID string) error
@@ -167,8 +167,8 @@ func OnRedis(s *runs.Store) Store { return redisStore{s} }
 type redisStore struct{ *runs.Store }
 
 // NewReader implements Store.
-func (s redisStore) NewReader(function, runner string) Reader {
-	return s.Store.NewReader(function, runner)
+func (s redisStore) NewReader(function, runner string, origin store.Origin) Reader {
+	return s.Store.NewReader(function, runner, origin)
 }
 
 // NewCommitter implements Store.

@@ -55,7 +55,7 @@ func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 		return err
 	}
 	r := s.sort(append(slices.Clone(known), waits...))
-	if err := s.store.EnsureGroup(ctx, f, r.claims...); err != nil {
+	if err := s.store.EnsureGroups(ctx, f, s.origin(), r.types...); err != nil {
 		return err
 	}
 	ever, err := s.store.NoteReads(ctx, f, r.types)

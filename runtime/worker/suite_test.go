@@ -54,12 +54,13 @@ type rig struct {
 	calls     map[string]int
 	env       map[string]string
 	log       *slog.Logger
+	made      time.Time // since when its functions read
 }
 
 func newRig() *rig { return newRigOn(shared.URL()) }
 
 func newRigOn(url string) *rig {
-	r := &rig{url: url, namespace: fmt.Sprintf("t%d", namespaces.Add(1)), handlers: &wildout.Registry{}, calls: map[string]int{}}
+	r := &rig{url: url, namespace: fmt.Sprintf("t%d", namespaces.Add(1)), handlers: &wildout.Registry{}, calls: map[string]int{}, made: time.Now()}
 	r.log = slog.New(slog.NewTextHandler(GinkgoWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.connect()
 	// echo returns its input and counts the call under `name`.
@@ -126,7 +127,7 @@ type runner struct {
 
 func (r *rig) start(p *plan.Plan, change ...func(*worker.Options)) *runner {
 	GinkgoHelper()
-	o := worker.Options{Store: worker.OnRedis(r.runs), Plan: p, Handlers: r.handlers, Env: r.env, Name: "test", Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.log}
+	o := worker.Options{Store: worker.OnRedis(r.runs), Plan: p, Handlers: r.handlers, Env: r.env, Name: "test", Created: r.made, Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.log}
 	for _, c := range change {
 		c(&o)
 	}

@@ -84,7 +84,7 @@ var _ = Describe("what a run waits for", func() {
 			output: "${steps.wait.output == null ? 'nothing' : steps.wait.output.id}"`)
 		// The run waits before the old event is read.
 		k := r.store.Keys()
-		Expect(r.runs.EnsureGroup(context.Background(), "f", k.Stream("b"))).To(Succeed())
+		Expect(r.runs.EnsureGroups(context.Background(), "f", store.FromBeginning, "b")).To(Succeed())
 		do(dial(shared), "XREADGROUP", "GROUP", "f", "dead", "STREAMS", k.Stream("b"), ">")
 		do(dial(shared), "ZADD", k.Runners("f"), time.Now().UnixMilli(), "dead")
 		r.start(suspended, leased(300*time.Millisecond))

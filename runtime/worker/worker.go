@@ -17,6 +17,7 @@ import (
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/engine"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
 )
 
@@ -27,6 +28,10 @@ type Options struct {
 	Plan  *plan.Plan
 	// Handlers are what steps may call.
 	Handlers *wildout.Registry
+	// Created is when the function was made, Added has the event types that it came
+	// to read later, and since when; see store.Origin. Zero: now.
+	Created time.Time
+	Added   map[string]time.Time
 	// Env is what expressions see as `env`.
 	Env map[string]string
 	// Name begins the runner's name, which gets a random end. Default: the host name.
@@ -109,6 +114,12 @@ func New(o Options) (*Worker, error) {
 	w.metrics = o.Metrics.of(o.Plan.Function)
 	w.plans = plans{store: o.Store, current: o.Plan, known: map[string]*plan.Plan{o.Plan.Hash: o.Plan}}
 	return w, nil
+}
+
+// origin is where the function begins to read what it has not read before.
+func (w *Worker) origin() store.Origin {
+	beginning, at := w.Plan.Spec.StartFrom.Since()
+	return store.Origin{Beginning: beginning, At: at, Created: w.Created, Added: w.Added}
 }
 
 // Health says why the worker is not ready; nil means that it is.

@@ -138,8 +138,7 @@ func (r *rig) get(path string, header ...string) answer {
 // install makes the function known.
 func (r *rig) install(function string) {
 	r.t.Helper()
-	k := r.store.Keys()
-	if err := r.runs.EnsureGroup(r.t.Context(), function, k.Inbox(function), k.Stream("hello")); err != nil {
+	if err := r.runs.EnsureGroups(r.t.Context(), function, store.FromBeginning, "hello"); err != nil {
 		r.t.Fatal(err)
 	}
 	if err := r.runs.SavePlan(r.t.Context(), function, "v1", []byte(manifest)); err != nil {
@@ -156,7 +155,7 @@ func (r *rig) run(function, data string, record run.Record) (runID, eventID stri
 	if err := r.store.Publish(ctx, &e); err != nil {
 		r.t.Fatal(err)
 	}
-	reader := r.runs.NewReader(function, "runner-1")
+	reader := r.runs.NewReader(function, "runner-1", store.FromBeginning)
 	defer reader.Close()
 	entries, err := reader.Read(ctx, []string{r.store.Keys().Stream("hello")}, 1, 0)
 	if err != nil || len(entries) != 1 {

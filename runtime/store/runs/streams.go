@@ -11,23 +11,10 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// EnsureGroup makes the stream and the function's consumer group on it, from
-// the very first entry on.
-func (s *Store) EnsureGroup(ctx context.Context, function string, streams ...string) error {
-	for _, stream := range streams {
-		err := s.rdb.XGroupCreateMkStream(ctx, stream, function, "0").Err()
-		if err != nil && store.FaultOf(err) != store.GroupExists && !s.hasGroup(ctx, function, stream) {
-			return fmt.Errorf("create group %s on %s: %w", function, stream, store.Explain(err))
-		}
-	}
-	return nil
-}
-
-// hasGroup reports whether a group is there. A full Redis refuses to make one
-// before it looks.
-func (s *Store) hasGroup(ctx context.Context, function, stream string) bool {
-	groups, err := s.rdb.XInfoGroups(ctx, stream).Result()
-	return err == nil && slices.ContainsFunc(groups, func(g redis.XInfoGroup) bool { return g.Name == function })
+// EnsureGroups makes the function's consumer groups that are not there; see
+// upkeep.
+func (s *Store) EnsureGroups(ctx context.Context, function string, origin store.Origin, eventTypes ...string) error {
+	return s.upkeep.EnsureGroups(ctx, function, origin, eventTypes...)
 }
 
 // NoteReads records the event types that a function reads and returns all that
@@ -56,11 +43,13 @@ type Reader struct {
 	rdb      redis.UniversalClient
 	function string
 	consumer string
+	origin   store.Origin
 }
 
-// NewReader returns a Reader for the runner of that name.
-func (s *Store) NewReader(function, consumer string) *Reader {
-	return &Reader{store: s, rdb: s.conn.Dedicated(), function: function, consumer: consumer}
+// NewReader returns a Reader for the runner of that name. Where it finds that a
+// group is gone it makes it anew, at the origin.
+func (s *Store) NewReader(function, consumer string, origin store.Origin) *Reader {
+	return &Reader{store: s, rdb: s.conn.Dedicated(), function: function, consumer: consumer, origin: origin}
 }
 
 // Close ends the reader and a read that blocks.
@@ -92,7 +81,7 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 	if err != nil {
 		if fault := store.FaultOf(err); fault == store.NoGroup || fault == store.Unblocked {
 			// A stream was deleted under the reader: it begins anew.
-			return nil, r.store.EnsureGroup(ctx, r.function, streams...)
+			return nil, r.store.EnsureGroups(ctx, r.function, r.origin, r.typesOf(streams)...)
 		}
 		return nil, err
 	}
@@ -105,6 +94,17 @@ func (r *Reader) Read(ctx context.Context, streams []string, count int, block ti
 		}
 	}
 	return all, nil
+}
+
+// typesOf are the event types of streams, without the inbox.
+func (r *Reader) typesOf(streams []string) []string {
+	var types []string
+	for _, stream := range streams {
+		if t := r.store.keys.StreamType(stream); t != "" {
+			types = append(types, t)
+		}
+	}
+	return types
 }
 
 // After returns up to count entries of each stream that come after a position,
@@ -157,25 +157,17 @@ func (s *Store) ReadUpTo(ctx context.Context, function string, streams []string)
 	return read, nil
 }
 
-// Between reads a stream from after one entry up to another, a page at a time,
-// until each returns true.
-func (s *Store) Between(ctx context.Context, eventType, after, upTo string, each func(store.Entry) (stop bool, err error)) error {
-	const page = 200
+// Between returns up to count entries of the stream of an event type that come
+// after one and not after another.
+func (s *Store) Between(ctx context.Context, eventType, after, upTo string, count int) ([]store.Entry, error) {
 	stream := s.keys.Stream(eventType)
-	for {
-		messages, err := s.rdb.XRangeN(ctx, stream, "("+after, upTo, page).Result()
-		if err != nil {
-			return fmt.Errorf("look back in %s: %w", stream, store.Explain(err))
-		}
-		for _, m := range messages {
-			stop, err := each(s.keys.Entry(stream, m.ID, m.Values))
-			if stop || err != nil {
-				return err
-			}
-		}
-		if len(messages) < page {
-			return nil
-		}
-		after = messages[len(messages)-1].ID
+	messages, err := s.rdb.XRangeN(ctx, stream, "("+after, upTo, int64(count)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look back in %s: %w", stream, store.Explain(err))
 	}
+	entries := make([]store.Entry, len(messages))
+	for i, m := range messages {
+		entries[i] = s.keys.Entry(stream, m.ID, m.Values)
+	}
+	return entries, nil
 }

@@ -66,7 +66,7 @@ func (c *Committer) Await(ctx context.Context, ref *Ref, w run.Wait, progress []
 	k := c.store.keys
 	cmd, err := c.script(ctx, "await",
 		[]string{k.Run(c.function, ref.RunID), k.Wait(c.function, w.EventType, w.Match, w.Value), k.Stream(w.EventType), ref.Stream},
-		run.ProgressField(w.Path), progress, candidate, w.Member(ref.RunID), c.function, ref.Entry, ref.Runner)
+		run.ProgressField(w.Path), progress, candidate, w.Member(ref.RunID), c.function, ref.Entry, ref.Runner, run.PositionField(w.Path))
 	if err != nil {
 		return "", fmt.Errorf("wait for %s in step %s of run %s: %w", w.EventType, w.Path, ref.RunID, err)
 	}
@@ -79,7 +79,7 @@ func (c *Committer) Deliver(ctx context.Context, w run.Wait, runID string, resul
 	k := c.store.keys
 	_, err := c.script(ctx, "deliver",
 		[]string{k.Run(c.function, runID), k.Wait(c.function, w.EventType, w.Match, w.Value), k.Inbox(c.function)},
-		runID, w.Member(runID), w.Path, result, candidate, entry)
+		runID, w.Member(runID), w.Path, result, candidate, entry, run.PositionField(w.Path))
 	if err != nil {
 		return fmt.Errorf("deliver %s to run %s: %w", w.EventType, runID, err)
 	}

@@ -8,27 +8,19 @@ import (
 	"github.com/wildout/wildout/runtime/store"
 )
 
-// CreateGroups creates the consumer groups of a function on the streams of event
-// types, "" for its inbox, and the streams with them, in one round trip. The
-// first error is returned; the other groups are created.
-func (u *Upkeep) CreateGroups(ctx context.Context, function string, eventTypes []string) error {
+// EnsureGroups makes the consumer groups of a function that are not there, on its
+// inbox and on the streams of event types, and the streams with them, and records
+// that the function reads those. A group begins where one of the function stood
+// before, else at the origin.
+func (u *Upkeep) EnsureGroups(ctx context.Context, function string, origin store.Origin, eventTypes ...string) error {
 	k := u.keys
-	pipe := u.rdb.Pipeline()
+	keys := []string{k.Inbox(function), k.Reads(function)}
+	args := []any{function}
 	for _, t := range eventTypes {
-		stream := k.Inbox(function)
-		if t != "" {
-			stream = k.Stream(t)
-			pipe.SAdd(ctx, k.Reads(function), t)
-		}
-		pipe.XGroupCreateMkStream(ctx, stream, function, "0")
+		keys = append(keys, k.Stream(t), k.Stood(t))
+		args = append(args, t, origin.Of(t))
 	}
-	cmds, err := pipe.Exec(ctx)
-	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && store.FaultOf(err) != store.GroupExists {
-			return fmt.Errorf("make the consumer groups of %s: %w", function, store.Explain(err))
-		}
-	}
-	if err != nil && len(cmds) == 0 {
+	if err := u.run(ctx, "group", keys, args...).Err(); err != nil {
 		return fmt.Errorf("make the consumer groups of %s: %w", function, store.Explain(err))
 	}
 	return nil
@@ -62,7 +54,7 @@ func (u *Upkeep) DropGroup(ctx context.Context, function, eventType string) (boo
 
 func (u *Upkeep) dropGroup(ctx context.Context, function, eventType string, force bool) (bool, error) {
 	k := u.keys
-	n, err := u.run(ctx, "ungroup", []string{k.Stream(eventType), k.Reads(function), k.Waits(function)}, function, eventType, store.Flag(force)).Int()
+	n, err := u.run(ctx, "ungroup", []string{k.Stream(eventType), k.Reads(function), k.Waits(function), k.Stood(eventType)}, function, eventType, store.Flag(force)).Int()
 	if err != nil {
 		return false, fmt.Errorf("remove the consumer group of %s from %s: %w", function, eventType, store.Explain(err))
 	}
@@ -74,7 +66,7 @@ func (u *Upkeep) dropGroup(ctx context.Context, function, eventType string, forc
 // that comes later is a new one.
 func (u *Upkeep) DropStream(ctx context.Context, eventType string) error {
 	k := u.keys
-	gone, err := u.run(ctx, "unstream", []string{k.Stream(eventType), k.Types(), k.Published()}, eventType).Int()
+	gone, err := u.run(ctx, "unstream", []string{k.Stream(eventType), k.Types(), k.Published(), k.Stood(eventType)}, eventType).Int()
 	if err != nil {
 		return fmt.Errorf("remove the stream of %s: %w", eventType, store.Explain(err))
 	}

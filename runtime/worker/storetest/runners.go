@@ -94,7 +94,7 @@ func holdsForRunners(begin func() *site) {
 		s := begin()
 		stream := s.keys.Stream(eventType)
 		s.publish()
-		reader := s.Store.NewReader(function, "stray")
+		reader := s.Store.NewReader(function, "stray", store.FromBeginning)
 		DeferCleanup(reader.Close)
 		again(func() ([]store.Entry, error) {
 			entries, err := reader.Read(ctx, []string{stream}, 1, 0)

@@ -89,7 +89,7 @@ func holdsForRuns(begin func() *site) {
 		}
 		Expect(invoke()).To(BeFalse(), "there is no such function")
 		Expect(s.entries(s.keys.Inbox("g"))).To(BeEmpty())
-		done(func() error { return s.Store.EnsureGroup(ctx, "g", s.keys.Inbox("g")) })
+		done(func() error { return s.Store.EnsureGroups(ctx, "g", store.Origin{}) })
 		for range 2 {
 			Expect(invoke()).To(BeTrue())
 		}

@@ -40,7 +40,7 @@ func Holds(name string, open func() Site) bool {
 			opened := open()
 			s := &site{Site: opened, inspect: inspect.New(opened.Conn), acts: acts.New(opened.Conn), keys: opened.Store.Keys()}
 			done(func() error {
-				return s.Store.EnsureGroup(ctx, function, s.keys.Stream(eventType), s.keys.Inbox(function))
+				return s.Store.EnsureGroups(ctx, function, store.FromBeginning, eventType)
 			})
 			return s
 		}
@@ -120,7 +120,7 @@ func (s *site) dies(runner string) {
 func (s *site) read(runner, stream string) []store.Entry {
 	GinkgoHelper()
 	s.alive(runner)
-	reader := s.Store.NewReader(function, runner)
+	reader := s.Store.NewReader(function, runner, store.FromBeginning)
 	defer reader.Close()
 	again(func() ([]store.Entry, error) {
 		entries, err := reader.Read(ctx, []string{stream}, 100, 0)
@@ -205,7 +205,7 @@ func (s *site) journal(runID string) *run.Journal {
 // entries returns the streams' entries, by nobody read.
 func (s *site) entries(streams ...string) []store.Entry {
 	GinkgoHelper()
-	reader := s.Store.NewReader("nobody", "nobody")
+	reader := s.Store.NewReader("nobody", "nobody", store.FromBeginning)
 	defer reader.Close()
 	from := map[string]string{}
 	for _, stream := range streams {

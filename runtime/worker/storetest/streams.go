@@ -33,7 +33,7 @@ func holdsForStreams(begin func() *site) {
 
 	It("ends a read that waits when the reader is closed", func() {
 		s := begin()
-		reader := s.Store.NewReader(function, "r1")
+		reader := s.Store.NewReader(function, "r1", store.FromBeginning)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -51,13 +51,13 @@ func holdsForStreams(begin func() *site) {
 	It("reads on where a stream was deleted meanwhile", func() {
 		s := begin()
 		stream := s.keys.Stream("new")
-		reader := s.Store.NewReader(function, "r1")
+		reader := s.Store.NewReader(function, "r1", store.FromBeginning)
 		DeferCleanup(reader.Close)
 		again(func() ([]store.Entry, error) {
 			entries, err := reader.Read(ctx, []string{stream}, 1, 0)
 			return entries, store.Explain(err)
 		})
-		done(func() error { return s.Store.EnsureGroup(ctx, function, stream) })
+		done(func() error { return s.Store.EnsureGroups(ctx, function, store.FromBeginning, "new") })
 		again(func() ([]store.Entry, error) {
 			entries, err := reader.Read(ctx, []string{stream}, 1, 0)
 			return entries, store.Explain(err)
@@ -74,7 +74,7 @@ func holdsForStreams(begin func() *site) {
 			return s.Store.ReadUpTo(ctx, function, []string{stream, s.keys.Stream("not there")})
 		})
 		Expect(upTo).To(Equal(map[string]string{stream: read[0].ID, s.keys.Stream("not there"): "0-0"}))
-		reader := s.Store.NewReader(function, "r1")
+		reader := s.Store.NewReader(function, "r1", store.FromBeginning)
 		DeferCleanup(reader.Close)
 		for range 2 {
 			next := again(func() ([]store.Entry, error) {

@@ -43,8 +43,11 @@ type functions struct {
 // running is a function with its worker.
 type running struct {
 	manifest.Function
-	worker *worker.Worker
-	stop   context.CancelFunc
+	// created is when its file was first seen, added what came to be read later.
+	created time.Time
+	added   map[string]time.Time
+	worker  *worker.Worker
+	stop    context.CancelFunc
 }
 
 // change is what apply did.
@@ -79,7 +82,7 @@ func (f *functions) apply(ctx context.Context, set *manifest.Set) (change, error
 			old.Source = next.Source
 			continue
 		}
-		if err := f.start(ctx, next); err != nil {
+		if err := f.start(ctx, next, old); err != nil {
 			return done, err
 		}
 		if old == nil {
@@ -103,14 +106,28 @@ func (f *functions) apply(ctx context.Context, set *manifest.Set) (change, error
 	return done, nil
 }
 
-func (f *functions) start(ctx context.Context, next manifest.Function) error {
-	w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(f.store)), Plan: next.Plan, Handlers: f.handlers, Env: f.env, Name: "dev",
+// start runs a function in place of an older version of it; nil: it is new.
+func (f *functions) start(ctx context.Context, next manifest.Function, old *running) error {
+	r := &running{Function: next, created: time.Now(), added: map[string]time.Time{}}
+	if old != nil {
+		r.created = old.created
+		for _, t := range next.Plan.Spec.Reads() {
+			if at, known := old.added[t]; known {
+				r.added[t] = at
+			} else if !slices.Contains(old.Plan.Spec.Reads(), t) {
+				r.added[t] = time.Now()
+			}
+		}
+	}
+	w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(f.store)), Plan: next.Plan, Created: r.created, Added: r.added, Handlers: f.handlers, Env: f.env, Name: "dev",
 		Lease: lease, Grace: grace, Logger: f.log, Metrics: f.metrics, Tracing: f.tracing})
 	if err != nil {
 		return fmt.Errorf("function %s: %w", next.Plan.Function, err)
 	}
 	ctx, stop := context.WithCancel(ctx)
-	f.running[next.Plan.Function] = &running{next, w, stop}
+	r.worker = w
+	r.stop = stop
+	f.running[next.Plan.Function] = r
 	f.ended.Go(func() {
 		defer stop()
 		if err := w.Run(ctx); err != nil {
