@@ -262,3 +262,26 @@ func TestDeliver(t *testing.T) {
 	want(t, "error", b.Deliver(context.Background(), e, "2000-0", "") != nil, true)
 	want(t, "error of a stored path", b.WaitFor([]run.WaitPath{{EventType: "a", Match: "]["}}) != nil, true)
 }
+
+// A limit without a key has no queue, and hides none behind it.
+func TestEndLeavesTheQueueOfALaterLimit(t *testing.T) {
+	b := function(t, "concurrency: [{limit: 5}, {limit: 1, key: event.data.id}]")
+	queues, _ := b.end(b.run(`{"id":"x"}`, func(r *admission.Run) { r.Identity.Queued = began }), ends[run.Cancelled]).Lines()
+	want(t, "queues", len(queues), 1)
+	want(t, "queue", slotName(queues[0]), "2 x")
+}
+
+// Who gives back a slot says how many there are: the store wakes as many.
+func TestLeaveSaysHowManySlotsThereAre(t *testing.T) {
+	b := function(t, "concurrency: [{limit: 3, key: event.data.id}]")
+	b.port.free["1 x"] = 3
+	r := b.run(`{"id":"x"}`)
+	want(t, "verdict", b.admit(r), admission.Begins)
+	want(t, "noted for releases that know no decisions", r.Identity.Admitted, true)
+	if err := b.Leave(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "told", len(b.port.released), 1)
+	want(t, "most", b.port.released[0].Max, 3)
+	want(t, "held", b.port.released[0].Held, 0)
+}

@@ -27,6 +27,7 @@ type fake struct {
 	waiting map[string][]run.Waiter // by type, match and value
 
 	held      map[string]int // as it was told
+	released  []admission.Slot
 	delivered []string
 	parked    []admission.Park
 	passes    []admission.Rate
@@ -117,6 +118,7 @@ func (f *fake) Release(_ context.Context, s admission.Slot) error {
 	if s.Held >= 0 {
 		f.state(s)
 	}
+	f.released = append(f.released, s)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,15 @@ func on(steps string) string { return "triggers: [{event: user/registered}]\nste
 // do is a spec with one step that logs this.
 func do(with string) string {
 	return on("- {name: first, set: 1}\n- {name: log-it, handler: audit.log, with: " + with + "}")
+}
+
+// manyWaits are that many events that a handler may wait for.
+func manyWaits(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("{event: e%d}", i)
+	}
+	return strings.Join(all, ", ")
 }
 
 // faultCases are manifests with the paths of their faults; the messages are in
@@ -74,6 +84,10 @@ var faultCases = []struct {
 	{"with without handler", on("- {name: a, set: 1, with: {}}"), []string{"spec.steps[0].with"}},
 	{"maxParallel without forEach", on("- {name: a, set: 1, maxParallel: 2}"), []string{"spec.steps[0].maxParallel"}},
 	{"maxParallel out of bounds", on("- {name: a, set: 1, forEach: '${[1]}', maxParallel: 1001}"), []string{"spec.steps[0].maxParallel"}},
+	{"waits without handler", on("- {name: a, set: 1, waits: [{event: b}]}"), []string{"spec.steps[0].waits"}},
+	{"waits", on("- {name: a, handler: audit.log, waits: [{event: 'a b'}, {event: b, match: data..id}, {event: c}, {event: c}]}"),
+		[]string{"spec.steps[0].waits[0].event", "spec.steps[0].waits[1].match", "spec.steps[0].waits[3]"}},
+	{"too many waits", on("- {name: a, handler: audit.log, waits: [" + manyWaits(17) + "]}"), []string{"spec.steps[0].waits"}},
 	{"bad handler name", on("- {name: a, handler: Audit.Log}"), []string{"spec.steps[0].handler"}},
 	{"onError", on("- {name: a, set: 1, onError: Ignore}"), []string{"spec.steps[0].onError"}},
 	{"no sleep", on("- {name: a, sleep: 0s}"), []string{"spec.steps[0].sleep"}},
