@@ -175,6 +175,15 @@ func (c *chaos) judge() error {
 	}
 	if err := c.until(time.Minute, "nothing left behind", clean); err != nil {
 		left, _ := c.leftovers(chaosRunners)
+		for i, what := range left {
+			if key, is := strings.CutPrefix(what, "key "); is {
+				held, _ := c.redis.Strings("HGETALL", key) // of another type: nothing
+				left[i] += fmt.Sprintf(" %q", held)
+			}
+		}
+		for _, v := range c.alive {
+			left = append(left, "alive: "+v.name)
+		}
 		return fmt.Errorf("%w:\n  %s", err, strings.Join(left, "\n  "))
 	}
 	counts, err := c.effects()

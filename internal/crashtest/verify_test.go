@@ -187,6 +187,9 @@ func (s *scene) leftovers(alive int) (left []string, err error) {
 
 func stays(key string) bool {
 	_, ofFunction, _ := strings.Cut(strings.TrimPrefix(key, "fn:"), ":")
+	if n, share := strings.CutSuffix(ofFunction, ":"); share && strings.HasPrefix(n, "slots:") {
+		return true // of a limit without a key each runner that lives holds its share
+	}
 	return !strings.HasPrefix(key, "fn:") || !slices.ContainsFunc(transient, func(name string) bool {
 		return ofFunction == name || strings.HasSuffix(name, ":") && strings.HasPrefix(ofFunction, name)
 	})
