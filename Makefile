@@ -104,6 +104,13 @@ e2e: services $(BIN)/helm4 ## Install on the cluster of the kubeconfig, and see 
 fleet: services ## Measure 1,000 functions on the cluster of the kubeconfig, with fake nodes.
 	cd hack/fleet && go run . $(FLEET_ARGS)
 
+SEED ?= 0
+SEEDS ?= 20
+FAULTS ?= 14
+.PHONY: chaos
+chaos: services ## Let faults of every kind come over runners and Redis: SEEDS of them, from SEED on.
+	go test -count 1 -timeout 3h -v ./internal/crashtest -run '^TestChaos$$' -seed $(SEED) -seeds $(SEEDS) -faults $(FAULTS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes, FUZZTIME=10m each; keeps a corpus.
 	./hack/fuzz.sh

@@ -2,6 +2,7 @@ package crashtest_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/wildout/wildout/runtime/plan"
@@ -165,6 +166,29 @@ spec:
 ---
 apiVersion: wildout.dev/v1alpha1
 kind: WildoutFunction
+metadata: {name: errand} # steps side by side, a time to wait for, and a limit without a key
+spec:
+  triggers: [{event: errand/asked}]
+  history: {limit: 100000}
+  concurrency: [{limit: 3}]
+  steps:
+  - {name: left, needs: [], handler: busy, with: {value: 1}}
+  - {name: right, needs: [], handler: effect, with: {value: 2}}
+  - {name: until, needs: [left, right], sleepUntil: "${event.data.until}"}
+  - {name: end, handler: effect, with: {value: done}}
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
+metadata: {name: drip} # a throttle without a key
+spec:
+  triggers: [{event: drip/asked}]
+  history: {limit: 100000}
+  throttle: {limit: 10, period: 1s, window: Sliding}
+  steps:
+  - {name: fall, handler: first, with: {value: 1}}
+---
+apiVersion: wildout.dev/v1alpha1
+kind: WildoutFunction
 metadata: {name: recant} # cancelled while its handler waits for a run that it invoked
 spec:
   triggers: [{event: order/regretted}]
@@ -193,6 +217,8 @@ var effects = map[string][]string{
 	"stuck":    {},
 	"deal":     {"all/reserve", "all/label", "all/meanwhile", "all/close", "all"},
 	"recant":   {"all/begin"},
+	"errand":   {"left", "right", "end"},
+	"drip":     {"fall"},
 }
 
 // optional are the functions whose runs may be cancelled before they have any
@@ -217,15 +243,22 @@ var outputs = map[string]string{
 	"meter":    `1`,
 	"nightly":  `1`,
 	"slow":     `2`,
+	"errand":   `"done"`,
+	"drip":     `1`,
 	"deal":     `{"ship":"shipped","paid":"card"}`,
 }
 
 // eventTypes are all that the functions read, to find their streams.
-var eventTypes = []string{"order/placed", "order/paid", "order/told", "order/broken", "account/changed", "meter/read", "call/made", "slow/asked", "order/regretted", "stuck/asked", "deal/made", "never"}
+var eventTypes = []string{"order/placed", "order/paid", "order/told", "order/broken", "account/changed", "meter/read", "call/made", "slow/asked", "order/regretted", "stuck/asked", "deal/made", "errand/asked", "drip/asked", "never"}
 
 // compileAll compiles the manifest. The cron function ticks once, at the time given.
-func compileAll(tick time.Time) (map[string]*plan.Plan, error) {
-	functions, _, err := plan.ReadManifests("crashtest", []byte(manifest))
+// Versions of most functions differ in a deadline that no run comes near.
+func compileAll(tick time.Time, version int) (map[string]*plan.Plan, error) {
+	text := manifest
+	if version > 0 {
+		text = strings.ReplaceAll(manifest, "{limit: 100000}", fmt.Sprintf("{limit: 100000}\n  deadline: %dh", 23+version))
+	}
+	functions, _, err := plan.ReadManifests("crashtest", []byte(text))
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,9 @@ type runnerConfig struct {
 	Doze      time.Duration // of the slow step
 	Linger    time.Duration // how long at most a handler goes on after its effect
 	Grace     time.Duration
+	Version   int           // of the functions
+	Shift     time.Duration // of the wall clock of the process
+	NotesDB   int           // of what handlers record
 }
 
 // lease of the runners: short, so that a dead one is noticed soon.
@@ -41,7 +44,10 @@ func runner(ctx context.Context, config []byte, begin <-chan struct{}) error {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	plans, err := compileAll(c.Tick)
+	if err := shiftClock(c.Shift); err != nil {
+		return err
+	}
+	plans, err := compileAll(c.Tick, c.Version)
 	if err != nil {
 		return err
 	}
@@ -87,7 +93,7 @@ type recorder struct {
 func newRecorder(c runnerConfig) (*recorder, error) {
 	conn, err := crashtest.Dial(c.Direct)
 	if err == nil {
-		_, err = conn.Do("SELECT", c.DB)
+		_, err = conn.Do("SELECT", c.NotesDB)
 	}
 	return &recorder{redis: conn, name: c.Name, ns: c.Namespace, linger: c.Linger}, err
 }
@@ -131,6 +137,8 @@ func (r *recorder) handlers(doze time.Duration) *wildout.Registry {
 	})
 	wildout.Add(all, "pack", r.pack)
 	wildout.Add(all, "compose", r.compose)
+	wildout.Add(all, "busy", r.busy)
+	wildout.Add(all, "first", r.first)
 	wildout.Add(all, "deal", r.deal)
 	wildout.Add(all, "recant", r.recant)
 	wildout.Add(all, "exclusive", r.exclusive)

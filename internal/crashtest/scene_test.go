@@ -38,7 +38,12 @@ var paidBy = func() *plan.Path {
 type scene struct {
 	ns        string
 	redis     *crashtest.Conn // past the proxies
+	notes     *crashtest.Conn // what handlers record
 	server    string
+	direct    string // where handlers record
+	directDB  int
+	stubborn  bool // what fails is tried again: Redis is in trouble
+	published int
 	db        int
 	store     *store.Conn
 	runs      *runs.Store
@@ -75,6 +80,7 @@ func newScene(server string, db int) (*scene, error) {
 	if _, err := s.redis.Do("SELECT", db); err != nil {
 		return nil, err
 	}
+	s.notes, s.direct, s.directDB = s.redis, server, db
 	s.store, err = store.Open(store.Options{URL: fmt.Sprintf("redis://%s/%d", server, db), Namespace: s.ns, Logger: slog.New(slog.DiscardHandler), PoolSize: 2})
 	if err != nil {
 		return nil, err
@@ -101,7 +107,12 @@ func (s *scene) close() {
 // start starts a runner process, on standby. With a point it talks to Redis
 // through a proxy, which is armed by the caller.
 func (s *scene) start(name string, proxied bool) (*crashtest.Process, *crashtest.Proxy, error) {
-	c := runnerConfig{Name: name, Redis: s.server, Direct: s.server, DB: s.db, Namespace: s.ns, Tick: s.tick, Doze: s.doze, Linger: s.linger, Grace: s.grace}
+	return s.startAs(runnerConfig{Name: name}, proxied)
+}
+
+// startAs starts a runner of a version, or with a wall clock, of its own.
+func (s *scene) startAs(c runnerConfig, proxied bool) (*crashtest.Process, *crashtest.Proxy, error) {
+	c = runnerConfig{Name: c.Name, Version: c.Version, Shift: c.Shift, Redis: s.server, Direct: s.direct, DB: s.db, NotesDB: s.directDB, Namespace: s.ns, Tick: s.tick, Doze: s.doze, Linger: s.linger, Grace: s.grace}
 	var proxy *crashtest.Proxy
 	if proxied {
 		var err error
@@ -137,7 +148,22 @@ func (s *scene) publish(eventType, data string, runs ...string) error {
 	for _, function := range runs {
 		s.want[function]++
 	}
-	return s.store.Publish(context.Background(), &event.Event{Type: eventType, Data: []byte(data)})
+	e := &event.Event{Type: eventType, Data: []byte(data)}
+	if s.stubborn {
+		s.published++
+		e.ID = fmt.Sprint("e", s.published) // an answer that is lost publishes nothing twice
+	}
+	return s.insist(func() error { return s.store.Publish(context.Background(), e) })
+}
+
+// insist does something; again and again for a minute when the scene is stubborn.
+func (s *scene) insist(do func() error) error {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		err := do()
+		if err == nil || !s.stubborn || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // order publishes an order that ends well, twice when twin is set.
@@ -197,7 +223,7 @@ func (s *scene) regret() error {
 			}
 		}
 	}
-	begun, err := s.redis.Strings("HKEYS", begunKey(s.ns))
+	begun, err := s.notes.Strings("HKEYS", begunKey(s.ns))
 	if err != nil {
 		return err
 	}
@@ -210,7 +236,7 @@ func (s *scene) regret() error {
 		if s.regretted[id] {
 			continue
 		}
-		if err := s.acts.Cancel(context.Background(), function, id, reason); err != nil {
+		if err := s.acts.Cancel(context.Background(), function, id, reason); err != nil && !(s.stubborn && errors.Is(err, acts.ErrEnded)) {
 			return err
 		}
 		s.regretted[id] = true
@@ -231,10 +257,10 @@ func (s *scene) answer() error {
 		if len(waiting) == 0 || s.payLater {
 			continue
 		}
-		delete(s.unpaid, id)
 		if err := s.publish("order/paid", fmt.Sprintf(`{"order":%q,"by":"card"}`, id)); err != nil {
 			return err
 		}
+		delete(s.unpaid, id)
 	}
 	return nil
 }

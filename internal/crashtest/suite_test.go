@@ -39,7 +39,7 @@ var _ = BeforeSuite(func() {
 	var err error
 	scripts, err = crashtest.ReadScripts(folder)
 	Expect(err).NotTo(HaveOccurred())
-	plans, err := compileAll(time.Now())
+	plans, err := compileAll(time.Now(), 0)
 	Expect(err).NotTo(HaveOccurred())
 	schedule = plans["nightly"].Triggers[0].Cron
 	// Redis knows the scripts beforehand: a point is the command, and not the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/store/acts"
@@ -38,7 +39,16 @@ func (s *Service) May(ctx context.Context, a Action) error {
 }
 
 // Send publishes events, which get their ids, and returns those.
-func (s *Service) Send(ctx context.Context, events []*event.Event) ([]string, error) {
+func (s *Service) Send(ctx context.Context, events []*event.Event) (ids []string, err error) {
+	defer func() {
+		var types []string
+		for _, e := range events {
+			if !slices.Contains(types, e.Type) {
+				types = append(types, e.Type)
+			}
+		}
+		s.audit(ctx, ActionSend, err, "types", types, "events", ids)
+	}()
 	if err := s.May(ctx, ActionSend); err != nil {
 		return nil, err
 	}
@@ -48,7 +58,7 @@ func (s *Service) Send(ctx context.Context, events []*event.Event) ([]string, er
 	if err := s.opts.Send(ctx, events); err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(events))
+	ids = make([]string, len(events))
 	for i, e := range events {
 		ids[i] = e.ID
 	}
@@ -56,7 +66,8 @@ func (s *Service) Send(ctx context.Context, events []*event.Event) ([]string, er
 }
 
 // Cancel ends a run that has not ended; the reason becomes its error.
-func (s *Service) Cancel(ctx context.Context, id, reason string) error {
+func (s *Service) Cancel(ctx context.Context, id, reason string) (err error) {
+	defer func() { s.audit(ctx, ActionCancel, err, "run", id, "reason", reason) }()
 	if err := s.May(ctx, ActionCancel); err != nil {
 		return err
 	}
@@ -69,7 +80,8 @@ func (s *Service) Cancel(ctx context.Context, id, reason string) error {
 
 // Replay starts a run anew, from its event and with the function as it is now,
 // and returns the id of the new run.
-func (s *Service) Replay(ctx context.Context, id string) (string, error) {
+func (s *Service) Replay(ctx context.Context, id string) (replay string, err error) {
+	defer func() { s.audit(ctx, ActionReplay, err, "run", id, "replay", replay) }()
 	if err := s.May(ctx, ActionReplay); err != nil {
 		return "", err
 	}
@@ -77,8 +89,18 @@ func (s *Service) Replay(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	replay, err := s.acts.Replay(ctx, run.Function, id)
+	replay, err = s.acts.Replay(ctx, run.Function, id)
 	return replay, s.outcome(id, err)
+}
+
+// audit leaves a line for whoever asks later who did what, also for what was
+// refused. It has no data of events.
+func (s *Service) audit(ctx context.Context, a Action, err error, about ...any) {
+	line := append([]any{"action", string(a), "who", s.opts.Who(ctx), "ok", err == nil}, about...)
+	if err != nil {
+		line = append(line, "error", err)
+	}
+	s.log.Info("audit", line...)
 }
 
 // outcome puts what the store says of a run into the words of the API.

@@ -24,6 +24,9 @@ type Options struct {
 	// Authorize returns nil if whoever the context belongs to may act, else an
 	// error that says what would allow it. Nil: nobody may; it is read-only.
 	Authorize func(ctx context.Context, a Action) error
+	// Who names whoever the context belongs to, for the line of the log that each
+	// act leaves. Nil: nobody is known.
+	Who func(ctx context.Context) string
 	// Send checks and publishes events, and sets their ids: the gateway's way
 	// in. Nil: events cannot be sent from here.
 	Send func(ctx context.Context, events []*event.Event) error
@@ -55,6 +58,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Authorize == nil {
 		o.Authorize = readOnly
+	}
+	if o.Who == nil {
+		o.Who = func(context.Context) string { return "" }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 )
@@ -69,21 +70,37 @@ const hashLength = 16
 // hash is the content address of a spec. It leaves out what does not change
 // what a run does, and does not depend on the order of keys.
 func hash(spec *v1alpha1.WildoutFunctionSpec) (string, error) {
-	content := *spec
-	content.Description, content.Suspend, content.History = "", false, nil
-	content.StartFrom = "" // a version is what a run does, and not since when there are any
-	content.Redis, content.Runner, content.DeletionPolicy = nil, nil, ""
-	encoded, err := json.Marshal(&content)
+	encoded, err := json.Marshal(spec)
 	if err != nil {
 		return "", fmt.Errorf("hash the spec: %w", err)
 	}
-	var tree any
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	decoder.UseNumber()
-	if err := decoder.Decode(&tree); err != nil {
+	tree, err := readTree(encoded)
+	if err != nil {
 		return "", fmt.Errorf("hash the spec: %w", err)
 	}
-	canonical, err := json.Marshal(tree) // sorts the keys
+	return address(tree)
+}
+
+// readTree reads a spec, with its numbers as they are written.
+func readTree(text []byte) (map[string]any, error) {
+	var tree map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&tree); err != nil {
+		return nil, err
+	}
+	return tree, nil
+}
+
+// address is the hash of a spec as it is written, and so also of one of another
+// release.
+func address(tree map[string]any) (string, error) {
+	content := maps.Clone(tree)
+	// A version is what a run does: neither how, where and since when there are any.
+	for _, field := range []string{"description", "suspend", "history", "redis", "runner", "deletionPolicy", "startFrom"} {
+		delete(content, field)
+	}
+	canonical, err := json.Marshal(content) // sorts the keys
 	if err != nil {
 		return "", fmt.Errorf("hash the spec: %w", err)
 	}

@@ -8,10 +8,37 @@ import (
 	"github.com/wildout/wildout/api/v1alpha1"
 )
 
+// CompileVersion compiles a version of a function that a run is to be taken
+// further by, as it is stored: see CompileStored. A version is the address of its
+// content; what has another one was changed by somebody who may write to Redis, and
+// is never run.
+func CompileVersion(function, version, text string) (*Plan, error) {
+	tree, err := readTree([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("stored version of %s: %w", function, err)
+	}
+	// What is compiled is the tree that was looked at: of a field that is there
+	// twice, both see the same one.
+	canonical, err := json.Marshal(tree)
+	if err != nil {
+		return nil, fmt.Errorf("stored version of %s: %w", function, err)
+	}
+	is, err := address(tree)
+	if err != nil {
+		return nil, fmt.Errorf("stored version of %s: %w", function, err)
+	}
+	if is != version {
+		return nil, fmt.Errorf("what Redis has as version %s of %s is not that version: its content makes %s. Somebody changed it, and it is not run: "+
+			"see who may write to this Redis; runs of this version wait until the version is stored as it was, or they are cancelled", version, function, is)
+	}
+	return CompileStored(function, string(canonical))
+}
+
 // CompileStored compiles a spec as a version of a function is stored: what Spec
 // was when it was compiled, as JSON. It reads those of earlier releases. One of a
 // later release that says something which this one does not know is refused: a run
-// must not be taken further by who knows half of its function.
+// must not be taken further by who knows half of its function. It believes what is
+// stored: for who looks, and not for who runs it.
 func CompileStored(function, text string) (*Plan, error) {
 	spec, err := readStored([]byte(text))
 	if err != nil {

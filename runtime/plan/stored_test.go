@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -49,5 +50,49 @@ func TestALaterReleaseIsNotHalfUnderstood(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// Who can write to Redis must not thereby say what runs do.
+func TestAVersionIsItsContent(t *testing.T) {
+	const manifest = `{"triggers":[{"event":"a"}],"steps":[{"name":"one","handler":"log","with":{"n":1.50}}],"history":{"limit":7}}`
+	current, err := CompileStored("f", manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(current.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := string(text)
+	read, err := CompileVersion("f", current.Hash, stored)
+	if err != nil || read.Hash != current.Hash || read.Spec.Steps[0].Handler != "log" {
+		t.Fatalf("what was stored: %v", err)
+	}
+	for name, change := range map[string][2]string{
+		"another handler":             {`"handler":"log"`, `"handler":"print-secrets"`},
+		"other inputs":                {`1.50`, `1.51`},
+		"another step":                {`"steps":[`, `"steps":[{"name":"zero","handler":"print-secrets"},`},
+		"another trigger":             {`"event":"a"`, `"event":"b"`},
+		"a field in another case":     {`"steps":[`, `"STEPS":[{"name":"one","handler":"print-secrets"}],"steps":[`},
+		"a nested one":                {`"handler":"log"`, `"handler":"log","HANDLER":"print-secrets"`},
+		"a field that nobody knows":   {`"steps":[`, `"dream":1,"steps":[`},
+		"something behind the object": {`"steps":[`, `"x":{"steps":[]},"steps":[`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := strings.Replace(stored, change[0], change[1], 1)
+			if changed == stored {
+				t.Fatalf("%s is not in %s", change[0], stored)
+			}
+			_, err := CompileVersion("f", current.Hash, changed)
+			if err == nil || !strings.Contains(err.Error(), "is not that version") || !strings.Contains(err.Error(), current.Hash) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	// Of a field that is there twice, what was hashed is what is run.
+	twice := strings.Replace(stored, `"handler":"log"`, `"handler":"print-secrets","handler":"log"`, 1)
+	if read, err := CompileVersion("f", current.Hash, twice); err == nil && read.Spec.Steps[0].Handler != "log" {
+		t.Errorf("a field that is there twice runs %s", read.Spec.Steps[0].Handler)
 	}
 }

@@ -66,7 +66,7 @@ func (p *plans) decode(version, text string) (*plan.Plan, error) {
 	if known := p.known[version]; known != nil {
 		return known, nil
 	}
-	old, err := plan.CompileStored(p.current.Function, text)
+	old, err := plan.CompileVersion(p.current.Function, version, text)
 	if err != nil {
 		return nil, &unreadable{version: version, err: fmt.Errorf("version %s: %w", version, err)}
 	}

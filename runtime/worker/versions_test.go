@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -154,6 +155,33 @@ var _ = Describe("versions", func() {
 		Expect(string(r.history("f")[0].Output)).To(Equal(`"found"`))
 		Eventually(func() any { return do(dial(shared), "ZSCORE", r.store.Keys().Runners("f"), "dead") }).Should(BeNil())
 		Eventually(func() int64 { return r.stats("f", "new", "answer").Pending }).Should(BeZero())
+	})
+
+	It("that somebody changed in Redis are not run: their runs wait until they are as they were", func() {
+		r := newRig()
+		c, k := dial(shared), r.store.Keys()
+		v1 := compile("f", `
+			triggers: [{event: a}]
+			steps:
+			- {name: wait, waitForEvent: {event: answer, timeout: 20s}}
+			- {name: one, handler: echo, with: {name: one}}`)
+		v2 := version("v2", "")
+		first := r.start(v1)
+		r.send("a", `{}`)
+		Eventually(func() int64 { return r.stats("f", "a").Waiting }).Should(Equal(int64(1)))
+		first.stop()
+		stored := plans(r)[v1.Hash]
+		do(c, "HSET", k.Plans("f"), v1.Hash, strings.Replace(stored, `"name":"one"`, `"name":"stolen"`, 1))
+		r.start(v2)
+		r.send("answer", `{}`)
+		Eventually(func() any { return do(c, "HLEN", k.Lacking("f")) }).Should(Equal(int64(1)))
+		Expect(r.called("one")).To(BeZero())
+		Expect(r.called("stolen")).To(BeZero())
+
+		do(c, "HSET", k.Plans("f"), v1.Hash, stored)
+		r.finishes("f", 1)
+		Expect(r.called("one")).To(Equal(1))
+		Expect(r.called("stolen")).To(BeZero())
 	})
 
 	It("are dropped when no run needs them any more", func() {

@@ -172,6 +172,20 @@ func Authorize(ctx context.Context, action console.Action) error {
 	return &console.Problem{Status: http.StatusForbidden, Text: fmt.Sprintf("You may look, and not %s: this console is read-only for you.", action)}
 }
 
+// Who names the user of a request, for console.Options.Who: by the proxy's word,
+// or that a token was shown, which has no name.
+func Who(ctx context.Context) string {
+	switch u := userOf(ctx); {
+	case u == nil:
+		return ""
+	case u.Name != "":
+		return u.Name
+	case u.Session:
+		return "session of a token"
+	}
+	return "token"
+}
+
 // mayAct is for handlers that post.
 func (r *request) mayAct() error {
 	if r.user != nil && r.user.Acts {

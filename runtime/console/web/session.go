@@ -98,11 +98,12 @@ func (s *Site) login(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if !good {
-		s.log.Warn("login refused", "remote", r.RemoteAddr)
+		s.log.Warn("audit", "action", "login", "who", r.RemoteAddr, "ok", false)
 		body.Error = "That is not a token of this console."
 		s.askToken(w, r, http.StatusUnauthorized, body)
 		return
 	}
+	s.log.Info("audit", "action", "login", "who", r.RemoteAddr, "ok", true)
 	end := time.Now().Add(sessionLength)
 	http.SetCookie(w, s.cookie(r, seal(token, end), int(sessionLength.Seconds())))
 	http.Redirect(w, r, body.Back, http.StatusSeeOther)

@@ -89,7 +89,7 @@ func (w *window) open() (err error) {
 	if err := w.loadTypes(); err != nil {
 		return err
 	}
-	w.service, err = console.New(console.Options{Store: w.store, Authorize: web.Authorize, Send: w.send, Types: w.declaredTypes, Logger: w.log})
+	w.service, err = console.New(console.Options{Store: w.store, Authorize: web.Authorize, Who: web.Who, Send: w.send, Types: w.declaredTypes, Logger: w.log})
 	if err != nil {
 		return err
 	}
