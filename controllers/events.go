@@ -24,7 +24,7 @@ func (r recorder) warn(object runtime.Object, reason, action, format string, arg
 
 // told are the conditions whose transitions are Events. Ready only repeats one
 // of them, and what merely takes its time is none.
-var told = []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionStreamsReady, v1alpha1.ConditionRunnersAvailable, v1alpha1.ConditionHealthy}
+var told = []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionStreamsReady, v1alpha1.ConditionPublished, v1alpha1.ConditionRunnersAvailable, v1alpha1.ConditionHealthy}
 
 var passing = map[string]bool{v1alpha1.ReasonProgressing: true, v1alpha1.ReasonRollingOut: true, v1alpha1.ReasonRunnersUnready: true}
 

@@ -26,6 +26,7 @@ type functions struct {
 	events   recorder
 	takeover takeover
 	rollouts *rollouts
+	tombs    *tombstones
 
 	mu       sync.Mutex
 	compiled map[types.UID]compiled
@@ -39,7 +40,9 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if err := r.client.Get(ctx, request.NamespacedName, &f); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.poller.Forget(request.NamespacedName)
-			r.poller.GiveUp(request.NamespacedName, false)
+			if !r.tombs.has(request.NamespacedName, false) {
+				r.poller.GiveUp(request.NamespacedName, false)
+			}
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}

@@ -109,17 +109,26 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 		return err
 	}
 	status := newStatusWriter(mgr.GetClient(), o.StatusInterval, o.Now)
+	tombs := newTombstones(mgr.GetClient(), mgr.GetAPIReader(), poller, o.Now)
+	handed := newCatalog(mgr.GetClient(), mgr.GetAPIReader())
+	replaced := newRollouts(o.MaxRollouts, mgr.GetClient())
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(&collector{client: mgr.GetClient(), rollouts: replaced, elected: mgr.Elected()}); err != nil {
+			return fmt.Errorf("register the metrics of the operator: %w", err)
+		}
+	}
 	record := recorder{mgr.GetEventRecorder("wildout.dev/operator")}
 	for _, add := range []func() error{
 		func() error {
 			return (&functions{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record,
-				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: newRollouts(o.MaxRollouts, mgr.GetClient()),
+				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: replaced, tombs: tombs,
 				compiled: map[types.UID]compiled{}, memories: map[types.UID]*memory{}}).setup(mgr)
 		},
 		func() error {
-			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record}).setup(mgr)
+			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record, tombs: tombs, catalog: handed}).setup(mgr)
 		},
-		func() error { return (&catalog{client: mgr.GetClient(), live: mgr.GetAPIReader()}).setup(mgr) },
+		func() error { return tombs.setup(mgr) },
+		func() error { return handed.setup(mgr) },
 	} {
 		if err := add(); err != nil {
 			return fmt.Errorf("set up a controller: %w", err)
@@ -233,7 +242,9 @@ func (r *eventTypes) setup(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.WildoutEventType{}, handler.EnqueueRequestsFromMapFunc(r.sameType), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.WildoutFunction{}, handler.EnqueueRequestsFromMapFunc(r.typesOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			r.poller.OnEventType(func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) })
+			again := func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) }
+			r.poller.OnEventType(again)
+			r.catalog.onChange(again)
 			return nil
 		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, ReconciliationTimeout: reconcileTimeout}).
@@ -269,6 +280,24 @@ func (r *eventTypes) typesOf(ctx context.Context, o client.Object) (requests []r
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 	}
 	return requests
+}
+
+func (t *tombstones) setup(mgr ctrl.Manager) error {
+	configMap := &metav1.PartialObjectMetadata{}
+	configMap.SetGroupVersionKind(configMapKind)
+	marked := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetLabels()[v1alpha1.LabelTombstones] != "" })
+	return ctrl.NewControllerManagedBy(mgr).Named("tombstones").
+		WatchesMetadata(configMap, &handler.EnqueueRequestForObject{}, builder.WithPredicates(marked)).
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.dig = func(namespace string) {
+				queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: tombstonesName}})
+			}
+			return nil
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, ReconciliationTimeout: reconcileTimeout}).
+		Complete(t)
 }
 
 func (r *catalog) setup(mgr ctrl.Manager) error {

@@ -10,6 +10,8 @@ const (
 	// ConditionStreamsReady: Redis can be trusted, and has the streams and
 	// the consumer groups.
 	ConditionStreamsReady = "StreamsReady"
+	// ConditionPublished: the ConfigMap that gateways mount has the event type.
+	ConditionPublished = "Published"
 	// ConditionRunnersAvailable: all runners run, with the current spec.
 	ConditionRunnersAvailable = "RunnersAvailable"
 	// ConditionHealthy: most of the last runs ended well. It is about the
@@ -87,6 +89,24 @@ const (
 	ReasonRedisFull = "RedisFull"
 )
 
+// Reasons of Published.
+const (
+	ReasonPublished = "Published"
+	// ReasonCatalogTooLarge: the event types of the namespace are more than a
+	// ConfigMap takes.
+	ReasonCatalogTooLarge = "CatalogTooLarge"
+	// ReasonCatalogRefused: the API server does not take the ConfigMap.
+	ReasonCatalogRefused = "CatalogRefused"
+)
+
+// Reasons why events are kept.
+const (
+	HoldBehind    = "Behind"
+	HoldSuspended = "Suspended"
+	HoldDeleted   = "Deleted"
+	HoldRetained  = "Retained"
+)
+
 // Reasons of RunnersAvailable.
 const (
 	ReasonRunnersAvailable = "RunnersAvailable"
@@ -142,6 +162,9 @@ const (
 	LabelVersion = "wildout.dev/version"
 	// LabelEventTypes marks the ConfigMap with the event types of a namespace.
 	LabelEventTypes = "wildout.dev/event-types"
+	// LabelTombstones marks the ConfigMap with what was deleted while Redis was
+	// away.
+	LabelTombstones = "wildout.dev/tombstones"
 	// Finalizer keeps an object until its part in Redis is gone.
 	Finalizer = "wildout.dev/redis"
 	// FieldOwner is who the operator is to server-side apply.

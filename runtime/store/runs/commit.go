@@ -218,9 +218,9 @@ func (c *Committer) flush(ctx context.Context, batch []*operation, trouble *erro
 		}
 		rest = rest[n:]
 	}
-	began := time.Now()
+	began := c.store.conn.Local()
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	return c.settle(ctx, batch, time.Since(began), trouble)
+	return c.settle(ctx, batch, c.store.conn.Local().Sub(began), trouble)
 }
 
 // passes reports whether the same command may succeed later: whatever is no

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/wildout/wildout/api/v1alpha1"
-	"github.com/wildout/wildout/runtime/event/schema"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/plan"
 )
 
@@ -207,7 +207,7 @@ func (l *loader) eventType(file string, t *v1alpha1.WildoutEventType) {
 	var err error
 	if t.Spec.Schema != nil {
 		found.Schema = t.Spec.Schema.Raw
-		if _, err = schema.Compile(found.Schema); err != nil {
+		if _, err = intake.CompileSchema(found.Schema); err != nil {
 			l.fail(file, fmt.Errorf("%s: spec.schema: %w", file, err))
 			return
 		}
