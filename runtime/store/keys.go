@@ -135,6 +135,10 @@ func (k Keys) Reads(function string) string { return k.fn(function, "reads") }
 // Runners is a sorted set: last heartbeat in ms → runner.
 func (k Keys) Runners(function string) string { return k.fn(function, "runners") }
 
+// Left is a stream with the runner that left last: who waits for its share of a
+// limit looks at once.
+func (k Keys) Left(function string) string { return k.fn(function, "left") }
+
 // Leases is a hash: runner → how long it may be silent, in ms.
 func (k Keys) Leases(function string) string { return k.fn(function, "leases") }
 

@@ -85,6 +85,9 @@ func (s *session) leave() {
 	if err == nil && !gone {
 		err = s.Store.Expire(ctx, s.Plan.Function, s.name)
 	}
+	if err == nil && s.shares.any() {
+		err = s.Store.TellLeft(ctx, s.Plan.Function, s.name)
+	}
 	if err != nil {
 		s.log.Warn("could not leave in order; others clean up once the lease is over", "error", err)
 	}

@@ -14,6 +14,8 @@ type lease struct {
 	*self
 	store heartbeats
 	clock *clock
+	// soon asks for a heartbeat at once. Whoever has a reason writes it.
+	soon chan struct{}
 	// until is how long it holds, by the monotonic clock of clock; the heartbeat
 	// writes it.
 	until atomic.Int64
@@ -70,6 +72,7 @@ func (l *lease) keep(ctx context.Context, told func(context.Context, runs.Beat) 
 	for {
 		select {
 		case <-time.After(wait):
+		case <-l.soon:
 		case <-ctx.Done():
 			return
 		}

@@ -55,6 +55,26 @@ var _ = Describe("concurrency", func() {
 		Expect(g.peak("all")).To(BeNumerically("<=", 3))
 	})
 
+	It("is handed over by a worker that leaves, and waits for no heartbeat", func() {
+		r, g := newRig(), newGauge()
+		r.busy("work", g, 0)
+		p := compile("f", `
+			triggers: [{event: a}]
+			concurrency: [{limit: 1}]
+			steps: [{name: one, handler: work, with: {key: all}}]`)
+		// Heartbeats are three minutes apart, so that none of them helps.
+		first := r.start(p, named("a"), leased(10*time.Minute))
+		Eventually(first.Health).Should(Succeed())
+		for i := range 3 { // a deployment after the other
+			next := r.start(p, named(fmt.Sprint("b", i)), leased(10*time.Minute))
+			Eventually(next.Health).Should(Succeed())
+			first.stop()
+			r.send("a", `{}`)
+			r.finishes("f", i+1)
+			first = next
+		}
+	})
+
 	It("takes the slots of a worker that died", func() {
 		r, g := newRig(), newGauge()
 		r.busy("work", g, 5*time.Millisecond)

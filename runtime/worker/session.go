@@ -42,7 +42,7 @@ func newSession(w *Worker) *session {
 	me.log = w.Logger.With("runner", me.name)
 	clock := newClock(w.Now)
 	s := &session{self: me}
-	s.lease = &lease{self: me, store: w.Store, clock: clock}
+	s.lease = &lease{self: me, store: w.Store, clock: clock, soon: make(chan struct{}, 1)}
 	s.streams = &streams{self: me, store: w.Store, changed: make(chan struct{}, 1)}
 	s.waker = newWaker(me, clock)
 	s.processor = newProcessor(me, s.lease, s.streams, s.waker)
@@ -124,6 +124,9 @@ func (s *session) loops() []func(context.Context) {
 	if t := s.Plan.Throttle; t != nil && t.Key == nil {
 		starts.throttle = &runs.Rate{Function: s.Plan.Function, Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}
 	}
+	if s.shares.any() {
+		loops = append(loops, s.awaitShare)
+	}
 	return append(loops, s.waker.run, s.waker.runSchedules, ahead.run, starts.run, s.readWaits)
 }
 
@@ -136,6 +139,31 @@ func (s *session) readWaits(ctx context.Context) {
 	waits := &puller{self: s.self, store: s.Store, processor: s.processor, recoverer: s.recoverer, reader: reader, places: s.processor.deliveries,
 		streams: func() []string { return s.streams.now().waitOnly }, changed: s.streams.changed}
 	waits.run(ctx)
+}
+
+// awaitShare beats at once when another runner has left, and given back its share
+// of a limit: a successor does not wait for its next heartbeat.
+func (s *session) awaitShare(ctx context.Context) {
+	reader := s.Store.NewReader(s.Plan.Function, s.name)
+	defer reader.Close()
+	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
+	defer stop()
+	left := s.Store.Keys().Left(s.Plan.Function)
+	position := "0-0"
+	for ctx.Err() == nil {
+		entries, err := reader.After(ctx, map[string]string{left: position}, 1, lookBlock)
+		if err != nil {
+			sleep(ctx, lookPause)
+			continue
+		}
+		for _, e := range entries {
+			position = e.ID
+			select {
+			case s.lease.soon <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 // keepLease beats until ctx ends or the lease has run out.

@@ -57,6 +57,16 @@ func (s *shares) state(ctx context.Context, b runs.Beat) error {
 	return nil
 }
 
+// any reports whether there is a limit that runners divide among them.
+func (s *shares) any() bool {
+	for _, l := range s.Plan.Concurrency {
+		if l.Key == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // leave gives the shares back.
 func (s *shares) leave(ctx context.Context) error {
 	for i, l := range s.Plan.Concurrency {

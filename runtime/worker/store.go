@@ -97,6 +97,7 @@ type groups interface {
 // shared are the slots of limits that runners divide among them.
 type shared interface {
 	Hold(ctx context.Context, s runs.Slots) (held int, err error)
+	TellLeft(ctx context.Context, function, runner string) error
 }
 
 // queues are the runs that wait for a slot.

@@ -109,6 +109,21 @@ func (s *Store) Forget(ctx context.Context, function, runner string, streams []s
 	return n == 1, nil
 }
 
+// leftFor is how long it is remembered that a runner left: longer than a reader
+// may be away.
+const leftFor = time.Minute
+
+// TellLeft tells those who wait for a share that a runner has left, and given back
+// what it held.
+func (s *Store) TellLeft(ctx context.Context, function, runner string) error {
+	key := s.keys.Left(function)
+	pipe := s.rdb.Pipeline()
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: 1, Values: []string{"runner", runner}})
+	pipe.PExpire(ctx, key, leftFor)
+	_, err := pipe.Exec(ctx)
+	return store.Explain(err)
+}
+
 // Expire makes a runner count as dead at once: it has left something behind.
 func (s *Store) Expire(ctx context.Context, function, runner string) error {
 	return store.Explain(s.rdb.ZAdd(ctx, s.keys.Runners(function), redis.Z{Score: 0, Member: runner}).Err())
