@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,16 +21,19 @@ func (s *Store) EnsureGroups(ctx context.Context, function string, origin store.
 // any version of it has read: entries of those may be pending still.
 func (s *Store) NoteReads(ctx context.Context, function string, types []string) ([]string, error) {
 	key := s.keys.Reads(function)
-	if len(types) > 0 {
-		if err := s.rdb.SAdd(ctx, key, types).Err(); err != nil {
-			return nil, fmt.Errorf("record what %s reads: %w", function, store.Explain(err))
-		}
-	}
 	all, err := s.rdb.SMembers(ctx, key).Result()
 	if err != nil {
 		return nil, fmt.Errorf("look up what %s has read: %w", function, store.Explain(err))
 	}
-	return all, nil
+	// A full Redis refuses to add what is there already.
+	fresh := slices.DeleteFunc(slices.Clone(types), func(t string) bool { return slices.Contains(all, t) })
+	if len(fresh) == 0 {
+		return all, nil
+	}
+	if err := s.rdb.SAdd(ctx, key, fresh).Err(); err != nil {
+		return nil, fmt.Errorf("record what %s reads: %w", function, store.Explain(err))
+	}
+	return append(all, fresh...), nil
 }
 
 // Reader reads new entries for one runner. It has a connection of its own, so

@@ -24,6 +24,7 @@ if position then -- earlier releases keep none
   if ms < pms or ms == pms and (string.len(seq) < string.len(pseq) or string.len(seq) == string.len(pseq) and seq <= pseq) then return 0 end
 end
 if ARGV[4] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[5]) -- first, so that a full Redis lets the rest happen: see beat
   redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
 else
   redis.call('SREM', KEYS[2], ARGV[2])

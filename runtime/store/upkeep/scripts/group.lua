@@ -37,7 +37,8 @@ end
 
 make(KEYS[1], '0') -- what is addressed to the function alone has waited for it
 for i = 3, #KEYS, 2 do
-  call('SADD', KEYS[2], ARGV[i - 1])
+  -- A full Redis refuses to write: what is there is not written again.
+  if call('SISMEMBER', KEYS[2], ARGV[i - 1]) == 0 then call('SADD', KEYS[2], ARGV[i - 1]) end
   make(KEYS[i], call('HGET', KEYS[i + 1], ARGV[1]) or before(ARGV[i]))
 end
 return made
