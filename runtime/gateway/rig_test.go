@@ -151,13 +151,16 @@ func (r *rig) post(body string, header ...string) answer {
 // stream returns the events of a type, as Redis has them.
 func (r *rig) stream(eventType string) (events []event.Event) {
 	r.t.Helper()
-	err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", func(e store.Entry) (bool, error) {
-		ev, err := e.Event()
-		events = append(events, ev)
-		return false, err
-	})
+	entries, err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", 100_000)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	for i := range entries {
+		e, err := entries[i].Event()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		events = append(events, e)
 	}
 	return events
 }

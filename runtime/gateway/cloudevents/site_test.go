@@ -174,13 +174,16 @@ func (s *site) taken(r request) answer {
 // stream returns the events of a type that Redis has.
 func (s *site) stream(eventType string) (events []event.Event) {
 	s.t.Helper()
-	err := runs.New(s.store).Between(s.t.Context(), eventType, "0", "+", func(entry store.Entry) (bool, error) {
-		e, err := entry.Event()
-		events = append(events, e)
-		return false, err
-	})
+	entries, err := runs.New(s.store).Between(s.t.Context(), eventType, "0", "+", 100_000)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	for i := range entries {
+		e, err := entries[i].Event()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		events = append(events, e)
 	}
 	return events
 }
