@@ -113,12 +113,12 @@ func TestDefaults(t *testing.T) {
 		"function": {
 			given: `{kind: WildoutFunction, spec: {steps: [{name: a, set: 1}]}}`,
 			want: `{kind: WildoutFunction, spec: {steps: [{name: a, set: 1, onError: Fail}],
-				suspend: false, versioning: Pinned, history: {limit: 1000}, deletionPolicy: Delete}, status: {observedGeneration: -1}}`,
+				suspend: false, versioning: Pinned, startFrom: Now, history: {limit: 1000}, deletionPolicy: Delete}, status: {observedGeneration: -1}}`,
 		},
 		"policies": {
 			given: `{kind: WildoutFunction, spec: {rateLimit: {limit: 1}, idempotency: {}, retryPolicy: {maxAttempts: 2}, history: {}}}`,
 			want: `{kind: WildoutFunction, status: {observedGeneration: -1},
-				spec: {suspend: false, versioning: Pinned, history: {limit: 1000}, deletionPolicy: Delete,
+				spec: {suspend: false, versioning: Pinned, startFrom: Now, history: {limit: 1000}, deletionPolicy: Delete,
 				rateLimit: {limit: 1, burst: 1}, idempotency: {ttl: 24h},
 				retryPolicy: {maxAttempts: 2, initialInterval: 1s, multiplier: "2", maxInterval: 10m, jitter: "0.2"}}}`,
 		},

@@ -151,8 +151,7 @@ func (r *rig) post(body string, header ...string) answer {
 // stream returns the events of a type, as Redis has them.
 func (r *rig) stream(eventType string) (events []event.Event) {
 	r.t.Helper()
-	const most = 100_000
-	entries, err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", most)
+	entries, err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", 100_000)
 	if err != nil {
 		r.t.Fatal(err)
 	}

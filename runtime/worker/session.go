@@ -144,7 +144,7 @@ func (s *session) readWaits(ctx context.Context) {
 // awaitShare beats at once when another runner has left, and given back its share
 // of a limit: a successor does not wait for its next heartbeat.
 func (s *session) awaitShare(ctx context.Context) {
-	reader := s.Store.NewReader(s.Plan.Function, s.name)
+	reader := s.Store.NewReader(s.Plan.Function, s.name, s.origin())
 	defer reader.Close()
 	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
 	defer stop()

@@ -174,8 +174,7 @@ func (s *site) taken(r request) answer {
 // stream returns the events of a type that Redis has.
 func (s *site) stream(eventType string) (events []event.Event) {
 	s.t.Helper()
-	const most = 100_000
-	entries, err := runs.New(s.store).Between(s.t.Context(), eventType, "0", "+", most)
+	entries, err := runs.New(s.store).Between(s.t.Context(), eventType, "0", "+", 100_000)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func holdsForRuns(begin func() *site) {
 		}
 		Expect(invoke()).To(BeFalse(), "there is no such function")
 		Expect(s.entries(s.keys.Inbox("g"))).To(BeEmpty())
-		done(func() error { return s.Store.EnsureGroups(ctx, "g", store.Origin{}) })
+		done(func() error { return s.Store.EnsureGroups(ctx, "g", store.FromBeginning) })
 		for range 2 {
 			Expect(invoke()).To(BeTrue())
 		}

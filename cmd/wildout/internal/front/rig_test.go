@@ -155,7 +155,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 // stream returns the events of a type, as Redis has them.
 func (r *rig) stream(eventType string) (events []event.Event) {
 	r.t.Helper()
-	entries, err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", 1000)
+	entries, err := runs.New(r.store).Between(context.Background(), eventType, "0", "+", 100_000)
 	if err != nil {
 		r.t.Fatal(err)
 	}
