@@ -43,8 +43,10 @@ type Snapshot struct {
 	Children []metav1.PartialObjectMetadata
 	// Pods are its runners, those that end included.
 	Pods []corev1.Pod
-	// Undeclared are the event types that it names and nobody declares.
+	// Undeclared are the event types that it names and nobody declares, Declared
+	// the declarations of the others.
 	Undeclared []string
+	Declared   []*v1alpha1.WildoutEventType
 }
 
 // Function reads what there is of a function.
@@ -78,20 +80,23 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 	s.Pods = pods.Items
 	// The newest first: they are those of the current spec.
 	slices.SortFunc(s.Pods, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
-	s.Undeclared, err = undeclared(ctx, c, f)
-	return s, err
+	return s, s.addTypes(ctx, c, f)
 }
 
-func undeclared(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (names []string, err error) {
+// addTypes looks for the declarations of what a function reads.
+func (s *Snapshot) addTypes(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) error {
 	for _, t := range f.Spec.Reads() {
 		var types v1alpha1.WildoutEventTypeList
 		if err := c.List(ctx, &types, client.InNamespace(f.Namespace), client.MatchingFields{IndexType: t}); err != nil {
-			return nil, fmt.Errorf("look for the event type %s: %w", t, err)
+			return fmt.Errorf("look for the event type %s: %w", t, err)
 		}
 		// One that is being deleted may have left the stream to its last reader.
-		if !slices.ContainsFunc(types.Items, func(t v1alpha1.WildoutEventType) bool { return t.DeletionTimestamp.IsZero() }) {
-			names = append(names, t)
+		at := slices.IndexFunc(types.Items, func(t v1alpha1.WildoutEventType) bool { return t.DeletionTimestamp.IsZero() })
+		if at < 0 {
+			s.Undeclared = append(s.Undeclared, t)
+			continue
 		}
+		s.Declared = append(s.Declared, &types.Items[at])
 	}
-	return names, nil
+	return nil
 }
