@@ -39,7 +39,7 @@ func (r recorder) transitions(object runtime.Object, old, fresh []metav1.Conditi
 			r.warn(object, is.Reason, "Check"+kind, "%s", is.Message)
 		case is.Status == metav1.ConditionTrue && was.Status == metav1.ConditionFalse && !passing[was.Reason]:
 			r.Eventf(object, nil, corev1.EventTypeNormal, is.Reason, "Check"+kind, "%s", cut(is.Message, maxNote))
-		case is.Status == metav1.ConditionTrue && is.Reason == v1alpha1.ReasonUndeclaredEventType:
+		case is.Status == metav1.ConditionTrue && (is.Reason == v1alpha1.ReasonUndeclaredEventType || is.Reason == v1alpha1.ReasonNoSuchFunction):
 			r.warn(object, is.Reason, "Check"+kind, "%s", is.Message)
 		}
 	}

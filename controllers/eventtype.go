@@ -19,7 +19,7 @@ import (
 	"github.com/wildout/wildout/controllers/observe"
 	"github.com/wildout/wildout/controllers/survey"
 	"github.com/wildout/wildout/controllers/view"
-	"github.com/wildout/wildout/runtime/event/schema"
+	"github.com/wildout/wildout/runtime/intake"
 )
 
 // eventTypes reconciles WildoutEventTypes: their streams exist before anything
@@ -103,7 +103,7 @@ func schemaFault(t *v1alpha1.WildoutEventType) error {
 	if t.Spec.Schema == nil {
 		return nil
 	}
-	_, err := schema.Compile(t.Spec.Schema.Raw)
+	_, err := intake.CompileSchema(t.Spec.Schema.Raw)
 	return err
 }
 

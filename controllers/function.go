@@ -78,7 +78,7 @@ func (r *functions) reconcile(ctx context.Context, f *v1alpha1.WildoutFunction) 
 	done := r.bring(ctx, change{f, snapshot, objects, target, redis, now})
 	verdict := health.Judge(&health.Function{
 		Object:    f,
-		Spec:      health.Spec{Fault: spec.fault, RunnerFault: runnerFault, Undeclared: snapshot.Undeclared},
+		Spec:      health.Spec{Fault: spec.fault, RunnerFault: runnerFault, Undeclared: snapshot.Undeclared, Absent: snapshot.Absent},
 		Refusal:   done.refusal,
 		Secret:    r.secretName(f.Spec.Redis),
 		Elsewhere: r.elsewhere(f, snapshot),

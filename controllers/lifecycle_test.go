@@ -297,6 +297,17 @@ var _ = Describe("An event type", func() {
 		Expect(cond(space, "f", "Ready")()).To(is("True", "Ready"))
 	})
 
+	It("that nobody declares is told beside a function that is not there", func() {
+		space := newSpace(shared.URL())
+		create(space, "f", "triggers: [{event: a/b}]\nsteps: [{name: call, invoke: {function: g}}]\n")
+		Eventually(cond(space, "f", "Accepted")).Should(is("True", "NoSuchFunction", "it invokes g", "a/b"))
+		Eventually(notes(space, "f")).Should(ContainElement(HavePrefix("NoSuchFunction: ")))
+		create(space, "g", simple("a/b"))
+		Eventually(cond(space, "f", "Accepted")).Should(is("True", "UndeclaredEventType"))
+		Expect(admin.Delete(ctx, get(space, "g"))).To(Succeed())
+		Eventually(cond(space, "f", "Accepted")).Should(is("True", "NoSuchFunction", "it invokes g"))
+	})
+
 	It("counts once, and the second takes over when the first goes", func() {
 		space := newSpace(shared.URL())
 		Expect(admin.Create(ctx, eventType(space, "a-b", "a/b"))).To(Succeed())

@@ -159,6 +159,11 @@ func addIndexes(ctx context.Context, mgr ctrl.Manager) error {
 			return o.(*v1alpha1.WildoutFunction).Spec.Reads()
 		})
 	}
+	if err == nil {
+		err = indexer.IndexField(ctx, &v1alpha1.WildoutFunction{}, observe.IndexInvokes, func(o client.Object) []string {
+			return o.(*v1alpha1.WildoutFunction).Spec.Invokes()
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("index the cache: %w", err)
 	}
@@ -173,6 +178,7 @@ func (r *functions) setup(mgr ctrl.Manager) error {
 		For(&v1alpha1.WildoutFunction{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&appsv1.Deployment{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(functionOf)).
+		Watches(&v1alpha1.WildoutFunction{}, handler.EnqueueRequestsFromMapFunc(r.invokersOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.WildoutEventType{}, handler.EnqueueRequestsFromMapFunc(r.readersOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			again := func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) }
@@ -196,6 +202,20 @@ func functionOf(_ context.Context, o client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+}
+
+// invokersOf are the functions that invoke a function: whether it is there is
+// something that they say.
+func (r *functions) invokersOf(ctx context.Context, o client.Object) (requests []reconcile.Request) {
+	var invokers v1alpha1.WildoutFunctionList
+	if err := r.client.List(ctx, &invokers, client.InNamespace(o.GetNamespace()), client.MatchingFields{observe.IndexInvokes: o.GetName()}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "could not look for the functions that invoke a function", "function", o.GetName())
+		return nil
+	}
+	for i := range invokers.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&invokers.Items[i])})
+	}
+	return requests
 }
 
 // readersOf are the functions that read an event type: whether it is declared

@@ -53,6 +53,9 @@ const (
 	// ReasonUndeclaredEventType: accepted, but events of a type that nobody
 	// declares are not checked.
 	ReasonUndeclaredEventType = "UndeclaredEventType"
+	// ReasonNoSuchFunction: accepted, but it invokes a function that the
+	// namespace does not have: the step waits until it does.
+	ReasonNoSuchFunction = "NoSuchFunction"
 )
 
 // Reasons of StreamsReady.

@@ -215,6 +215,10 @@ func TestConditions(t *testing.T) {
 		"the only one remembered fails": {func(f *health.Function) {
 			f.Redis.Runs, f.Object.Spec.History = view.Runs{Ended: 1, Failed: 1}, &v1alpha1.History{Limit: ptr.To(int32(1))}
 		}, "Healthy", "False/HighFailureRate", "1 of the last 1", "True", ""},
+		"a function that is not there": {func(f *health.Function) {
+			f.Spec.Absent = []string{"g"}
+			f.Spec.Undeclared = []string{"a/b"}
+		}, "Accepted", "True/NoSuchFunction", "it invokes g, which this namespace does not have", "", ""},
 		"a run without its code": {func(f *health.Function) {
 			f.Redis.Numbers.Lacking = 1
 			f.Redis.Numbers.Code = `a runner with the handler old.send of version 3f2a`

@@ -24,6 +24,8 @@ const (
 	IndexType = "spec.type"
 	// IndexReads finds the functions that read an event type.
 	IndexReads = "reads"
+	// IndexInvokes finds the functions that invoke a function.
+	IndexInvokes = "invokes"
 )
 
 // ChildKinds are the kinds of a function's children of which only the metadata
@@ -47,6 +49,8 @@ type Snapshot struct {
 	// the declarations of the others.
 	Undeclared []string
 	Declared   []*v1alpha1.WildoutEventType
+	// Absent are the functions that it invokes and the namespace does not have.
+	Absent []string
 }
 
 // Function reads what there is of a function.
@@ -80,7 +84,25 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 	s.Pods = pods.Items
 	// The newest first: they are those of the current spec.
 	slices.SortFunc(s.Pods, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
-	return s, s.addTypes(ctx, c, f)
+	if err := s.addTypes(ctx, c, f); err != nil {
+		return nil, err
+	}
+	s.Absent, err = absent(ctx, c, f)
+	return s, err
+}
+
+func absent(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (names []string, err error) {
+	for _, name := range f.Spec.Invokes() {
+		var other v1alpha1.WildoutFunction
+		err := c.Get(ctx, client.ObjectKey{Namespace: f.Namespace, Name: name}, &other)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("look for the function %s: %w", name, err)
+		}
+		if err != nil || !other.DeletionTimestamp.IsZero() {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // addTypes looks for the declarations of what a function reads.

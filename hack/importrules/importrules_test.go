@@ -65,7 +65,7 @@ var rooms = []room{
 	{path: "runtime", direct: []string{"runtime/event", "runtime/strictjson"}, outside: none},
 	{path: "runtime/event", direct: []string{"runtime/strictjson"}, outside: none},
 	{path: "runtime/run", direct: []string{"runtime/event"}, outside: none},
-	{path: "runtime/event/schema", direct: none, outside: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
+	{path: "runtime/intake", direct: []string{"runtime/event", "runtime/strictjson"}, outside: []string{"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"}, unlinked: operatorAndRedis},
 	{path: "runtime/plan", direct: []string{"api", "runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
 	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
 	{path: "runtime/admission", direct: []string{"runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
@@ -79,7 +79,7 @@ var rooms = []room{
 	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store", "runtime/store/inspect"}, unlinked: operator},
 	{path: "runtime/worker", direct: []string{"runtime", "runtime/admission", "runtime/engine", "runtime/run", "runtime/store", "runtime/store/runs", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},
 	{path: "runtime/worker/storetest", direct: []string{"runtime/worker", "runtime/store", "runtime/store/runs", "runtime/store/inspect", "runtime/store/acts", "runtime/run", "runtime/event"}, unlinked: operator},
-	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event", "runtime/event/schema", "runtime/strictjson"}, unlinked: operator},
+	{path: "runtime/gateway", direct: []string{"runtime/store", "runtime/event", "runtime/intake", "runtime/strictjson"}, unlinked: operator},
 	// The one reading of JSON of others. Everything may import it; the library
 	// that reads is known here alone, so that a handler's author gets no other.
 	{path: "runtime/strictjson", direct: none, outside: []string{"github.com/go-json-experiment/json"}},
@@ -102,7 +102,7 @@ var rooms = []room{
 	{path: "internal/scenarios/outside", direct: []string{"internal/mailsink"}, unlinked: operatorAndRedis},
 	{path: "controllers", direct: []string{
 		"api", "controllers/view", "controllers/observe", "controllers/desired", "controllers/scaling", "controllers/health", "controllers/survey",
-		"runtime/plan", "runtime/event/schema",
+		"runtime/plan", "runtime/intake",
 	}, unlinked: notOfTheManager},
 	{path: "controllers/view", pure: true, direct: none, outside: none, unlinked: operatorAndRedis},
 	{path: "controllers/observe", direct: []string{"api", "controllers/desired", "runtime/plan"}, unlinked: redisClient},

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -40,7 +38,7 @@ type submission struct {
 // events that were left out.
 func (g *Gateway) accept(ctx context.Context, s submission) (Faults, error) {
 	NoteSender(ctx, s.sender.Name)
-	faults, err := g.faults(s)
+	faults, err := g.faults(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +60,7 @@ func (g *Gateway) accept(ctx context.Context, s submission) (Faults, error) {
 
 // faults returns what is wrong with the events. It is an error to send what
 // one may not, unless the rest is wanted all the same.
-func (g *Gateway) faults(s submission) (Faults, error) {
+func (g *Gateway) faults(ctx context.Context, s submission) (Faults, error) {
 	may := map[string]bool{} // event type → allowed
 	faults := s.faults
 	for i, e := range s.events {
@@ -80,7 +78,7 @@ func (g *Gateway) faults(s submission) (Faults, error) {
 			faults = append(faults, newFault(i, "type", "%q may not be sent by %s", clip(e.Type), s.sender.Name))
 			continue
 		}
-		faults = append(faults, checkEvent(i, e)...)
+		faults = append(faults, envelope(i, e)...)
 	}
 	if len(faults) > 0 {
 		g.opts.Metrics.Refused(RefusedForm, len(s.events))
@@ -88,7 +86,10 @@ func (g *Gateway) faults(s submission) (Faults, error) {
 			return faults, nil
 		}
 	}
-	unfit := g.opts.Types.check(s.events, g.opts.Strict, faults)
+	unfit, err := g.unfit(ctx, s.events, faults)
+	if err != nil {
+		return nil, g.refused(err, len(s.events))
+	}
 	if len(unfit) > 0 {
 		g.opts.Metrics.Refused(RefusedSchema, len(s.events))
 	}
@@ -113,10 +114,7 @@ func (g *Gateway) refused(err error, events int) error {
 
 // without returns the events that have no fault.
 func without(events []*event.Event, faults Faults) []*event.Event {
-	faulty := make(map[int]bool, len(faults))
-	for _, f := range faults {
-		faulty[f.Event] = true
-	}
+	faulty := faults.events()
 	sound := make([]*event.Event, 0, len(events))
 	for i, e := range events {
 		if !faulty[i] {
@@ -126,39 +124,32 @@ func without(events []*event.Event, faults Faults) []*event.Event {
 	return sound
 }
 
-// eventType is the pattern of WildoutEventType.spec.type; the name becomes
-// part of a Redis key.
-var eventType = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$`)
+// envelope looks at everything of an event but its schema.
+func envelope(n int, e *event.Event) Faults { return of(n, intake.Envelope(e)) }
 
-const (
-	maxTypeLength = 128
-	maxIDLength   = 256
-	maxTextLength = 1024 // of source and subject
-)
-
-// checkEvent looks at the envelope of an event, and at the form of its data.
-func checkEvent(n int, e *event.Event) (found []Fault) {
-	fault := func(path, format string, args ...any) { found = append(found, newFault(n, path, format, args...)) }
-	switch {
-	case e.Type == "":
-		fault("type", "is missing: it is the event type, such as user/registered")
-	case len(e.Type) > maxTypeLength || !eventType.MatchString(e.Type):
-		fault("type", "%q is no event type: up to %d letters, digits and . _ / -, a letter or a digit at both ends", clip(e.Type), maxTypeLength)
-	case strings.HasPrefix(e.Type, "inngest/"), strings.HasPrefix(e.Type, "wildout/"):
-		fault("type", "%q is reserved for what the system sends itself", clip(e.Type))
+// of are the faults of the event n.
+func of(n int, found intake.Faults) (faults Faults) {
+	for _, f := range found {
+		faults = append(faults, Fault{n, f.Path, f.Message})
 	}
-	for _, text := range []struct {
-		path, value string
-		most        int
-	}{{"id", e.ID, maxIDLength}, {"source", e.Source, maxTextLength}, {"subject", e.Subject, maxTextLength}} {
-		if len(text.value) > text.most || strings.IndexFunc(text.value, unicode.IsControl) >= 0 {
-			fault(text.path, "must be at most %d bytes without control characters", text.most)
+	return faults
+}
+
+// unfit holds the events that have no fault yet against the schemas of their
+// types.
+func (g *Gateway) unfit(ctx context.Context, events []*event.Event, faulty Faults) (found Faults, err error) {
+	at := faulty.events()
+	for i, e := range events {
+		if at[i] {
+			continue
 		}
+		faults, err := g.opts.Types.Check(ctx, e, g.opts.Strict)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, of(i, faults)...)
 	}
-	if err := event.Check(e.Data); err != nil {
-		fault("data", "%s", strings.TrimPrefix(err.Error(), "malformed event: data "))
-	}
-	return found
+	return found, nil
 }
 
 func newFault(n int, path, format string, args ...any) Fault {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -46,7 +47,7 @@ func filled(size int, begin, repeated, end string) string {
 // those of one request, with room for a machine that collects late: the chart
 // gives the gateway 512 MiB.
 func TestAttacks(t *testing.T) {
-	types := &gateway.Types{}
+	types := &intake.Types{}
 	if err := types.Set(map[string]json.RawMessage{
 		"integers": json.RawMessage(`{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"}}}`),
 	}); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -22,7 +23,7 @@ func BenchmarkSend(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer s.Close()
-			types := &gateway.Types{}
+			types := &intake.Types{}
 			if err := types.Set(schemas); err != nil {
 				b.Fatal(err)
 			}

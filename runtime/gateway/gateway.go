@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/store"
 )
 
@@ -35,7 +36,7 @@ type Backend interface {
 type Options struct {
 	Backend Backend
 	// Types are the event types that are known. Nil: none is.
-	Types *Types
+	Types *intake.Types
 	// Strict refuses events of types that are not known; otherwise they are
 	// accepted without a check of their data.
 	Strict bool
@@ -106,7 +107,7 @@ func (o *Options) fill() {
 		o.MemoryThreshold = 0.9
 	}
 	if o.Types == nil {
-		o.Types = &Types{}
+		o.Types = &intake.Types{}
 	}
 	if o.Authenticator == nil {
 		o.Authenticator = Anyone{}

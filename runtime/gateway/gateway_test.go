@@ -11,6 +11,7 @@ import (
 	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 )
 
 func TestAcceptedEvents(t *testing.T) {
@@ -207,7 +208,7 @@ func TestSchemasThatCannotBeUsed(t *testing.T) {
 		"another document": `{"$ref":"https://example.com/schema.json"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			types := &gateway.Types{}
+			types := &intake.Types{}
 			if err := types.Set(map[string]json.RawMessage{"a/b": json.RawMessage(schema)}); err == nil || !strings.Contains(err.Error(), "event type a/b") {
 				t.Errorf("error %v, want one that names the type", err)
 			}

@@ -99,6 +99,15 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "; ")
 }
 
+// events are the events that have a fault.
+func (f Faults) events() map[int]bool {
+	faulty := make(map[int]bool, len(f))
+	for _, fault := range f {
+		faulty[fault.Event] = true
+	}
+	return faulty
+}
+
 // refusal is the answer to a request with faults.
 func (f Faults) refusal() *Refusal {
 	return &Refusal{Status: http.StatusBadRequest, Message: f.Error() + " (nothing was published)", Faults: f}

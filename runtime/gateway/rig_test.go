@@ -16,6 +16,7 @@ import (
 	"github.com/wildout/wildout/internal/servicetest"
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/store/runs"
 )
@@ -53,7 +54,7 @@ func newRigIn(t *testing.T, redis *servicetest.Redis, namespace string, change .
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	types := &gateway.Types{}
+	types := &intake.Types{}
 	if err := types.Set(schemas); err != nil {
 		t.Fatal(err)
 	}

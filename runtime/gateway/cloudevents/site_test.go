@@ -17,6 +17,7 @@ import (
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/gateway/cloudevents"
 	"github.com/wildout/wildout/runtime/gateway/config"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/store/runs"
 )
@@ -72,7 +73,7 @@ func newSite(t testing.TB, change ...func(*cloudevents.Options)) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
-	types := &gateway.Types{}
+	types := &intake.Types{}
 	if err := types.Set(map[string]json.RawMessage{"com.shop.paid": json.RawMessage(`{"type":"object","properties":{"amount":{"type":"integer"}}}`)}); err != nil {
 		t.Fatal(err)
 	}

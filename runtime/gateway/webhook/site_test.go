@@ -26,6 +26,7 @@ import (
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/gateway/config"
 	"github.com/wildout/wildout/runtime/gateway/webhook"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/store/runs"
 )
@@ -90,7 +91,7 @@ func newSite(t *testing.T, more ...webhook.Config) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
-	types := &gateway.Types{}
+	types := &intake.Types{}
 	if err := types.Set(map[string]json.RawMessage{"shop/item.sold": json.RawMessage(
 		`{"type":"object","properties":{"quantity":{"type":"integer","minimum":1}}}`)}); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ import (
 	"github.com/wildout/wildout/runtime/console"
 	"github.com/wildout/wildout/runtime/console/web"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/runner"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
@@ -98,7 +99,7 @@ type Server struct {
 	store     *store.Conn
 	sink      *mailsink.Sink // nil with SMTPURL
 	handlers  *standard.Set
-	types     gateway.Types
+	types     intake.Types
 	events    *gateway.Gateway
 	console   *console.Service
 	site      *web.Site

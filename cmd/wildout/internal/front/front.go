@@ -25,6 +25,7 @@ import (
 	"github.com/wildout/wildout/runtime/gateway/server"
 	"github.com/wildout/wildout/runtime/gateway/tokenreview"
 	"github.com/wildout/wildout/runtime/gateway/webhook"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/runner"
 	"github.com/wildout/wildout/runtime/store"
 	"github.com/wildout/wildout/runtime/telemetry"
@@ -65,7 +66,7 @@ type front struct {
 	metrics     *prometheus.Registry
 	store       *store.Conn
 	gateway     *gateway.Gateway
-	types       gateway.Types
+	types       intake.Types
 	typesFault  string // what was said of the event types
 	live        *config.Live
 	reviewer    *tokenreview.Reviewer

@@ -26,6 +26,7 @@ import (
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/gateway/files"
 	"github.com/wildout/wildout/runtime/gateway/server"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/runner"
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -56,7 +57,7 @@ type window struct {
 	metrics     *prometheus.Registry
 	store       *store.Conn
 	gateway     *gateway.Gateway
-	types       gateway.Types
+	types       intake.Types
 	declared    atomic.Pointer[[]console.EventType]
 	service     *console.Service
 	site        *web.Site
