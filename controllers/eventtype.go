@@ -92,6 +92,8 @@ func (r *eventTypes) look(ctx context.Context, t *v1alpha1.WildoutEventType) (*h
 	if err != nil {
 		return nil, fmt.Errorf("event type %s: %w", t.Name, err) // the API server checks it
 	}
+	same, both := r.poller.SameRedis(t.Namespace, known.Secret, r.options.RedisSecret)
+	known.Elsewhere = both && !same
 	known.Redis = r.poller.FollowType(survey.EventType{Name: name, Secret: known.Secret, Type: string(t.Spec.Type), Period: period, MaxBytes: maxBytes})
 	return known, nil
 }

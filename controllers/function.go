@@ -77,11 +77,12 @@ func (r *functions) reconcile(ctx context.Context, f *v1alpha1.WildoutFunction) 
 	target := r.scale(f, redis.Work, objects, snapshot, waits, now)
 	done := r.bring(ctx, change{f, snapshot, objects, target, redis, now})
 	verdict := health.Judge(&health.Function{
-		Object:  f,
-		Spec:    health.Spec{Fault: spec.fault, RunnerFault: runnerFault, Undeclared: snapshot.Undeclared, Absent: snapshot.Absent},
-		Refusal: done.refusal,
-		Secret:  r.secretName(f.Spec.Redis),
-		Redis:   redis,
+		Object:    f,
+		Spec:      health.Spec{Fault: spec.fault, RunnerFault: runnerFault, Undeclared: snapshot.Undeclared, Absent: snapshot.Absent},
+		Refusal:   done.refusal,
+		Secret:    r.secretName(f.Spec.Redis),
+		Elsewhere: r.elsewhere(f, snapshot),
+		Redis:     redis,
 		Runners: health.Runners{Deployment: done.deployment, Generation: done.generation, Pods: snapshot.Pods, Wanted: target.runners,
 			RolledOut: target.rolledOut, Waits: target.waits, MoreSince: done.moreSince, Contested: done.contested},
 		Now: now,
@@ -123,6 +124,19 @@ func (r *functions) secretName(redis *v1alpha1.Redis) string {
 		return redis.SecretName
 	}
 	return r.options.RedisSecret
+}
+
+// elsewhere is an event type that a function reads from another Redis than its
+// declaration names.
+func (r *functions) elsewhere(f *v1alpha1.WildoutFunction, snapshot *observe.Snapshot) *health.Elsewhere {
+	own := r.secretName(f.Spec.Redis)
+	for _, t := range snapshot.Declared {
+		theirs := r.secretName(t.Spec.Redis)
+		if same, known := r.poller.SameRedis(f.Namespace, own, theirs); theirs != own && known && !same {
+			return &health.Elsewhere{Type: string(t.Spec.Type), Name: t.Name, Secret: theirs}
+		}
+	}
+	return nil
 }
 
 // forget drops what is remembered of a function.

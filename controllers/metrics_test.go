@@ -53,7 +53,7 @@ var _ = Describe("The metrics of the operator", Serial, func() {
 		docs, err := os.ReadFile("../docs/telemetry.md")
 		Expect(err).NotTo(HaveOccurred())
 		documented := map[string][]string{}
-		for _, row := range regexp.MustCompile("(?m)^\\| `(wildout_operator_\\w+)` \\| gauge \\| (.*?) \\|").FindAllStringSubmatch(string(docs), -1) {
+		for _, row := range regexp.MustCompile("(?m)^\\| `(wildout_operator_\\w+)` \\| gauge \\|([^|]*)\\|").FindAllStringSubmatch(string(docs), -1) {
 			names := regexp.MustCompile(`\w+`).FindAllString(row[2], -1)
 			slices.Sort(names)
 			documented[row[1]] = names

@@ -6,6 +6,11 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/internal/servicetest"
@@ -85,6 +90,19 @@ var _ = Describe("The condition StreamsReady", func() {
 		Eventually(cond(space, "f", "StreamsReady")).Should(is("True", "StreamsReady"))
 	})
 
+	It("tells of an event type that is declared for another Redis, and clears", func() {
+		space := newSpace(shared.URL())
+		other := servicetest.StartRedis(GinkgoTB(), durable)
+		grantSecret(space, "other-redis", other.URL())
+		t := eventType(space, "a-b", "a/b")
+		t.Spec.Redis = &v1alpha1.Redis{SecretName: "other-redis"}
+		Expect(admin.Create(ctx, t)).To(Succeed())
+		create(space, "f", simple("a/b"))
+		Eventually(cond(space, "f", "Ready")).Should(is("False", "RedisMismatch", "WildoutEventType a-b", "other-redis", "wildout-redis"))
+		grantSecret(space, "other-redis", shared.URL()) // the same, in other words
+		Eventually(cond(space, "f", "StreamsReady")).Should(is("True", "StreamsReady"))
+	})
+
 	It("makes a group that somebody has deleted", func() {
 		space := newSpace(shared.URL())
 		create(space, "f", simple("a/b"))
@@ -123,6 +141,25 @@ var _ = Describe("The condition StreamsReady", func() {
 		Eventually(groups).Should(BeZero())
 	})
 })
+
+// grantSecret makes a Secret with the URL of a Redis, or changes it, and lets the
+// operator read it.
+func grantSecret(space, name, url string) {
+	GinkgoHelper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: space}, StringData: map[string]string{"url": url}}
+	err := admin.Create(ctx, secret)
+	if apierrors.IsAlreadyExists(err) {
+		err = admin.Update(ctx, secret)
+	}
+	Expect(err).NotTo(HaveOccurred())
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: space}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{name}, Verbs: []string{"get"}}}}
+	Expect(client.IgnoreAlreadyExists(admin.Create(ctx, role))).To(Succeed())
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: space},
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "wildout-manager", Namespace: systemEnv}}}
+	Expect(client.IgnoreAlreadyExists(admin.Create(ctx, binding))).To(Succeed())
+}
 
 var _ = Describe("The numbers of a status", func() {
 	It("follow Redis", func() {

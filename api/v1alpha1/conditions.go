@@ -77,6 +77,9 @@ const (
 	ReasonRedisRefuses = "RedisRefuses"
 	// ReasonRedisNotAllowed: the operator may not connect to its address.
 	ReasonRedisNotAllowed = "RedisNotAllowed"
+	// ReasonRedisMismatch: a function reads an event type from another Redis than
+	// its declaration names.
+	ReasonRedisMismatch = "RedisMismatch"
 	// ReasonRedisTooOld: the server is older than Redis 7.0.
 	ReasonRedisTooOld = "RedisTooOld"
 	// ReasonRedisReadOnly: the URL names a replica.

@@ -21,6 +21,8 @@ type EventType struct {
 	// known of that, and of the stream in it.
 	Secret string
 	Redis  view.EventType
+	// Elsewhere: it is in another Redis than what names none, as a gateway does.
+	Elsewhere bool
 	// Catalog is what is known of it in the ConfigMap that gateways mount.
 	Catalog Catalog
 }
@@ -58,6 +60,9 @@ func JudgeEventType(t *EventType) []metav1.Condition {
 	streams := before.until(v1alpha1.ConditionStreamsReady, judge(redis, streamRules, streamsFine))
 	published := before.until(v1alpha1.ConditionPublished, t.published())
 	ready := yes(v1alpha1.ReasonReady, "events of this type are taken")
+	if t.Elsewhere {
+		ready.message = fmt.Sprintf("events of this type are taken by gateways that use the Redis of the Secret %s, too, and by no others", t.Secret)
+	}
 	for _, o := range []*opinion{published, streams, accepted} {
 		if o.status != metav1.ConditionTrue {
 			ready = o

@@ -28,6 +28,9 @@ type Function struct {
 	// known of that, and of the function in it: StreamsReady and Healthy.
 	Secret string
 	Redis  view.Function
+	// Elsewhere is an event type that it reads, and that is declared for another
+	// Redis; nil: there is none.
+	Elsewhere *Elsewhere
 	// Runners are what RunnersAvailable is about.
 	Runners Runners
 	Now     time.Time

@@ -20,18 +20,27 @@ type redis struct {
 	there bool
 	// what is there, for people.
 	what string
+	// elsewhere is an event type that is declared for another Redis.
+	elsewhere *Elsewhere
+}
+
+// Elsewhere is an event type whose declaration names another Redis than the
+// function that reads it.
+type Elsewhere struct {
+	// Type is the event type, Name its WildoutEventType, Secret that with the URL.
+	Type, Name, Secret string
 }
 
 func newRedis(f *Function) *redis {
 	numbers := f.Redis.Numbers
 	return &redis{Redis: f.Redis.Redis, secret: f.Secret, namespace: f.Object.Namespace, volatile: mayForget(f.Object.Spec.Redis),
-		trouble: f.Redis.GroupTrouble, there: numbers != nil && !numbers.Ungrouped, what: "the streams and consumer groups"}
+		trouble: f.Redis.GroupTrouble, there: numbers != nil && !numbers.Ungrouped, what: "the streams and consumer groups", elsewhere: f.Elsewhere}
 }
 
 func mayForget(spec *v1alpha1.Redis) bool { return spec != nil && spec.AllowVolatile }
 
 // streamRules: from what must be there for Redis to be asked, to what it says.
-var streamRules = []rule[*redis]{secretIsThere, redisAnswers, redisIsSafe, streamsAreThere}
+var streamRules = []rule[*redis]{secretIsThere, redisAnswers, redisIsSafe, redisIsTheirs, streamsAreThere}
 
 // secretIsThere: somebody has said where Redis is.
 func secretIsThere(r *redis) *opinion {
@@ -97,6 +106,16 @@ func redisIsSafe(r *redis) *opinion {
 			" of event types and the history of functions", state.Used>>20, state.Max>>20))
 	}
 	return nil
+}
+
+// redisIsTheirs: what is published is where it is read.
+func redisIsTheirs(r *redis) *opinion {
+	e := r.elsewhere
+	if e == nil {
+		return nil
+	}
+	return no(v1alpha1.ReasonRedisMismatch, fmt.Sprintf("this function reads %s from the Redis of the Secret %s, and the WildoutEventType %s keeps it in that of the Secret %s:"+
+		" nothing would arrive; give both the same spec.redis.secretName", e.Type, r.secret, e.Name, e.Secret))
 }
 
 // streamsAreThere: an event that is published now will be read.

@@ -47,8 +47,10 @@ type Snapshot struct {
 	Pods []corev1.Pod
 	// Reads are the event types that it reads, and since when.
 	Reads []v1alpha1.ReadSince
-	// Undeclared are the event types that it names and nobody declares.
+	// Undeclared are the event types that it names and nobody declares, Declared
+	// the declarations of the others.
 	Undeclared []string
+	Declared   []*v1alpha1.WildoutEventType
 	// Absent are the functions that it invokes and the namespace does not have.
 	Absent []string
 }
@@ -84,7 +86,7 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 	s.Pods = pods.Items
 	// The newest first: they are those of the current spec.
 	slices.SortFunc(s.Pods, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
-	if s.Undeclared, err = undeclared(ctx, c, f); err != nil {
+	if err := s.addTypes(ctx, c, f); err != nil {
 		return nil, err
 	}
 	s.Absent, err = absent(ctx, c, f)
@@ -105,16 +107,20 @@ func absent(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (
 	return names, nil
 }
 
-func undeclared(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (names []string, err error) {
+// addTypes looks for the declarations of what a function reads.
+func (s *Snapshot) addTypes(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) error {
 	for _, t := range f.Spec.Reads() {
 		var types v1alpha1.WildoutEventTypeList
 		if err := c.List(ctx, &types, client.InNamespace(f.Namespace), client.MatchingFields{IndexType: t}); err != nil {
-			return nil, fmt.Errorf("look for the event type %s: %w", t, err)
+			return fmt.Errorf("look for the event type %s: %w", t, err)
 		}
 		// One that is being deleted may have left the stream to its last reader.
-		if !slices.ContainsFunc(types.Items, func(t v1alpha1.WildoutEventType) bool { return t.DeletionTimestamp.IsZero() }) {
-			names = append(names, t)
+		at := slices.IndexFunc(types.Items, func(t v1alpha1.WildoutEventType) bool { return t.DeletionTimestamp.IsZero() })
+		if at < 0 {
+			s.Undeclared = append(s.Undeclared, t)
+			continue
 		}
+		s.Declared = append(s.Declared, &types.Items[at])
 	}
-	return names, nil
+	return nil
 }

@@ -78,8 +78,8 @@ func (p *Poller) Follow(f Function) view.Function {
 	defer p.mu.Unlock()
 	have := p.functions[f.Name]
 	if have == nil || have.Secret != f.Secret {
-		have = &function{fresh: true}
-		p.functions[f.Name] = have
+		have = &function{Function: f, fresh: true}
+		p.putFunction(have)
 	} else if !slices.Equal(have.Types, f.Types) || f.Settled && !have.Settled || f.Scaled != have.Scaled {
 		have.fresh = true
 	}
@@ -105,7 +105,7 @@ func (p *Poller) known(f *function) view.Function {
 func (p *Poller) Forget(name types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.functions, name)
+	p.dropFunction(name)
 }
 
 // FollowType is Follow for an event type.
@@ -115,7 +115,7 @@ func (p *Poller) FollowType(t EventType) view.EventType {
 	have := p.types[t.Name]
 	if have == nil || have.EventType != t {
 		have = &eventType{EventType: t, fresh: true}
-		p.types[t.Name] = have
+		p.putType(have)
 	}
 	delete(p.removals, leaver{t.Name, true})
 	if have.fresh {
@@ -130,7 +130,7 @@ func (p *Poller) FollowType(t EventType) view.EventType {
 func (p *Poller) ForgetType(name types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.types, name)
+	p.dropType(name)
 }
 
 // follows reports whether a function is looked at.

@@ -81,8 +81,8 @@ func (p *Poller) functionsOf(s *server, all bool) []found {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var looked []found
-	for name, f := range p.functions {
-		if (all || f.fresh) && p.uses(name.Namespace, f.Secret, s) {
+	for _, f := range s.functionsAt() {
+		if all || f.fresh {
 			looked = append(looked, found{function: f.Function, reads: f.reads(), before: f.view.Numbers, runs: f.view.Runs})
 		}
 	}

@@ -35,6 +35,7 @@ type SecretReader interface {
 // secret is a Secret that somebody uses.
 type secret struct {
 	view.Secret
+	users
 	server *server // nil unless it is Fine
 	readAt time.Time
 	// last is how Redis was reached last: what is in it can be cleaned up when
@@ -109,11 +110,10 @@ func (p *Poller) secretOf(name types.NamespacedName) *secret {
 
 func (p *Poller) usedSecrets() map[types.NamespacedName]bool {
 	used := map[types.NamespacedName]bool{}
-	for name, f := range p.functions {
-		used[types.NamespacedName{Namespace: name.Namespace, Name: f.Secret}] = true
-	}
-	for name, t := range p.types {
-		used[types.NamespacedName{Namespace: name.Namespace, Name: t.Secret}] = true
+	for name, s := range p.secrets {
+		if s.used() {
+			used[name] = true
+		}
 	}
 	for _, r := range p.removals {
 		used[r.secret] = true
@@ -130,6 +130,7 @@ func (p *Poller) dropIdle(used map[types.NamespacedName]bool, now time.Time) {
 		case s.idle.IsZero():
 			s.idle = now
 		case now.Sub(s.idle) > lastsFor:
+			p.leadTo(name, s, nil)
 			delete(p.secrets, name)
 		}
 	}
@@ -148,10 +149,24 @@ func (p *Poller) readSecret(ctx context.Context, name types.NamespacedName) {
 	changed := p.noteSecret(name, found, options)
 	var functions, eventTypes []types.NamespacedName
 	if changed {
-		functions, eventTypes = p.usersOf(func(n types.NamespacedName) bool { return n == name })
+		functions, eventTypes = namesOf(p.secrets[name])
+		functions = append(functions, p.readersOf(p.secrets[name])...)
 	}
 	p.mu.Unlock()
 	p.tell(functions, eventTypes)
+}
+
+// readersOf are the functions that read event types of a Secret's Redis: whether
+// theirs is the same one is something that they say. The lock is held.
+func (p *Poller) readersOf(s *secret) (names []types.NamespacedName) {
+	for _, t := range s.types {
+		for name, f := range p.functions {
+			if name.Namespace == t.Name.Namespace && slices.Contains(f.Types, t.Type) && s.functions[name] == nil {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // noteSecret keeps what was found, and reports whether it is another than
@@ -165,16 +180,17 @@ func (p *Poller) noteSecret(name types.NamespacedName, found view.Secret, option
 	if found.Problem == view.NotRead { // the API server has trouble: what was known holds
 		return false
 	}
-	s.server = nil
+	var leads *server
 	if found.Problem == view.Fine {
 		server, err := p.serverFor(options)
 		if err != nil {
 			found = view.Secret{Problem: view.Invalid, Detail: err.Error()}
 		} else {
-			s.server = server
+			leads = server
 			s.last = &options
 		}
 	}
+	p.leadTo(name, s, leads)
 	changed = s.Secret != found
 	s.Secret = found
 	return changed
@@ -226,18 +242,27 @@ func seenFromAfar(text, namespace string) string {
 	return parsed.String()
 }
 
-// usersOf returns the functions and event types that use a Secret of which that
-// holds. The lock is held.
-func (p *Poller) usersOf(is func(secret types.NamespacedName) bool) (functions, eventTypes []types.NamespacedName) {
-	for name, f := range p.functions {
-		if is(types.NamespacedName{Namespace: name.Namespace, Name: f.Secret}) {
-			functions = append(functions, name)
-		}
+// SameRedis reports whether two Secrets of a namespace lead to one database of one
+// Redis, whoever logs in; unknown where either was not read yet.
+func (p *Poller) SameRedis(namespace, one, other string) (same, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, b := p.secrets[types.NamespacedName{Namespace: namespace, Name: one}], p.secrets[types.NamespacedName{Namespace: namespace, Name: other}]
+	if a == nil || b == nil || a.server == nil || b.server == nil {
+		return false, false
 	}
-	for name, t := range p.types {
-		if is(types.NamespacedName{Namespace: name.Namespace, Name: t.Secret}) {
-			eventTypes = append(eventTypes, name)
-		}
+	return placeOf(a.last.URL) == placeOf(b.last.URL), true
+}
+
+// placeOf is the part of a URL that says where a database is.
+func placeOf(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
 	}
-	return functions, eventTypes
+	database := strings.Trim(parsed.Path, "/")
+	if database == "" {
+		database = "0"
+	}
+	return strings.ToLower(parsed.Host) + "/" + database
 }

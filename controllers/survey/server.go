@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +32,9 @@ type server struct {
 	kick  chan struct{}      // to look soon
 	swept chan struct{}      // to remove soon
 
+	// secrets are those that lead here, by name.
+	secrets map[types.NamespacedName]*secret
+
 	// looking has something in it while it is looked at.
 	looking chan struct{}
 
@@ -52,7 +57,7 @@ func (p *Poller) serverFor(o store.Options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{id: id, host: hostOf(o.URL), redis: redis, kick: make(chan struct{}, 1), swept: make(chan struct{}, 1), looking: make(chan struct{}, 1)}
+	s := &server{id: id, host: hostOf(o.URL), redis: redis, kick: make(chan struct{}, 1), swept: make(chan struct{}, 1), looking: make(chan struct{}, 1), secrets: map[types.NamespacedName]*secret{}}
 	p.servers[id] = s
 	return s, nil
 }
@@ -145,22 +150,17 @@ func (p *Poller) closeAll() {
 }
 
 func (p *Poller) anyFresh(s *server) bool {
-	for name, f := range p.functions {
-		if f.fresh && p.uses(name.Namespace, f.Secret, s) {
+	for _, f := range s.functionsAt() {
+		if f.fresh {
 			return true
 		}
 	}
-	for name, t := range p.types {
-		if t.fresh && p.uses(name.Namespace, t.Secret, s) {
+	for _, t := range s.typesAt() {
+		if t.fresh {
 			return true
 		}
 	}
 	return false
-}
-
-func (p *Poller) uses(namespace, secretName string, s *server) bool {
-	known := p.secrets[types.NamespacedName{Namespace: namespace, Name: secretName}]
-	return known != nil && known.server == s
 }
 
 // watch looks at a server until ctx ends.
@@ -244,7 +244,7 @@ func (p *Poller) note(s *server, state view.State, err error) {
 	var functions, eventTypes []types.NamespacedName
 	if changed {
 		signal(s.swept)
-		functions, eventTypes = p.usersOf(func(name types.NamespacedName) bool { return p.uses(name.Namespace, name.Name, s) })
+		functions, eventTypes = namesOf(slices.Collect(maps.Values(s.secrets))...)
 	}
 	p.mu.Unlock()
 	p.tell(functions, eventTypes)

@@ -48,8 +48,8 @@ func (p *Poller) typesOf(s *server, all bool) []eventType {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var looked []eventType
-	for name, t := range p.types {
-		if (all || t.fresh) && p.uses(name.Namespace, t.Secret, s) {
+	for _, t := range s.typesAt() {
+		if all || t.fresh {
 			looked = append(looked, *t)
 		}
 	}

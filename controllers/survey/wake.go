@@ -130,8 +130,8 @@ func haveNews(ctx context.Context, s *server, sleepers []inspect.Sleeper) ([]boo
 func (p *Poller) sleepers(s *server) (names []types.NamespacedName, sleepers []inspect.Sleeper) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for name, f := range p.functions {
-		if f.Asleep && f.view.Numbers != nil && p.uses(name.Namespace, f.Secret, s) {
+	for name, f := range s.functionsAt() {
+		if f.Asleep && f.view.Numbers != nil {
 			names = append(names, name)
 			sleepers = append(sleepers, f.sleeper())
 		}
