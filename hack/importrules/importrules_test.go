@@ -67,7 +67,7 @@ var rooms = []room{
 	{path: "runtime/run", direct: []string{"runtime/event"}, outside: none},
 	{path: "runtime/intake", direct: []string{"runtime/event", "runtime/strictjson"}, outside: []string{"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"}, unlinked: operatorAndRedis},
 	{path: "runtime/plan", direct: []string{"api", "runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
-	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event", "runtime/intake"}, unlinked: operatorAndRedis},
 	{path: "runtime/admission", direct: []string{"runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
 	// The connection, and a room for each who asks: who looks, who asks for
 	// something, who keeps order, and the runners.
