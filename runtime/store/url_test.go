@@ -41,7 +41,7 @@ func TestNoPartOfAPasswordIsShown(t *testing.T) {
 		"redis://user:123?hidden@a:6379",
 		"redis://user:123?hidden=1@a:6379",
 		"redis://user:123#hidden@a:6379",
-		"redis://user:hid%den@a:6379",
+		"redis://user:hidden%zz@a:6379",
 		"redis://user:hidden,more@a:6379",
 		"redis://user:123,hidden@a:6379",
 		"redis://user:hidden@a:6379,user:hidden@b:6379",
@@ -59,8 +59,8 @@ func TestNoPartOfAPasswordIsShown(t *testing.T) {
 			t.Errorf("%s is taken", url)
 			continue
 		}
-		for _, part := range []string{"hid", "den", "more", "123", "user:pa"} {
-			if strings.Contains(strings.ReplaceAll(err.Error(), "(it is not shown", ""), part) {
+		for _, part := range []string{"hidden", "more", "123", "zz", "pa/"} {
+			if strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %v shows %q", url, err, part)
 			}
 		}
