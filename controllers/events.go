@@ -24,7 +24,7 @@ func (r recorder) warn(object runtime.Object, reason, action, format string, arg
 
 // told are the conditions whose transitions are Events. Ready only repeats one
 // of them, and what merely takes its time is none.
-var told = []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionStreamsReady, v1alpha1.ConditionRunnersAvailable, v1alpha1.ConditionHealthy}
+var told = []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionStreamsReady, v1alpha1.ConditionPublished, v1alpha1.ConditionRunnersAvailable, v1alpha1.ConditionHealthy}
 
 var passing = map[string]bool{v1alpha1.ReasonProgressing: true, v1alpha1.ReasonRollingOut: true, v1alpha1.ReasonRunnersUnready: true}
 
@@ -39,7 +39,7 @@ func (r recorder) transitions(object runtime.Object, old, fresh []metav1.Conditi
 			r.warn(object, is.Reason, "Check"+kind, "%s", is.Message)
 		case is.Status == metav1.ConditionTrue && was.Status == metav1.ConditionFalse && !passing[was.Reason]:
 			r.Eventf(object, nil, corev1.EventTypeNormal, is.Reason, "Check"+kind, "%s", cut(is.Message, maxNote))
-		case is.Status == metav1.ConditionTrue && is.Reason == v1alpha1.ReasonUndeclaredEventType:
+		case is.Status == metav1.ConditionTrue && (is.Reason == v1alpha1.ReasonUndeclaredEventType || is.Reason == v1alpha1.ReasonNoSuchFunction):
 			r.warn(object, is.Reason, "Check"+kind, "%s", is.Message)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -17,6 +18,7 @@ import (
 	"github.com/wildout/wildout/controllers/health"
 	"github.com/wildout/wildout/controllers/observe"
 	"github.com/wildout/wildout/controllers/survey"
+	"github.com/wildout/wildout/controllers/view"
 	"github.com/wildout/wildout/runtime/intake"
 )
 
@@ -28,6 +30,8 @@ type eventTypes struct {
 	poller  *survey.Poller
 	status  *statusWriter
 	events  recorder
+	tombs   *tombstones
+	catalog *catalog
 }
 
 // Reconcile makes an event type known to Redis, and its status what is found.
@@ -36,7 +40,9 @@ func (r *eventTypes) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.client.Get(ctx, request.NamespacedName, &t); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.poller.ForgetType(request.NamespacedName)
-			r.poller.GiveUp(request.NamespacedName, true)
+			if !r.tombs.has(request.NamespacedName, true) {
+				r.poller.GiveUp(request.NamespacedName, true)
+			}
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -76,7 +82,7 @@ func (r *eventTypes) look(ctx context.Context, t *v1alpha1.WildoutEventType) (*h
 	if err != nil {
 		return nil, err
 	}
-	known := &health.EventType{Object: t, Secret: r.secretName(t), SchemaFault: schemaFault(t), DeclaredBy: first}
+	known := &health.EventType{Object: t, Secret: r.secretName(t), SchemaFault: schemaFault(t), DeclaredBy: first, Catalog: r.catalog.of(t)}
 	name := client.ObjectKeyFromObject(t)
 	if first != "" { // the stream is the other one's
 		r.poller.ForgetType(name)
@@ -156,11 +162,33 @@ func (r *eventTypes) newStatus(ctx context.Context, known *health.EventType) (*v
 	slices.Sort(s.Subscribers)
 	if stream := known.Redis.Stream; stream != nil {
 		s.Stream = &v1alpha1.StreamState{Length: stream.Length, Bytes: stream.Bytes}
+		s.HeldBy = r.holds(t.Namespace, stream.Holders, readers.Items)
 		if stream.Length > 0 {
 			s.Stream.Oldest, s.Stream.Newest = seconds(stream.Oldest), seconds(stream.Newest)
 		}
 	}
 	return s, nil
+}
+
+// maxHolds is how many holders a status names.
+const maxHolds = 32
+
+// holds says for whom events are kept longer than they were to be kept.
+func (r *eventTypes) holds(namespace string, holders []view.Holder, readers []v1alpha1.WildoutFunction) (all []v1alpha1.Hold) {
+	for _, h := range holders[:min(len(holders), maxHolds)] {
+		hold := v1alpha1.Hold{Function: h.Function, Since: seconds(h.Since), Reason: v1alpha1.HoldRetained}
+		at := slices.IndexFunc(readers, func(f v1alpha1.WildoutFunction) bool { return f.Name == h.Function })
+		switch {
+		case at >= 0 && readers[at].Spec.Suspend:
+			hold.Reason = v1alpha1.HoldSuspended
+		case at >= 0:
+			hold.Reason = v1alpha1.HoldBehind
+		case r.tombs.knows(types.NamespacedName{Namespace: namespace, Name: h.Function}, false):
+			hold.Reason = v1alpha1.HoldDeleted
+		}
+		all = append(all, hold)
+	}
+	return all
 }
 
 // delete removes the stream, if no function reads it, and lets the event type
@@ -174,6 +202,9 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 	}
 	other, err := declaredBy(ctx, r.client, t)
 	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.reportDeletion(ctx, t); err != nil {
 		return ctrl.Result{}, err
 	}
 	late := r.options.isLate(t)
@@ -190,8 +221,10 @@ func (r *eventTypes) delete(ctx context.Context, t *v1alpha1.WildoutEventType) (
 			return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 		}
 		if !removal.Done {
-			r.poller.GiveUp(name, true)
-			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis: %s", t.Spec.Type, why(removal))
+			if err := r.tombs.bury(ctx, grave{name, true}, r.secretName(t), []string{string(t.Spec.Type)}); err != nil {
+				return ctrl.Result{}, err
+			}
+			r.events.warn(t, "RedisNotCleaned", "Delete", "the stream of %s may still be in Redis, and is removed when that is back: %s", t.Spec.Type, why(removal))
 		}
 	}
 	r.status.forget(t.UID)

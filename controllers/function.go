@@ -26,6 +26,7 @@ type functions struct {
 	events   recorder
 	takeover takeover
 	rollouts *rollouts
+	tombs    *tombstones
 
 	mu       sync.Mutex
 	compiled map[types.UID]compiled
@@ -39,7 +40,9 @@ func (r *functions) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if err := r.client.Get(ctx, request.NamespacedName, &f); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.poller.Forget(request.NamespacedName)
-			r.poller.GiveUp(request.NamespacedName, false)
+			if !r.tombs.has(request.NamespacedName, false) {
+				r.poller.GiveUp(request.NamespacedName, false)
+			}
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -75,7 +78,7 @@ func (r *functions) reconcile(ctx context.Context, f *v1alpha1.WildoutFunction) 
 	done := r.bring(ctx, change{f, snapshot, objects, target, redis, now})
 	verdict := health.Judge(&health.Function{
 		Object:  f,
-		Spec:    health.Spec{Fault: spec.fault, RunnerFault: runnerFault, Undeclared: snapshot.Undeclared},
+		Spec:    health.Spec{Fault: spec.fault, RunnerFault: runnerFault, Undeclared: snapshot.Undeclared, Absent: snapshot.Absent},
 		Refusal: done.refusal,
 		Secret:  r.secretName(f.Spec.Redis),
 		Redis:   redis,

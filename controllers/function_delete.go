@@ -44,6 +44,9 @@ func (r *functions) delete(ctx context.Context, f *v1alpha1.WildoutFunction) (ct
 	if f.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
 		return ctrl.Result{}, r.letGo(ctx, f)
 	}
+	if err := r.reportDeletion(ctx, f); err != nil {
+		return ctrl.Result{}, err
+	}
 	late := r.options.isLate(f)
 	if (len(snapshot.Pods) > 0 || snapshot.Deployment != nil) && !late {
 		return ctrl.Result{RequeueAfter: endAgain}, nil // its runners would make anew what is removed
@@ -54,8 +57,10 @@ func (r *functions) delete(ctx context.Context, f *v1alpha1.WildoutFunction) (ct
 		return ctrl.Result{RequeueAfter: cleanAgain}, nil // it is told when it is done
 	}
 	if !removal.Done {
-		r.poller.GiveUp(name, false)
-		r.events.warn(f, "RedisNotCleaned", "Delete", "its keys (wo:{%s.*}:fn:%s:*) and consumer groups are still in Redis: %s", f.Namespace, f.Name, why(removal))
+		if err := r.tombs.bury(ctx, grave{name, false}, r.secretName(f.Spec.Redis), snapshot.Undeclared); err != nil {
+			return ctrl.Result{}, err
+		}
+		r.events.warn(f, "RedisNotCleaned", "Delete", "its keys (wo:{%s.*}:fn:%s:*) and consumer groups are still in Redis, and are removed when it is back: %s", f.Namespace, f.Name, why(removal))
 	}
 	return ctrl.Result{}, r.letGo(ctx, f)
 }

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -149,6 +150,7 @@ var _ = Describe("Deletion", func() {
 			return declared.Finalizers
 		}
 		Eventually(finalizers).Should(HaveLen(1), "the operator has left the stream to its reader")
+		Eventually(func() string { return show(declared.Status.Conditions, "Ready", declared.Generation) }).Should(is("False", "Deleting"))
 		DeferCleanup(func() {
 			declared.Finalizers = nil
 			Expect(admin.Update(ctx, declared)).To(Succeed())
@@ -187,6 +189,47 @@ var _ = Describe("Deletion", func() {
 		remove(space, "f")
 		Eventually(gone(space, "f"), 30*time.Second).Should(BeTrue())
 		Eventually(notes(space, "f")).Should(ContainElement(And(HavePrefix("RedisNotCleaned: "), ContainSubstring("wo:{"+space))))
+	})
+
+	It("that gave up leaves nothing in Redis once that is back, whichever operator there is then", Serial, func() {
+		redis := servicetest.StartRedis(GinkgoTB(), servicetest.AppendFsync("always"))
+		space := newSpace(redis.URL())
+		Expect(admin.Create(ctx, eventType(space, "c-d", "c/d"))).To(Succeed())
+		for _, name := range []string{"f", "g", "again"} {
+			ready(space, name, simple("a/b"))
+		}
+		tombstones := func() (keys []string) {
+			var c corev1.ConfigMap
+			if err := admin.Get(ctx, key(space, "wildout-tombstones"), &c); err != nil {
+				return nil
+			}
+			for name := range c.Data {
+				keys = append(keys, name)
+			}
+			return keys
+		}
+		redis.Kill()
+		Expect(admin.Delete(ctx, eventType(space, "c-d", "c/d"))).To(Succeed())
+		for _, name := range []string{"f", "again"} {
+			remove(space, name)
+			Eventually(gone(space, name), 60*time.Second).Should(BeTrue())
+		}
+		Eventually(tombstones).Should(ConsistOf("function.f", "function.again", "event-type.c-d"))
+		restart()
+		create(space, "again", simple("a/b")) // what it had is its own again
+		Eventually(tombstones, starts).Should(ConsistOf("function.f", "event-type.c-d"))
+		redis.Start()
+		Eventually(tombstones, starts).Should(BeEmpty())
+		groups := func() (names []string) {
+			all, err := inspect.New(open(redis.URL(), space)).Groups(ctx, "a/b")
+			Expect(err).NotTo(HaveOccurred())
+			for _, g := range all {
+				names = append(names, g.Name)
+			}
+			return names
+		}
+		Eventually(groups).Should(ConsistOf("g", "again"))
+		Expect(redisCommand(redis, "EXISTS", open(redis.URL(), space).Keys().Stream("c/d"))).To(Equal(":0"))
 	})
 
 	It("ends when the Secret is gone", func() {
@@ -254,6 +297,17 @@ var _ = Describe("An event type", func() {
 		Expect(cond(space, "f", "Ready")()).To(is("True", "Ready"))
 	})
 
+	It("that nobody declares is told beside a function that is not there", func() {
+		space := newSpace(shared.URL())
+		create(space, "f", "triggers: [{event: a/b}]\nsteps: [{name: call, invoke: {function: g}}]\n")
+		Eventually(cond(space, "f", "Accepted")).Should(is("True", "NoSuchFunction", "it invokes g", "a/b"))
+		Eventually(notes(space, "f")).Should(ContainElement(HavePrefix("NoSuchFunction: ")))
+		create(space, "g", simple("a/b"))
+		Eventually(cond(space, "f", "Accepted")).Should(is("True", "UndeclaredEventType"))
+		Expect(admin.Delete(ctx, get(space, "g"))).To(Succeed())
+		Eventually(cond(space, "f", "Accepted")).Should(is("True", "NoSuchFunction", "it invokes g"))
+	})
+
 	It("counts once, and the second takes over when the first goes", func() {
 		space := newSpace(shared.URL())
 		Expect(admin.Create(ctx, eventType(space, "a-b", "a/b"))).To(Succeed())
@@ -274,6 +328,91 @@ var _ = Describe("An event type", func() {
 		Expect(admin.Create(ctx, wrong)).To(Succeed())
 		Eventually(typeCond(space, "c-d", "Ready")).Should(is("False", "InvalidSchema", "spec.schema"))
 		Eventually(catalog(space)).Should(ConsistOf("a-b.yaml"))
+	})
+
+	It("with a schema that is broken later keeps the one that it had, with the gateway", func() {
+		space := newSpace(shared.URL())
+		t := eventType(space, "a-b", "a/b")
+		t.Spec.Schema = &v1alpha1.JSON{Raw: []byte(`{"type": "object", "required": ["good"]}`)}
+		Expect(admin.Create(ctx, t)).To(Succeed())
+		Eventually(typeCond(space, "a-b", "Published")).Should(is("True", "Published"))
+		setSchema := func(schema string) {
+			Eventually(func() error {
+				Expect(admin.Get(ctx, key(space, "a-b"), t)).To(Succeed())
+				t.Spec.Schema = &v1alpha1.JSON{Raw: []byte(schema)}
+				return admin.Update(ctx, t)
+			}).Should(Succeed())
+		}
+		content := func() string {
+			var c corev1.ConfigMap
+			Expect(admin.Get(ctx, key(space, "wildout-event-types"), &c)).To(Succeed())
+			return c.Data["a-b.yaml"]
+		}
+		setSchema(`{"type": "objekt"}`)
+		Eventually(typeCond(space, "a-b", "Published")).Should(is("False", "InvalidSchema", "go on with the schema"))
+		Expect(typeCond(space, "a-b", "Ready")()).To(is("False", "InvalidSchema", "spec.schema"))
+		Expect(content()).To(ContainSubstring("good"))
+		// Another one makes the ConfigMap anew.
+		Expect(admin.Create(ctx, eventType(space, "c-d", "c/d"))).To(Succeed())
+		Eventually(catalog(space)).Should(ConsistOf("a-b.yaml", "c-d.yaml"))
+		Expect(content()).To(ContainSubstring("good"))
+		setSchema(`{"type": "object", "required": ["better"]}`)
+		Eventually(typeCond(space, "a-b", "Ready")).Should(is("True", "Ready"))
+		Expect(content()).To(ContainSubstring("better"))
+	})
+
+	It("is not ready where the gateway cannot have it", func() {
+		space := newSpace(shared.URL())
+		foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "wildout-event-types", Namespace: space}}
+		Expect(admin.Create(ctx, foreign)).To(Succeed())
+		Expect(admin.Create(ctx, eventType(space, "a-b", "a/b"))).To(Succeed())
+		Eventually(typeCond(space, "a-b", "Ready")).Should(is("False", "NameTaken", "wildout-event-types"))
+		Expect(admin.Delete(ctx, foreign)).To(Succeed())
+		Eventually(func() error { // whoever changes anything has it looked at again
+			t := &v1alpha1.WildoutEventType{}
+			Expect(admin.Get(ctx, key(space, "a-b"), t)).To(Succeed())
+			t.Spec.Description = "again"
+			return admin.Update(ctx, t)
+		}).Should(Succeed())
+		Eventually(typeCond(space, "a-b", "Ready")).Should(is("True", "Ready"))
+
+		large := eventType(space, "c-d", "c/d")
+		large.Spec.Schema = &v1alpha1.JSON{Raw: fmt.Appendf(nil, `{"type": "object", "description": %q}`, strings.Repeat("x", 600_000))}
+		Expect(admin.Create(ctx, large)).To(Succeed())
+		Eventually(typeCond(space, "c-d", "Ready")).Should(is("True", "Ready"))
+		larger := large.DeepCopy()
+		larger.ObjectMeta = metav1.ObjectMeta{Name: "e-f", Namespace: space}
+		larger.Spec.Type = "e/f"
+		Expect(admin.Create(ctx, larger)).To(Succeed())
+		Eventually(typeCond(space, "e-f", "Ready")).Should(is("False", "CatalogTooLarge", "shorten schemas"))
+		Expect(typeCond(space, "c-d", "Ready")()).To(is("True", "Ready"))
+	})
+
+	It("tells whose groups keep events longer than they were to be kept", func() {
+		space := newSpace(shared.URL())
+		redis := open(shared.URL(), space)
+		t := eventType(space, "a-b", "a/b")
+		t.Spec.Retention.Period = "1s"
+		Expect(admin.Create(ctx, t)).To(Succeed())
+		ready(space, "behind", simple("a/b"))
+		create(space, "asleep", simple("a/b")+"suspend: true")
+		Eventually(cond(space, "asleep", "StreamsReady")).Should(is("True", "StreamsReady"))
+		redisCommand(shared, "XGROUP", "CREATE", redis.Keys().Stream("a/b"), "left", "0")
+		for range 3 {
+			Expect(redis.Publish(ctx, &event.Event{Type: "a/b", Data: []byte(`{}`)})).To(Succeed())
+		}
+		held := func() (all []string) {
+			Expect(admin.Get(ctx, key(space, "a-b"), t)).To(Succeed())
+			for _, h := range t.Status.HeldBy {
+				Expect(h.Since).NotTo(BeNil())
+				all = append(all, h.Function+": "+h.Reason)
+			}
+			return all
+		}
+		Eventually(held).Should(ConsistOf("asleep: Suspended", "behind: Behind", "left: Retained"))
+		redisCommand(shared, "XGROUP", "DESTROY", redis.Keys().Stream("a/b"), "left")
+		redisCommand(shared, "XGROUP", "SETID", redis.Keys().Stream("a/b"), "behind", "$")
+		Eventually(held).Should(ConsistOf("asleep: Suspended"))
 	})
 
 	It("that is deleted takes its stream along, unless a function reads it", func() {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/wildout/wildout/controllers/desired"
@@ -43,6 +44,8 @@ type Options struct {
 	// DeletionTimeout is how long a function that is being deleted waits for
 	// its pods to end and for Redis. Default: 1m.
 	DeletionTimeout time.Duration
+	// Metrics is where the operator's own metrics are registered; nil: nowhere.
+	Metrics prometheus.Registerer
 	// Workers is how many functions are reconciled at once. Default: 8.
 	Workers int
 	// Now is the clock. Default: time.Now.

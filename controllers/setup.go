@@ -109,17 +109,26 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options, logger *slog.Logger
 		return err
 	}
 	status := newStatusWriter(mgr.GetClient(), o.StatusInterval, o.Now)
+	tombs := newTombstones(mgr.GetClient(), mgr.GetAPIReader(), poller, o.Now)
+	handed := newCatalog(mgr.GetClient(), mgr.GetAPIReader())
+	replaced := newRollouts(o.MaxRollouts, mgr.GetClient())
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(&collector{client: mgr.GetClient(), rollouts: replaced, elected: mgr.Elected()}); err != nil {
+			return fmt.Errorf("register the metrics of the operator: %w", err)
+		}
+	}
 	record := recorder{mgr.GetEventRecorder("wildout.dev/operator")}
 	for _, add := range []func() error{
 		func() error {
 			return (&functions{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record,
-				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: newRollouts(o.MaxRollouts, mgr.GetClient()),
+				applier: newApplier(mgr.GetClient(), mgr.GetAPIReader()), takeover: takeover{window: o.TakeoverWindow}, rollouts: replaced, tombs: tombs,
 				compiled: map[types.UID]compiled{}, memories: map[types.UID]*memory{}}).setup(mgr)
 		},
 		func() error {
-			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record}).setup(mgr)
+			return (&eventTypes{options: o, client: mgr.GetClient(), poller: poller, status: status, events: record, tombs: tombs, catalog: handed}).setup(mgr)
 		},
-		func() error { return (&catalog{client: mgr.GetClient(), live: mgr.GetAPIReader()}).setup(mgr) },
+		func() error { return tombs.setup(mgr) },
+		func() error { return handed.setup(mgr) },
 	} {
 		if err := add(); err != nil {
 			return fmt.Errorf("set up a controller: %w", err)
@@ -150,6 +159,11 @@ func addIndexes(ctx context.Context, mgr ctrl.Manager) error {
 			return o.(*v1alpha1.WildoutFunction).Spec.Reads()
 		})
 	}
+	if err == nil {
+		err = indexer.IndexField(ctx, &v1alpha1.WildoutFunction{}, observe.IndexInvokes, func(o client.Object) []string {
+			return o.(*v1alpha1.WildoutFunction).Spec.Invokes()
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("index the cache: %w", err)
 	}
@@ -164,6 +178,7 @@ func (r *functions) setup(mgr ctrl.Manager) error {
 		For(&v1alpha1.WildoutFunction{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&appsv1.Deployment{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(functionOf)).
+		Watches(&v1alpha1.WildoutFunction{}, handler.EnqueueRequestsFromMapFunc(r.invokersOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.WildoutEventType{}, handler.EnqueueRequestsFromMapFunc(r.readersOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			again := func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) }
@@ -187,6 +202,20 @@ func functionOf(_ context.Context, o client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+}
+
+// invokersOf are the functions that invoke a function: whether it is there is
+// something that they say.
+func (r *functions) invokersOf(ctx context.Context, o client.Object) (requests []reconcile.Request) {
+	var invokers v1alpha1.WildoutFunctionList
+	if err := r.client.List(ctx, &invokers, client.InNamespace(o.GetNamespace()), client.MatchingFields{observe.IndexInvokes: o.GetName()}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "could not look for the functions that invoke a function", "function", o.GetName())
+		return nil
+	}
+	for i := range invokers.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&invokers.Items[i])})
+	}
+	return requests
 }
 
 // readersOf are the functions that read an event type: whether it is declared
@@ -213,7 +242,9 @@ func (r *eventTypes) setup(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.WildoutEventType{}, handler.EnqueueRequestsFromMapFunc(r.sameType), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.WildoutFunction{}, handler.EnqueueRequestsFromMapFunc(r.typesOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			r.poller.OnEventType(func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) })
+			again := func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) }
+			r.poller.OnEventType(again)
+			r.catalog.onChange(again)
 			return nil
 		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, ReconciliationTimeout: reconcileTimeout}).
@@ -249,6 +280,24 @@ func (r *eventTypes) typesOf(ctx context.Context, o client.Object) (requests []r
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 	}
 	return requests
+}
+
+func (t *tombstones) setup(mgr ctrl.Manager) error {
+	configMap := &metav1.PartialObjectMetadata{}
+	configMap.SetGroupVersionKind(configMapKind)
+	marked := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetLabels()[v1alpha1.LabelTombstones] != "" })
+	return ctrl.NewControllerManagedBy(mgr).Named("tombstones").
+		WatchesMetadata(configMap, &handler.EnqueueRequestForObject{}, builder.WithPredicates(marked)).
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.dig = func(namespace string) {
+				queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: tombstonesName}})
+			}
+			return nil
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, ReconciliationTimeout: reconcileTimeout}).
+		Complete(t)
 }
 
 func (r *catalog) setup(mgr ctrl.Manager) error {

@@ -10,6 +10,8 @@ const (
 	// ConditionStreamsReady: Redis can be trusted, and has the streams and
 	// the consumer groups.
 	ConditionStreamsReady = "StreamsReady"
+	// ConditionPublished: the ConfigMap that gateways mount has the event type.
+	ConditionPublished = "Published"
 	// ConditionRunnersAvailable: all runners run, with the current spec.
 	ConditionRunnersAvailable = "RunnersAvailable"
 	// ConditionHealthy: most of the last runs ended well. It is about the
@@ -51,6 +53,9 @@ const (
 	// ReasonUndeclaredEventType: accepted, but events of a type that nobody
 	// declares are not checked.
 	ReasonUndeclaredEventType = "UndeclaredEventType"
+	// ReasonNoSuchFunction: accepted, but it invokes a function that the
+	// namespace does not have: the step waits until it does.
+	ReasonNoSuchFunction = "NoSuchFunction"
 )
 
 // Reasons of StreamsReady.
@@ -82,6 +87,24 @@ const (
 	ReasonNotDurable = "NotDurable"
 	// ReasonRedisFull: Redis is about to refuse writes.
 	ReasonRedisFull = "RedisFull"
+)
+
+// Reasons of Published.
+const (
+	ReasonPublished = "Published"
+	// ReasonCatalogTooLarge: the event types of the namespace are more than a
+	// ConfigMap takes.
+	ReasonCatalogTooLarge = "CatalogTooLarge"
+	// ReasonCatalogRefused: the API server does not take the ConfigMap.
+	ReasonCatalogRefused = "CatalogRefused"
+)
+
+// Reasons why events are kept.
+const (
+	HoldBehind    = "Behind"
+	HoldSuspended = "Suspended"
+	HoldDeleted   = "Deleted"
+	HoldRetained  = "Retained"
 )
 
 // Reasons of RunnersAvailable.
@@ -139,6 +162,9 @@ const (
 	LabelVersion = "wildout.dev/version"
 	// LabelEventTypes marks the ConfigMap with the event types of a namespace.
 	LabelEventTypes = "wildout.dev/event-types"
+	// LabelTombstones marks the ConfigMap with what was deleted while Redis was
+	// away.
+	LabelTombstones = "wildout.dev/tombstones"
 	// Finalizer keeps an object until its part in Redis is gone.
 	Finalizer = "wildout.dev/redis"
 	// FieldOwner is who the operator is to server-side apply.

@@ -70,6 +70,17 @@ func (s *WildoutFunctionSpec) Sends() []string {
 	return types
 }
 
+// Invokes returns the functions that steps invoke.
+func (s *WildoutFunctionSpec) Invokes() []string {
+	var names []string
+	s.each(func(step *Step) {
+		if step.Invoke != nil {
+			names = appendNew(names, step.Invoke.Function)
+		}
+	})
+	return names
+}
+
 // each calls f for every step, those of onFailure too.
 func (s *WildoutFunctionSpec) each(f func(*Step)) {
 	for _, steps := range [][]Step{s.Steps, s.OnFailure} {

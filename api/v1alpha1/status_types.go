@@ -111,7 +111,7 @@ type WildoutEventTypeStatus struct {
 	// +kubebuilder:default=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Ready sums up Accepted and StreamsReady. Reconciling and Stalled are
+	// Ready sums up Accepted, Published and StreamsReady. Reconciling and Stalled are
 	// there only while true.
 	// +optional
 	// +listType=map
@@ -129,6 +129,31 @@ type WildoutEventTypeStatus struct {
 	// The stream that holds the events.
 	// +optional
 	Stream *StreamState `json:"stream,omitempty"`
+
+	// Whose consumer groups keep events longer than spec.retention says: what a
+	// function has not finished with is never removed. The first 32, by name.
+	// +optional
+	// +listType=map
+	// +listMapKey=function
+	// +kubebuilder:validation:MaxItems=32
+	HeldBy []Hold `json:"heldBy,omitempty"`
+}
+
+// Hold is a consumer group that keeps events.
+type Hold struct {
+	// The function, which may have gone.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Function string `json:"function"`
+	// Why: it is Behind; it is Suspended; it was Deleted while Redis was away, and
+	// the group goes soon; or there is no such function, and the group was
+	// Retained (deletionPolicy), or is somebody else's.
+	// +optional
+	// +kubebuilder:validation:Enum=Behind;Suspended;Deleted;Retained
+	Reason string `json:"reason,omitempty"`
+	// When the oldest event that it needs was published.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
 }
 
 // StreamState is a stream in numbers.

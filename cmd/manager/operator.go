@@ -14,6 +14,7 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -62,6 +63,9 @@ func newOperator(ctx context.Context, config *rest.Config, o *options, logger *s
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the operator: %w", err)
+	}
+	if !o.shareProcess {
+		o.Metrics = metrics.Registry
 	}
 	if err := controllers.Setup(ctx, mgr, o.Options, logger); err != nil {
 		return nil, err

@@ -33,6 +33,9 @@ exists only its runner knows; ` + "`wildout dev`" + ` checks the standard ones.`
 			for _, fault := range set.Faults {
 				fmt.Fprintln(cmd.ErrOrStderr(), fault)
 			}
+			for _, doubt := range set.Doubts {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", doubt)
+			}
 			if len(set.Faults) > 0 {
 				return errShown
 			}

@@ -74,7 +74,7 @@ func TestEventTypes(t *testing.T) {
 		}
 		types = append(types, found...)
 	}
-	object, err := desired.EventTypes("shop", types)
+	object, err := desired.EventTypes("shop", types, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestEventTypes(t *testing.T) {
 			t.Errorf("the gateway cannot read %s: %v", file, err)
 		}
 	}
-	if none, err := desired.EventTypes("shop", nil); none != nil || err != nil {
+	if none, err := desired.EventTypes("shop", nil, nil); none != nil || err != nil {
 		t.Errorf("without event types: %v, %v", none, err)
 	}
 }

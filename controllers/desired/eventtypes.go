@@ -17,9 +17,17 @@ import (
 // namespace, which the gateway mounts.
 const EventTypesName = "wildout-event-types"
 
+// MaxEventTypes is the most that the manifests of all event types of a namespace
+// may have together, in bytes: a ConfigMap takes 1 MiB.
+const MaxEventTypes = 1 << 20
+
+// EventTypeFile is the key of an event type in that ConfigMap.
+func EventTypeFile(t *v1alpha1.WildoutEventType) string { return t.Name + ".yaml" }
+
 // EventTypes returns the ConfigMap with the manifests of event types, one file
 // for each, nil when there is none. All of them own it: it goes with the last.
-func EventTypes(namespace string, types []v1alpha1.WildoutEventType) (*corev1ac.ConfigMapApplyConfiguration, error) {
+// Those that are kept, by name, stay as they were.
+func EventTypes(namespace string, types []v1alpha1.WildoutEventType, kept map[string]string) (*corev1ac.ConfigMapApplyConfiguration, error) {
 	if len(types) == 0 {
 		return nil, nil
 	}
@@ -40,7 +48,10 @@ func EventTypes(namespace string, types []v1alpha1.WildoutEventType) (*corev1ac.
 		if err != nil {
 			return nil, fmt.Errorf("write the manifest of %s: %w", t.Name, err)
 		}
-		data[t.Name+".yaml"] = string(text)
+		data[EventTypeFile(&t)] = string(text)
+		if was, ok := kept[t.Name]; ok {
+			data[EventTypeFile(&t)] = was
+		}
 		object.WithOwnerReferences(metav1ac.OwnerReference().
 			WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("WildoutEventType").WithName(t.Name).WithUID(t.UID))
 	}

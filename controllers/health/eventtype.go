@@ -21,6 +21,32 @@ type EventType struct {
 	// known of that, and of the stream in it.
 	Secret string
 	Redis  view.EventType
+	// Catalog is what is known of it in the ConfigMap that gateways mount.
+	Catalog Catalog
+}
+
+// Catalog is what is known of an event type in the ConfigMap that gateways mount.
+type Catalog struct {
+	// Known: this operator has looked.
+	Known bool
+	// There: it is in it; Current: with the spec that it has now.
+	There, Current bool
+	// Fault is why the ConfigMap is not what it shall be; nil: it is.
+	Fault *CatalogFault
+}
+
+// CatalogFault is why a ConfigMap is not what it shall be.
+type CatalogFault struct {
+	Reason string // one of Published
+	Err    error
+}
+
+// Same reports whether two say the same.
+func (f *CatalogFault) Same(other *CatalogFault) bool {
+	if f == nil || other == nil {
+		return f == other
+	}
+	return f.Reason == other.Reason && f.Err.Error() == other.Err.Error()
 }
 
 // JudgeEventType judges an event type.
@@ -30,8 +56,9 @@ func JudgeEventType(t *EventType) []metav1.Condition {
 	redis := &redis{Redis: t.Redis.Redis, secret: t.Secret, namespace: t.Object.Namespace, volatile: mayForget(t.Object.Spec.Redis),
 		trouble: t.Redis.StreamTrouble, there: t.Redis.Stream != nil, what: "the stream"}
 	streams := before.until(v1alpha1.ConditionStreamsReady, judge(redis, streamRules, streamsFine))
+	published := before.until(v1alpha1.ConditionPublished, t.published())
 	ready := yes(v1alpha1.ReasonReady, "events of this type are taken")
-	for _, o := range []*opinion{streams, accepted} {
+	for _, o := range []*opinion{published, streams, accepted} {
 		if o.status != metav1.ConditionTrue {
 			ready = o
 		}
@@ -39,8 +66,30 @@ func JudgeEventType(t *EventType) []metav1.Condition {
 	return finish([]metav1.Condition{
 		condition(v1alpha1.ConditionReady, ready),
 		condition(v1alpha1.ConditionAccepted, accepted),
+		condition(v1alpha1.ConditionPublished, published),
 		condition(v1alpha1.ConditionStreamsReady, streams),
 	}, t.Object.Generation, ready)
+}
+
+// published: gateways know it. How long a node takes to bring a ConfigMap that
+// has changed into a pod, about a minute at most, nobody tells.
+func (t *EventType) published() *opinion {
+	c := &t.Catalog
+	switch {
+	case t.DeclaredBy != "":
+		return no(v1alpha1.ReasonDuplicateType, "gateways have what "+t.DeclaredBy+" declares")
+	case t.SchemaFault != nil && c.There:
+		return no(v1alpha1.ReasonInvalidSchema, "gateways go on with the schema that they had before")
+	case t.SchemaFault != nil && c.Known:
+		return no(v1alpha1.ReasonInvalidSchema, "gateways do not have it: its events are not checked")
+	case !c.Known:
+		return unasked(v1alpha1.ReasonConnecting, "the operator is about to hand it to gateways")
+	case c.There && c.Current:
+		return yes(v1alpha1.ReasonPublished, "gateways have it within a minute")
+	case c.Fault != nil:
+		return no(c.Fault.Reason, c.Fault.Err.Error())
+	}
+	return notYet(v1alpha1.ReasonProgressing, "the operator is handing it to gateways")
 }
 
 func (t *EventType) accepted() *opinion {

@@ -17,7 +17,7 @@ import (
 func fineType() *health.EventType {
 	t := &v1alpha1.WildoutEventType{ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "shop", Generation: 3}}
 	t.Spec.Type = "a/b"
-	return &health.EventType{Object: t, Secret: "wildout-redis", Redis: view.EventType{
+	return &health.EventType{Object: t, Secret: "wildout-redis", Catalog: health.Catalog{Known: true, There: true, Current: true}, Redis: view.EventType{
 		Redis:  view.Redis{Secret: view.Secret{Problem: view.Fine, Content: "0"}, Asked: true, State: durable()},
 		Stream: &view.Stream{},
 	}}

@@ -80,6 +80,28 @@ func (f *Function) ready(accepted, streams, runners, healthy *opinion) *opinion 
 	return yes(v1alpha1.ReasonReady, runners.message)
 }
 
+// Deleting returns the conditions of an object that is being deleted: those that
+// it had, and that it goes.
+func Deleting(conditions []metav1.Condition, generation int64, now metav1.Time) (all []metav1.Condition) {
+	o := notYet(v1alpha1.ReasonDeleting, "it is being deleted: its part in Redis goes first")
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling} {
+		c := condition(kind, o)
+		if kind == v1alpha1.ConditionReconciling {
+			c.Status = metav1.ConditionTrue
+		}
+		c.ObservedGeneration = generation
+		all = append(all, c)
+	}
+	for _, c := range conditions {
+		switch c.Type {
+		case v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled:
+		default:
+			all = append(all, c)
+		}
+	}
+	return Merge(conditions, all, now)
+}
+
 // earlier are the conditions of before.
 type earlier struct {
 	conditions []metav1.Condition

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/wildout/wildout/api/v1alpha1"
 	"github.com/wildout/wildout/controllers/health"
@@ -202,13 +203,22 @@ func TestConditions(t *testing.T) {
 		}, "RunnersAvailable", "True/RunnersAvailable", "", "", ""},
 
 		"failing runs": {func(f *health.Function) {
-			f.Redis.Runs = view.Runs{Ended: 2, Failed: 1, LastFailure: &view.Failure{RunID: "r2", Step: "s", Message: "no route"}}
-		}, "Healthy", "False/HighFailureRate", "1 of the last 2 runs failed; the latest, r2, in step s: no route", "True", ""},
+			f.Redis.Runs = view.Runs{Ended: 6, Failed: 3, LastFailure: &view.Failure{RunID: "r2", Step: "s", Message: "no route"}}
+		}, "Healthy", "False/HighFailureRate", "3 of the last 6 runs failed; the latest, r2, in step s: no route", "True", ""},
 		"failing runs, as a whole": {func(f *health.Function) {
-			f.Redis.Runs = view.Runs{Ended: 1, Failed: 1, LastFailure: &view.Failure{RunID: "r2", Message: "too late"}}
+			f.Redis.Runs = view.Runs{Ended: 3, Failed: 3, LastFailure: &view.Failure{RunID: "r2", Message: "too late"}}
 		}, "Healthy", "False/HighFailureRate", "failed; the latest, r2: too late", "True", ""},
-		"failing runs, none remembered": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 3, Failed: 2} },
-			"Healthy", "False/HighFailureRate", "2 of the last 3 runs failed", "True", ""},
+		"failing runs, none remembered": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 4, Failed: 3} },
+			"Healthy", "False/HighFailureRate", "3 of the last 4 runs failed", "True", ""},
+		"the first run fails": {func(f *health.Function) { f.Redis.Runs = view.Runs{Ended: 1, Failed: 1} },
+			"Healthy", "True/Healthy", "too few", "", ""},
+		"the only one remembered fails": {func(f *health.Function) {
+			f.Redis.Runs, f.Object.Spec.History = view.Runs{Ended: 1, Failed: 1}, &v1alpha1.History{Limit: ptr.To(int32(1))}
+		}, "Healthy", "False/HighFailureRate", "1 of the last 1", "True", ""},
+		"a function that is not there": {func(f *health.Function) {
+			f.Spec.Absent = []string{"g"}
+			f.Spec.Undeclared = []string{"a/b"}
+		}, "Accepted", "True/NoSuchFunction", "it invokes g, which this namespace does not have", "", ""},
 		"a run without its code": {func(f *health.Function) {
 			f.Redis.Numbers.Lacking = 1
 			f.Redis.Numbers.Code = `a runner with the handler old.send of version 3f2a`

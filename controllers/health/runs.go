@@ -48,9 +48,17 @@ func runsAreKnown(r *runs) *opinion {
 	return nil
 }
 
-// runsEndWell: of the last runs fewer than half failed.
+// fewest is how many failed runs are no accident any more.
+const fewest = 3
+
+// runsEndWell: of the last runs fewer than half failed, or too few to tell. Where
+// fewer are remembered, all of them tell.
 func runsEndWell(r *runs) *opinion {
-	if 2*r.Runs.Failed < r.Runs.Ended {
+	enough := fewest
+	if r.history != nil && r.history.Limit != nil {
+		enough = min(enough, int(*r.history.Limit))
+	}
+	if 2*r.Runs.Failed < r.Runs.Ended || r.Runs.Failed < enough {
 		return nil
 	}
 	words := fmt.Sprintf("%d of the last %d runs failed", r.Runs.Failed, r.Runs.Ended)
@@ -65,5 +73,5 @@ func runsEndWell(r *runs) *opinion {
 }
 
 func healthyFine(*runs) *opinion {
-	return yes(v1alpha1.ReasonHealthy, "most of the last runs ended well")
+	return yes(v1alpha1.ReasonHealthy, "most of the last runs ended well, or too few have ended to tell")
 }

@@ -16,6 +16,8 @@ type Spec struct {
 	Fault, RunnerFault error
 	// Undeclared are event types that it names and nobody declares.
 	Undeclared []string
+	// Absent are functions that it invokes and that are not there.
+	Absent []string
 }
 
 // acceptance is what Accepted is about.
@@ -69,10 +71,22 @@ func childrenAreValid(a *acceptance) *opinion {
 	return no(v1alpha1.ReasonInvalidRunner, "spec.runner has something that the API server refuses: "+a.refusal.Error())
 }
 
+// acceptedFine warns of what may be right: it may be applied later.
 func acceptedFine(a *acceptance) *opinion {
+	var words []string
+	reason := v1alpha1.ReasonAccepted
 	if len(a.Undeclared) > 0 {
-		return yes(v1alpha1.ReasonUndeclaredEventType, fmt.Sprintf(
+		reason = v1alpha1.ReasonUndeclaredEventType
+		words = append(words, fmt.Sprintf(
 			"no WildoutEventType declares %s: its events are not checked, and a gateway that runs --strict refuses them", strings.Join(a.Undeclared, ", ")))
 	}
-	return yes(v1alpha1.ReasonAccepted, "the spec compiles")
+	if len(a.Absent) > 0 {
+		reason = v1alpha1.ReasonNoSuchFunction
+		words = append(words, fmt.Sprintf(
+			"it invokes %s, which this namespace does not have: the step waits until it does; correct the name, or apply the function", strings.Join(a.Absent, ", ")))
+	}
+	if len(words) == 0 {
+		return yes(reason, "the spec compiles")
+	}
+	return yes(reason, strings.Join(words, "; "))
 }

@@ -24,6 +24,8 @@ const (
 	IndexType = "spec.type"
 	// IndexReads finds the functions that read an event type.
 	IndexReads = "reads"
+	// IndexInvokes finds the functions that invoke a function.
+	IndexInvokes = "invokes"
 )
 
 // ChildKinds are the kinds of a function's children of which only the metadata
@@ -45,6 +47,8 @@ type Snapshot struct {
 	Pods []corev1.Pod
 	// Undeclared are the event types that it names and nobody declares.
 	Undeclared []string
+	// Absent are the functions that it invokes and the namespace does not have.
+	Absent []string
 }
 
 // Function reads what there is of a function.
@@ -78,8 +82,25 @@ func Function(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction)
 	s.Pods = pods.Items
 	// The newest first: they are those of the current spec.
 	slices.SortFunc(s.Pods, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
-	s.Undeclared, err = undeclared(ctx, c, f)
+	if s.Undeclared, err = undeclared(ctx, c, f); err != nil {
+		return nil, err
+	}
+	s.Absent, err = absent(ctx, c, f)
 	return s, err
+}
+
+func absent(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (names []string, err error) {
+	for _, name := range f.Spec.Invokes() {
+		var other v1alpha1.WildoutFunction
+		err := c.Get(ctx, client.ObjectKey{Namespace: f.Namespace, Name: name}, &other)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("look for the function %s: %w", name, err)
+		}
+		if err != nil || !other.DeletionTimestamp.IsZero() {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 func undeclared(ctx context.Context, c client.Reader, f *v1alpha1.WildoutFunction) (names []string, err error) {

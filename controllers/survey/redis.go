@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -119,5 +120,10 @@ func runsOf(ends inspect.Ends) view.Runs {
 func failed(r *run.Record) bool { return r.Status == run.Failed || r.Status == run.Rejected }
 
 func streamOf(s *inspect.StreamState) *view.Stream {
-	return &view.Stream{Length: s.Length, Bytes: s.Bytes, Oldest: s.Oldest, Newest: s.Newest}
+	state := &view.Stream{Length: s.Length, Bytes: s.Bytes, Oldest: s.Oldest, Newest: s.Newest}
+	for _, h := range s.Holders {
+		state.Holders = append(state.Holders, view.Holder{Function: h.Function, Since: h.Since})
+	}
+	slices.SortFunc(state.Holders, func(a, b view.Holder) int { return cmp.Compare(a.Function, b.Function) })
+	return state
 }

@@ -20,7 +20,7 @@ func (p *Poller) lookAtTypes(ctx context.Context, s *server, all bool) error {
 	refs := make([]inspect.StreamRef, len(looked))
 	for i := range looked {
 		t := &looked[i]
-		refs[i] = inspect.StreamRef{Namespace: t.Name.Namespace, Type: t.Type}
+		refs[i] = inspect.StreamRef{Namespace: t.Name.Namespace, Type: t.Type, Before: p.o.Now().Add(-t.Period)}
 		p.mendStream(ctx, s, t)
 	}
 	err := inParts(len(refs), streamsAtATime, func(from, to int) error {
@@ -101,7 +101,7 @@ func (p *Poller) keepAllTypes(looked []eventType) (tell []types.NamespacedName) 
 
 // keep stores what was found, and reports whether to tell it.
 func (t *eventType) keep(l *eventType, now time.Time, interval time.Duration) (news bool) {
-	news = t.fresh || l.view.StreamTrouble != t.view.StreamTrouble || *l.view.Stream != t.told && now.Sub(t.toldAt) >= interval
+	news = t.fresh || l.view.StreamTrouble != t.view.StreamTrouble || !l.view.Stream.Same(&t.told) && now.Sub(t.toldAt) >= interval
 	t.view.Stream = l.view.Stream
 	t.view.StreamTrouble = l.view.StreamTrouble
 	t.made = l.made

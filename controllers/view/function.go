@@ -1,6 +1,9 @@
 package view
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Function is what is known of a function.
 type Function struct {
@@ -83,4 +86,19 @@ type Stream struct {
 	// Oldest and Newest are when the first and the last event were published;
 	// zero: there is none.
 	Oldest, Newest time.Time
+	// Holders are the consumer groups that keep events longer than they were to
+	// be kept, by name.
+	Holders []Holder
+}
+
+// Same reports whether two are the same.
+func (s *Stream) Same(other *Stream) bool {
+	return s.Length == other.Length && s.Bytes == other.Bytes && s.Oldest.Equal(other.Oldest) && s.Newest.Equal(other.Newest) && slices.Equal(s.Holders, other.Holders)
+}
+
+// Holder is a consumer group that keeps events.
+type Holder struct {
+	Function string
+	// Since is when the oldest event that it needs was published.
+	Since time.Time
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/plan"
@@ -82,7 +83,12 @@ func actionFrom(p *run.Progress) (plan.Action, error) {
 	case run.KindWait:
 		return waitFrom(p.Operation)
 	case run.KindInvoke:
-		return &plan.Invoke{Function: p.Operation.Function}, nil
+		o := p.Operation
+		again := &plan.Invoke{Function: o.Function, Timeout: time.Duration(o.Timeout) * time.Millisecond}
+		if len(o.Data) > 0 {
+			again.Data = plan.Constant(o.Data)
+		}
+		return again, nil
 	}
 	return nil, fmt.Errorf("the journal has an operation of the unknown kind %q: a newer release wrote it", p.Kind)
 }

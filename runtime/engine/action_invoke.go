@@ -13,7 +13,9 @@ import (
 )
 
 // invoke starts a run of another function, in the same write as the progress
-// that names it, and waits for it: the end of that run writes the result.
+// that names it, and waits for it: the end of that run writes the result. While
+// there is no such function it waits for one, as what belongs together may be
+// applied in any order; invoke.timeout bounds both.
 type invoke plan.Invoke
 
 func (a *invoke) begin(x *execution, u *unit) *run.Failure {
@@ -52,18 +54,53 @@ func (a *invoke) start(x *execution, u *unit) *run.Failure {
 	}
 	// The id has the time of the invocation: a run looks for events from there on.
 	u.prog.Child = event.DerivedID(x.clock, a.Function, x.run.ID, u.path)
+	end := int64(0)
 	if a.Timeout > 0 {
-		u.prog.Due = x.clock.Add(a.Timeout).UnixMilli()
+		end = u.prog.Since + a.Timeout.Milliseconds()
 	}
+	if now := x.clock.UnixMilli(); end > 0 && end <= now {
+		x.spawnCommit(u, run.Result{Attempts: 1, Start: u.prog.Since, Duration: now - u.prog.Since,
+			Error: fmt.Sprintf("there has been no function %s for %s (invoke.timeout): correct the name, or apply it to this namespace", a.Function, a.Timeout)})
+		return nil
+	}
+	absent := u.prog
+	absent.Child = ""
+	u.prog.Due = end
+	u.prog.Error = ""
 	x.sign(u)
 	child := Child{Child: *a.child(u), Event: x.sent(u.path, u.prog.Child, event.InvokeType, x.clock.UTC().Truncate(time.Millisecond), data)}
 	prog := u.prog
 	x.spawn(u, func() completion {
-		err := x.run.Journal.Invoke(x.durable, u.path, prog.Encode(), child)
+		started, err := x.run.Journal.Invoke(x.durable, u.path, prog.Encode(), child)
+		if !started && err == nil {
+			a.await(&absent, x.Now(), end, data)
+			return completion{unit: u, waits: true, prog: absent}
+		}
 		return completion{unit: u, waits: true, prog: prog, err: err}
 	})
 	return nil
 }
+
+// How long it takes until a function that is not there is looked for again: as
+// long as it was waited for so far, within these bounds.
+const (
+	soonestLook = 2 * time.Second
+	latestLook  = time.Minute
+)
+
+// await notes that there is no such function, and when to look again.
+func (a *invoke) await(prog *run.Progress, now time.Time, end int64, data json.RawMessage) {
+	if prog.Operation != nil { // nobody calls the handler to find out
+		prog.Operation = &run.Operation{Function: a.Function, Data: data, Timeout: a.Timeout.Milliseconds()}
+	}
+	waited := time.Duration(now.UnixMilli()-prog.Since) * time.Millisecond
+	prog.Due = now.Add(min(max(waited, soonestLook), latestLook)).UnixMilli()
+	if end > 0 {
+		prog.Due = min(prog.Due, end)
+	}
+	prog.Error = fmt.Sprintf("there is no function %s in this namespace: the step waits until there is", a.Function)
+}
+
 func (a *invoke) operation() *run.Operation { return &run.Operation{Function: a.Function} }
 func (a *invoke) does() string              { return plan.KindInvoke.Verb() + " " + a.Function }
 

@@ -115,7 +115,7 @@ func (a *attempt) do() (done completion, mine bool) {
 	parent := x.begins(a.leg.ctx, &a.seen)
 	info := wildout.RunInfo{
 		RunID: x.run.ID, Function: x.run.Function, Step: u.path, Attempt: a.prog.Attempts,
-		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: time.Now().Add(a.timeout()),
+		IdempotencyKey: x.run.ID + "/" + u.path, Deadline: x.local().Add(a.timeout()),
 		EventID: x.run.Event.ID, TraceParent: a.seen.TraceParent, TraceState: a.seen.TraceState,
 	}
 	ctx, cancel := wildout.NewStepContext(parent, info, &subSteps{a: a, path: u.path})

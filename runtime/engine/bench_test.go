@@ -22,7 +22,7 @@ func (instant) Send(context.Context, string, []byte, []engine.OutEvent) ([]byte,
 func (instant) Await(context.Context, engine.Wait) (*event.Event, string, error) {
 	return nil, "0-0", nil
 }
-func (instant) Invoke(context.Context, string, []byte, engine.Child) error { return nil }
+func (instant) Invoke(context.Context, string, []byte, engine.Child) (bool, error) { return true, nil }
 
 func BenchmarkThreeSteps(b *testing.B) {
 	functions, _, err := plan.ReadManifests("bench", []byte(`

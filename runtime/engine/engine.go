@@ -65,11 +65,22 @@ type Engine struct {
 	Handlers *wildout.Registry
 	// Env is what expressions see as `env`.
 	Env map[string]string
-	// Now is the clock.
+	// Now is the clock by which things are due.
 	Now func() time.Time
+	// Local is the clock of this machine, by which handlers have their deadlines.
+	// Nil: Now.
+	Local func() time.Time
 	// Routines runs what goes on side by side; the zero value is ready.
 	Routines Routines
 	watch    watch
+}
+
+// local is what the clock of this machine shows.
+func (e *Engine) local() time.Time {
+	if e.Local != nil {
+		return e.Local()
+	}
+	return e.Now()
 }
 
 // Close ends the goroutines of the engine that are idle, and each of the

@@ -22,8 +22,9 @@ type Journal interface {
 	// wait.From. It returns the first event that fits, or nil and the position
 	// up to which it looked.
 	Await(ctx context.Context, wait Wait) (found *event.Event, seen string, err error)
-	// Invoke starts a child run, once, however often it is called.
-	Invoke(ctx context.Context, path string, progress []byte, child Child) error
+	// Invoke starts a child run, once, however often it is called. False: there is
+	// no such function, and nothing was started.
+	Invoke(ctx context.Context, path string, progress []byte, child Child) (bool, error)
 }
 
 // OutEvent is an event to publish. With Dedupe, of events of one type with one

@@ -314,6 +314,46 @@ func TestWaitsOfHandlersThatEndOtherwise(t *testing.T) {
 	}
 }
 
+// TestAHandlerInvokesAFunctionThatIsNotThere: the run waits for it with what is to be
+// sent, and nobody calls the handler to find out.
+func TestAHandlerInvokesAFunctionThatIsNotThere(t *testing.T) {
+	work := func(b *bed) {
+		b.handle("work", func(ctx context.Context, _ map[string]any) (any, error) {
+			n, err := wildout.Invoke[int](ctx, "call", "g", map[string]int{"sum": 5}, wildout.InvokeTimeout(time.Hour))
+			var failed *wildout.InvokeError
+			if errors.As(err, &failed) {
+				return failed.Message, nil
+			}
+			return n, err
+		})
+	}
+	t.Run("and comes", func(t *testing.T) {
+		both(t, oneFunction, func(t *testing.T, b *bed) {
+			work(b)
+			b.journal.absent = map[string]bool{"g": true}
+			want(t, "kind", b.must().Kind, engine.Parked)
+			want(t, "children", len(b.journal.children), 0)
+			b.journal.absent = nil
+			time.Sleep(time.Minute)
+			want(t, "kind", b.must().Kind, engine.Parked)
+			want(t, "data", string(b.journal.children[0].Event.Data), `{"sum":5}`)
+			b.deliver("one/call", &run.Result{Output: json.RawMessage("7"), Attempts: 1})
+			succeeded(t, b.must(), "7")
+			wantAll(t, "calls", b.called(), []string{"one#1", "one#1"})
+		})
+	})
+	t.Run("and does not come", func(t *testing.T) {
+		both(t, oneFunction, func(t *testing.T, b *bed) {
+			work(b)
+			b.journal.absent = map[string]bool{"g": true}
+			out := b.finish()
+			wantText(t, "output", string(out.Output), "there has been no function g for 1h0m0s")
+			want(t, "time", b.age(), time.Hour)
+			wantAll(t, "calls", b.called(), []string{"one#1", "one#1"})
+		})
+	})
+}
+
 // TestAnEventThatIsThereAlready is found by the look-back.
 func TestAnEventThatIsThereAlready(t *testing.T) {
 	both(t, oneFunction, func(t *testing.T, b *bed) {

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 
 // memory is a journal in memory.
 type memory struct {
+	absent   map[string]bool // functions that are not there
 	mu       sync.Mutex
 	results  map[string][]byte
 	progress map[string][]byte
@@ -82,14 +84,17 @@ func (m *memory) Await(_ context.Context, w engine.Wait) (*event.Event, string, 
 	return nil, "7-0", m.err
 }
 
-func (m *memory) Invoke(_ context.Context, path string, progress []byte, child engine.Child) error {
+func (m *memory) Invoke(_ context.Context, path string, progress []byte, child engine.Child) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, taken := m.progress[path]; !taken {
+	if m.absent[child.Function] {
+		return false, m.err
+	}
+	if before, err := run.DecodeProgress(path, []byte(cmp.Or(string(m.progress[path]), "{}"))); err != nil || before.Child == "" {
 		m.progress[path] = progress
 		m.children = append(m.children, child)
 	}
-	return m.err
+	return true, m.err
 }
 
 func (m *memory) committed() []string {

@@ -209,6 +209,31 @@ func TestInvoke(t *testing.T) {
 			failed(t, b.must(), "call", "the invoked run failed: oh")
 		})
 	})
+	t.Run("waits for a function that is not there", func(t *testing.T) {
+		both(t, spec, func(t *testing.T, b *bed) {
+			b.journal.absent = map[string]bool{"g": true}
+			out := b.must()
+			want(t, "kind", out.Kind, engine.Parked)
+			want(t, "children", len(b.journal.children), 0)
+			prog, err := run.DecodeProgress("call", out.Progress["call"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, "reason", prog.Reason(), run.NoSuchFunction)
+			want(t, "looks again", out.Due.UnixMilli(), b.began.Add(2*time.Second).UnixMilli())
+			b.journal.absent = nil
+			delete(b.journal.progress, "call")
+			b.must()
+			want(t, "children, once it is there", len(b.journal.children), 1)
+		})
+	})
+	t.Run("does not wait for one for longer than it may", func(t *testing.T) {
+		both(t, spec, func(t *testing.T, b *bed) {
+			b.journal.absent = map[string]bool{"g": true}
+			failed(t, b.finish(), "call", "there has been no function g for 1m0s (invoke.timeout)")
+			want(t, "time", b.age(), time.Minute)
+		})
+	})
 	t.Run("takes too long", func(t *testing.T) {
 		both(t, spec, func(t *testing.T, b *bed) {
 			failed(t, b.finish(), "call", "had not ended after 1m0s (invoke.timeout)")

@@ -55,13 +55,14 @@ func (w *watch) removeLocked(a *attempt) bool {
 func (w *watch) look(stop chan struct{}) {
 	ticker := time.NewTicker(watchPeriod)
 	defer ticker.Stop()
+	var now time.Time // of this machine: how long something takes is measured by it
 	for idle := 0; ; {
 		select {
 		case <-stop:
 			return
-		case <-ticker.C:
+		case now = <-ticker.C:
 		}
-		late, left := w.late(time.Now())
+		late, left := w.late(now)
 		for _, a := range late {
 			go a.giveUp()
 		}

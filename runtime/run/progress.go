@@ -43,6 +43,9 @@ type Progress struct {
 type Operation struct {
 	// Function was invoked.
 	Function string `json:"f,omitempty"`
+	// Data and Timeout, in ms, are those of a run that could not be invoked yet.
+	Data    json.RawMessage `json:"d,omitempty"`
+	Timeout int64           `json:"l,omitempty"`
 	// Event is awaited that has Value at Match, as in Wait.
 	Event string `json:"e,omitempty"`
 	Match string `json:"m,omitempty"`
@@ -89,6 +92,9 @@ func (p *Progress) Does() Kind {
 func (p *Progress) Reason() Reason {
 	switch p.Does() {
 	case KindInvoke:
+		if p.Child == "" && p.Error != "" {
+			return NoSuchFunction
+		}
 		return WaitingForRun
 	case KindWait:
 		return WaitingForEvent

@@ -74,7 +74,9 @@ const (
 	Throttled Reason = "Throttled"
 	// WaitingForRun: a run that it invoked, or that holds its idempotency key,
 	// has not ended.
-	WaitingForRun   Reason = "WaitingForRun"
+	WaitingForRun Reason = "WaitingForRun"
+	// NoSuchFunction: a step invokes a function that is not there.
+	NoSuchFunction  Reason = "NoSuchFunction"
 	WaitingForEvent Reason = "WaitingForEvent"
 	Sleeping        Reason = "Sleeping"
 	// RetryBackoff: a step has failed, or was put off, and is tried again later.

@@ -65,6 +65,32 @@ func (s Scripts) Queue(ctx context.Context, pipe redis.Pipeliner, name string, k
 	return s[name].EvalSha(ctx, pipe, keys, args...)
 }
 
+// Pipelined sends a pipeline to which scripts are queued, and sends it again
+// where the server does not have one of them, as happens once after its start: what
+// queue adds must bear that. The error is that of the first command that failed.
+func (s Scripts) Pipelined(ctx context.Context, c *Conn, queue func(redis.Pipeliner)) error {
+	send := func() ([]redis.Cmder, error) {
+		pipe := c.rdb.Pipeline()
+		queue(pipe)
+		if pipe.Len() == 0 {
+			return nil, nil
+		}
+		return pipe.Exec(ctx)
+	}
+	sent, err := send()
+	for _, cmd := range sent {
+		if FaultOf(cmd.Err()) != NoScript {
+			continue
+		}
+		if err := s.Load(ctx, c); err != nil {
+			return err
+		}
+		_, err = send()
+		break
+	}
+	return err
+}
+
 // Load makes all scripts known to the server, for use in pipelines.
 func (s Scripts) Load(ctx context.Context, c *Conn) error {
 	for name, script := range s {

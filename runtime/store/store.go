@@ -37,6 +37,8 @@ type Options struct {
 	// Dial connects to a host:port, with TLS where the configuration is not nil.
 	// Default: as go-redis does.
 	Dial func(ctx context.Context, network, address string, secure *tls.Config) (net.Conn, error)
+	// Now is the clock of this machine. Default: time.Now.
+	Now func() time.Time
 }
 
 // Validate reports what is missing or wrong.
@@ -57,11 +59,13 @@ func (o *Options) Validate() error {
 // Conn is the connection to one Redis and one namespace in it. It is safe for
 // use by many goroutines.
 type Conn struct {
-	rdb     redis.UniversalClient
-	opts    *redis.UniversalOptions
-	keys    Keys
-	log     *slog.Logger
-	traffic *trafficHook
+	rdb       redis.UniversalClient
+	opts      *redis.UniversalOptions
+	namespace string
+	keys      Keys
+	clock     *serverClock
+	log       *slog.Logger
+	traffic   *trafficHook
 	// published has the event types of which an event was published.
 	published sync.Map
 }
@@ -84,10 +88,13 @@ func Open(o Options) (*Conn, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	// go-redis writes to stderr by itself; every error reaches its caller, who
 	// says it in words.
 	silence.Do(func() { redis.SetLogger(silent{}) })
-	c := &Conn{rdb: redis.NewUniversalClient(opts), opts: opts, keys: NewKeys(o.Namespace), log: o.Logger, traffic: &trafficHook{}}
+	c := &Conn{rdb: redis.NewUniversalClient(opts), opts: opts, namespace: o.Namespace, keys: NewKeys(o.Namespace), clock: &serverClock{local: o.Now}, log: o.Logger, traffic: &trafficHook{}}
 	c.rdb.AddHook(c.traffic)
 	return c, nil
 }
@@ -102,7 +109,7 @@ func (silent) Printf(context.Context, string, ...any) {}
 // InNamespace returns a Conn for another namespace of the same Redis, on the
 // same connections. Only the first one is closed.
 func (c *Conn) InNamespace(namespace string) *Conn {
-	return &Conn{rdb: c.rdb, opts: c.opts, keys: NewKeys(namespace), log: c.log, traffic: c.traffic}
+	return &Conn{rdb: c.rdb, opts: c.opts, namespace: namespace, keys: NewKeys(namespace), clock: c.clock, log: c.log, traffic: c.traffic}
 }
 
 // Redis is the client, for the rooms below this one and nobody else: who is
@@ -125,16 +132,13 @@ func (c *Conn) Logger() *slog.Logger { return c.log }
 // Close closes the connections.
 func (c *Conn) Close() error { return c.rdb.Close() }
 
+// Namespace is the one that it is for.
+func (c *Conn) Namespace() string { return c.namespace }
+
 // Keys returns the names of the keys.
 func (c *Conn) Keys() Keys { return c.keys }
 
 // Ping says whether Redis answers, and if not, why, in words for an operator.
 func (c *Conn) Ping(ctx context.Context) error {
 	return Explain(c.rdb.Ping(ctx).Err())
-}
-
-// Now returns the server's clock.
-func (c *Conn) Now(ctx context.Context) (time.Time, error) {
-	t, err := c.rdb.Time(ctx).Result()
-	return t, Explain(err)
 }

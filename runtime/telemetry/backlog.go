@@ -123,6 +123,7 @@ func (b *Backlog) read(ctx context.Context) error {
 			b.forget() // the others are set again below
 		}
 	}
+	var subjects []inspect.Subject
 	for name, version := range installed {
 		if b.Functions != nil && !slices.Contains(b.Functions, name) {
 			continue
@@ -131,19 +132,30 @@ func (b *Backlog) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		waits, err := b.inspect.ReadBacklog(ctx, name, types)
-		if err != nil {
+		subjects = append(subjects, inspect.Subject{Namespace: b.Store.Namespace(), Function: name, Types: types, Aged: true})
+	}
+	numbers, err := b.inspect.Survey(ctx, subjects)
+	if err != nil {
+		return err
+	}
+	for i := range numbers {
+		if err := numbers[i].Err; err != nil {
 			return err
 		}
-		b.entries.WithLabelValues(name, "unread").Set(float64(waits.Unread))
-		b.entries.WithLabelValues(name, "due").Set(float64(waits.Due))
-		b.oldest.WithLabelValues(name, "unread").Set(waits.OldestUnread.Seconds())
-		b.oldest.WithLabelValues(name, "due").Set(waits.OldestDue.Seconds())
-		b.parked.WithLabelValues(name).Set(float64(waits.Parked))
-		b.lacking.WithLabelValues(name).Set(float64(waits.Lacking))
-		b.runners.WithLabelValues(name).Set(float64(waits.Runners))
+		b.show(subjects[i].Function, &numbers[i])
 	}
 	return nil
+}
+
+// show sets the gauges of a function.
+func (b *Backlog) show(function string, n *inspect.Numbers) {
+	b.entries.WithLabelValues(function, "unread").Set(float64(n.Unread))
+	b.entries.WithLabelValues(function, "due").Set(float64(n.Due))
+	b.oldest.WithLabelValues(function, "unread").Set(n.OldestUnread.Seconds())
+	b.oldest.WithLabelValues(function, "due").Set(n.OldestDue.Seconds())
+	b.parked.WithLabelValues(function).Set(float64(n.Waiting))
+	b.lacking.WithLabelValues(function).Set(float64(n.Lacking.Runs))
+	b.runners.WithLabelValues(function).Set(float64(n.Runners))
 }
 
 // reads returns the event types that a version of a function reads. A version

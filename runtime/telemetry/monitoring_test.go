@@ -233,8 +233,15 @@ func queriesOf(t *testing.T) map[string][]string {
 }
 
 // ofTheProcess are metrics that the command of the gateway has beside those of
-// its packages; its tests hold them to these names.
-var ofTheProcess = exported{"wildout_gateway_config_stale": {}}
+// its packages, and the operator; their tests hold them to these names.
+var ofTheProcess = exported{
+	"wildout_gateway_config_stale": {},
+	"wildout_operator_leader":      {},
+	"wildout_operator_functions":   {"ready": {"True": true, "False": true, "Unknown": true}},
+	"wildout_operator_stalled":     {"kind": {}, "name": {}, "reason": {"UnsafeEviction": true, "NotDurable": true, "RedisFull": true}},
+	"wildout_operator_suspended":   {"function": {}},
+	"wildout_operator_rollouts":    {"state": {"under way": true, "waiting": true}},
+}
 
 // TestNamesExist compares what dashboard, rules and documentation name with
 // what a runner and a gateway really export.

@@ -23,9 +23,10 @@ type reading struct {
 	at     time.Duration
 }
 
-func newClock() *clock {
-	began := time.Now()
-	c := &clock{elapsed: func() time.Duration { return time.Since(began) }}
+// newClock returns a clock that measures by the one of this machine.
+func newClock(local func() time.Time) *clock {
+	began := local()
+	c := &clock{elapsed: func() time.Duration { return local().Sub(began) }}
 	c.read.Store(&reading{server: began})
 	return c
 }

@@ -8,7 +8,7 @@ import (
 func TestClock(t *testing.T) {
 	server := time.UnixMilli(1_700_000_000_000)
 	elapsed := time.Duration(0)
-	c := newClock()
+	c := newClock(time.Now)
 	c.elapsed = func() time.Duration { return elapsed }
 	want := func(name string, want time.Time) {
 		t.Helper()

@@ -38,14 +38,14 @@ func (j *journal) Send(ctx context.Context, path string, value []byte, out []eng
 }
 
 // Invoke implements engine.Journal.
-func (j *journal) Invoke(ctx context.Context, path string, progress []byte, child engine.Child) error {
+func (j *journal) Invoke(ctx context.Context, path string, progress []byte, child engine.Child) (bool, error) {
 	e, err := json.Marshal(child.Event)
 	if err != nil {
-		return fmt.Errorf("event of the invoked run: %w", err)
+		return false, fmt.Errorf("event of the invoked run: %w", err)
 	}
 	parent, err := json.Marshal(run.Parent{Function: j.ref.Function, RunID: j.ref.RunID, Path: path})
 	if err != nil {
-		return fmt.Errorf("parent of the invoked run: %w", err)
+		return false, fmt.Errorf("parent of the invoked run: %w", err)
 	}
 	return j.committer.Invoke(ctx, j.ref, path, progress, child.Function, child.RunID, e, parent)
 }

@@ -51,7 +51,7 @@ func newProcessor(s *self, l *lease, st *streams, w *waker) *processor {
 	p.begins, p.noMore = context.WithCancel(p.runs)
 	p.places = newGate(s.MaxInFlight)
 	p.deliveries = newGate(s.MaxInFlight)
-	p.engine = &engine.Engine{Handlers: s.Handlers, Env: s.Env, Now: l.clock.now}
+	p.engine = &engine.Engine{Handlers: s.Handlers, Env: s.Env, Now: l.clock.now, Local: s.Now}
 	p.admission = &admission.Admission{Function: s.Plan.Function, Env: s.Env, Now: l.clock.now, Port: port{p}}
 	return p
 }

@@ -40,7 +40,7 @@ func newSession(w *Worker) *session {
 	_, _ = rand.Read(tail[:]) // never fails
 	me := &self{Worker: w, name: w.Name + "-" + hex.EncodeToString(tail[:])}
 	me.log = w.Logger.With("runner", me.name)
-	clock := newClock()
+	clock := newClock(w.Now)
 	s := &session{self: me}
 	s.lease = &lease{self: me, store: w.Store, clock: clock}
 	s.streams = &streams{self: me, store: w.Store, changed: make(chan struct{}, 1)}

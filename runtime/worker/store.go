@@ -66,7 +66,7 @@ type Committer interface {
 type steps interface {
 	CommitResult(ctx context.Context, runID, path string, value []byte) (held []byte, err error)
 	Emit(ctx context.Context, ref *run.Ref, path string, value []byte, events []event.Event, dedupe []bool) (held []byte, err error)
-	Invoke(ctx context.Context, ref *run.Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) error
+	Invoke(ctx context.Context, ref *run.Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) (started bool, err error)
 	Await(ctx context.Context, ref *run.Ref, w run.Wait, progress []byte, candidate string) (newest string, err error)
 }
 

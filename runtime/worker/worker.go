@@ -42,6 +42,9 @@ type Options struct {
 	// MaxDeliveries bounds how often an entry is given to a runner that does
 	// not live to finish it. Default: 20.
 	MaxDeliveries int64
+	// Now is the clock of this machine; due times are by the server's. Default:
+	// time.Now.
+	Now func() time.Time
 	// Logger gets a line per run. Default: slog.Default().
 	Logger *slog.Logger
 	// Metrics may be nil.
@@ -69,6 +72,9 @@ func (o *Options) Validate() error {
 	}
 	if o.MaxDeliveries == 0 {
 		o.MaxDeliveries = 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -135,13 +141,13 @@ func (w *Worker) Run(ctx context.Context) error {
 
 func (w *Worker) serve(ctx context.Context) {
 	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
-		began := time.Now()
+		began := w.Now()
 		err := w.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		w.setHealth(err)
-		if time.Since(began) > time.Minute || errors.Is(err, engine.ErrFenced) {
+		if w.Now().Sub(began) > time.Minute || errors.Is(err, engine.ErrFenced) {
 			pause = 100 * time.Millisecond
 		}
 		select {

@@ -110,8 +110,12 @@ func (s *Inspector) Unended(ctx context.Context, function, runID string) (*run.R
 	if len(journal.Val()) == 0 {
 		return nil, nil
 	}
+	now, err := s.conn.Clock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", runID, err)
+	}
 	j := run.DecodeJournal(journal.Val())
-	r := &run.Record{ID: runID, Function: function, Status: run.Running, Steps: j.Steps(time.Now())}
+	r := &run.Record{ID: runID, Function: function, Status: run.Running, Steps: j.Steps(now)}
 	if cancel.Err() == nil {
 		r.CancelAsked = &run.ParseCancelRequest(cancel.Val()).At
 	}

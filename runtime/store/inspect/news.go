@@ -3,9 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -27,47 +25,51 @@ type Sleeper struct {
 const streamsAtATime = 500
 
 // HaveNews says which functions have something to read. It is one round trip and
-// costs the server little: one command for the streams of a namespace, whoever
+// costs the server little: a few commands for the streams of a namespace, whoever
 // and however many read them.
 func (s *Inspector) HaveNews(ctx context.Context, sleepers []Sleeper) ([]bool, error) {
-	now := strconv.FormatInt(time.Now().UnixMilli(), 10)
-	pipe := s.rdb.Pipeline()
+	if len(sleepers) == 0 {
+		return nil, nil
+	}
+	now, err := s.conn.Clock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look for news of %d functions: %w", len(sleepers), err)
+	}
+	positions := positionsOf(sleepers)
+	parts := inParts(positions, func(p position) string { return p.namespace }, streamsAtATime)
+	cmds := make([]*redis.Cmd, len(parts))
 	timers := make([]*redis.IntCmd, len(sleepers))
-	read := map[string]map[string]string{} // by namespace, then stream: a command is about one slot of a cluster
-	for i := range sleepers {
-		l := &sleepers[i]
-		if l.Leaving {
-			timers[i] = pipe.ZCount(ctx, store.NewKeys(l.Namespace).Timers(l.Function), "-inf", now)
-		}
-		if read[l.Namespace] == nil {
-			read[l.Namespace] = map[string]string{}
-		}
-		for stream, entry := range l.Read {
-			if have, ok := read[l.Namespace][stream]; !ok || store.CompareEntries(entry, have) < 0 {
-				read[l.Namespace][stream] = entry
+	err = scripts.Pipelined(ctx, s.conn, func(pipe redis.Pipeliner) {
+		for i := range sleepers {
+			if l := &sleepers[i]; l.Leaving {
+				timers[i] = pipe.ZCount(ctx, store.NewKeys(l.Namespace).Timers(l.Function), "-inf", strconv.FormatInt(now.UnixMilli(), 10))
 			}
 		}
-	}
-	news := askNews(ctx, pipe, read)
-	if pipe.Len() == 0 {
-		return make([]bool, len(sleepers)), nil
-	}
-	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
+		for i, part := range parts {
+			keys := make([]string, len(part))
+			args := make([]any, len(part))
+			for n, p := range part {
+				keys[n] = p.stream
+				args[n] = p.entry
+			}
+			cmds[i] = scripts.Queue(ctx, pipe, "newest", keys, args...)
+		}
+	})
+	if store.FaultOf(err).General() {
 		return nil, fmt.Errorf("look for news of %d functions: %w", len(sleepers), store.Explain(err))
 	}
 	newest := map[string]string{}
-	for _, cmd := range news {
-		for _, stream := range cmd.Val() {
-			for _, entry := range stream.Messages {
-				newest[stream.Stream] = entry.ID
-			}
+	for i, part := range parts {
+		ids, _ := cmds[i].StringSlice()
+		for n, id := range ids {
+			newest[part[n].stream] = id
 		}
 	}
 	has := make([]bool, len(sleepers))
 	for i := range sleepers {
 		has[i] = timers[i] != nil && timers[i].Val() > 0
 		for stream, entry := range sleepers[i].Read {
-			if id, ok := newest[stream]; ok && store.CompareEntries(id, entry) > 0 {
+			if id := newest[stream]; id != "" && store.CompareEntries(id, entry) > 0 {
 				has[i] = true
 			}
 		}
@@ -75,21 +77,23 @@ func (s *Inspector) HaveNews(ctx context.Context, sleepers []Sleeper) ([]bool, e
 	return has, nil
 }
 
-// askNews asks for the first entry after those that were read.
-func askNews(ctx context.Context, pipe redis.Pipeliner, read map[string]map[string]string) (news []*redis.XStreamSliceCmd) {
-	for _, streams := range read {
-		names := make([]string, 0, len(streams))
-		for stream := range streams {
-			names = append(names, stream)
-		}
-		for part := range slices.Chunk(names, streamsAtATime) {
-			args := make([]string, len(part), 2*len(part))
-			copy(args, part)
-			for _, stream := range part {
-				args = append(args, streams[stream])
+// position is how far a stream was read, by who has read least.
+type position struct{ namespace, stream, entry string }
+
+func positionsOf(sleepers []Sleeper) []position {
+	var all []position
+	at := map[string]int{} // by stream, whose name has its namespace
+	for i := range sleepers {
+		for stream, entry := range sleepers[i].Read {
+			n, ok := at[stream]
+			switch {
+			case !ok:
+				at[stream] = len(all)
+				all = append(all, position{sleepers[i].Namespace, stream, entry})
+			case store.CompareEntries(entry, all[n].entry) < 0:
+				all[n].entry = entry
 			}
-			news = append(news, pipe.XRead(ctx, &redis.XReadArgs{Streams: args, Count: 1, Block: -1}))
 		}
 	}
-	return news
+	return all
 }

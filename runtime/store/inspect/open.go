@@ -96,7 +96,7 @@ func (o *openReader) places() error {
 		if o.q.Waiting {
 			timers[i] = pipe.ZRangeWithScores(o.ctx, o.keys.Timers(f.Function), 0, most)
 		}
-		for _, stream := range o.streamsOf(f) {
+		for _, stream := range streamsOf(o.keys, f.Function, f.Types) {
 			if o.q.Running {
 				pending[i] = append(pending[i], pipe.XPendingExt(o.ctx, &redis.XPendingExtArgs{Stream: stream, Group: f.Function, Start: "-", End: "+", Count: most}))
 			}
@@ -111,7 +111,7 @@ func (o *openReader) places() error {
 		if err := o.waiting(f, timers[i]); err != nil {
 			return err
 		}
-		for n, stream := range o.streamsOf(f) {
+		for n, stream := range streamsOf(o.keys, f.Function, f.Types) {
 			if o.q.Running {
 				if err := o.pending(f, stream, pending[i][n]); err != nil {
 					return err

@@ -40,29 +40,24 @@ func (o *Outlook) note(stream, entry string) {
 
 // outlookReader are the commands that ask for an Outlook.
 type outlookReader struct {
-	next   *redis.ZSliceCmd
 	queued *redis.IntCmd
 	ticks  *redis.MapStringStringCmd
 	waits  *redis.StringSliceCmd
 }
 
 func askOutlook(ctx context.Context, pipe redis.Pipeliner, k store.Keys, function string) *outlookReader {
-	return &outlookReader{pipe.ZRangeWithScores(ctx, k.Timers(function), 0, 0), pipe.SCard(ctx, k.Queued(function)),
+	return &outlookReader{pipe.SCard(ctx, k.Queued(function)),
 		pipe.HGetAll(ctx, k.Cron(function)), pipe.HKeys(ctx, k.Waits(function))}
 }
 
-// read fills in the outlook. The clock of the server has the last word on what
-// is due: it is the one that runners go by.
+// read fills in the outlook.
 func (r *outlookReader) read(n *Numbers, now time.Time) {
-	n.Err = errors.Join(n.Err, store.Explain(errors.Join(r.next.Err(), r.queued.Err(), r.ticks.Err(), r.waits.Err())))
+	n.Err = errors.Join(n.Err, store.Explain(errors.Join(r.queued.Err(), r.ticks.Err(), r.waits.Err())))
 	o := &n.Outlook
-	o.At, o.Queued, o.Ticks = now, r.queued.Val(), map[string]time.Time{}
-	if first := r.next.Val(); len(first) > 0 && first[0].Score < noDue {
-		o.NextDue = time.UnixMilli(int64(first[0].Score))
-		if !o.NextDue.After(now) {
-			n.Due = max(n.Due, 1)
-		}
-	}
+	o.At = now
+	o.Queued = r.queued.Val()
+	o.Ticks = map[string]time.Time{}
+	o.Read = map[string]string{}
 	for schedule, tick := range r.ticks.Val() {
 		if ms, err := strconv.ParseInt(tick, 10, 64); err == nil {
 			o.Ticks[schedule] = time.UnixMilli(ms)

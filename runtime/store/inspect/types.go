@@ -61,7 +61,12 @@ func (s *Inspector) PublishedTypes(ctx context.Context) ([]string, error) {
 }
 
 // StreamRef names the stream of an event type.
-type StreamRef struct{ Namespace, Type string }
+type StreamRef struct {
+	Namespace, Type string
+	// Before is until when events were to be kept: what still needs older ones is
+	// told. Zero: that is not looked for.
+	Before time.Time
+}
 
 // StreamState is a stream in numbers.
 type StreamState struct {
@@ -70,32 +75,67 @@ type StreamState struct {
 	// zero when there is none.
 	Oldest, Newest time.Time
 	Bytes          int64
+	// Holders are the groups that keep events from being removed.
+	Holders []Holder
+}
+
+// Holder is a consumer group that keeps events longer than they were to be kept.
+type Holder struct {
+	Function string
+	// Since is when the oldest event that it needs was published.
+	Since time.Time
 }
 
 // SurveyStreams reads the state of streams in one round trip.
 func (s *Inspector) SurveyStreams(ctx context.Context, refs []StreamRef) ([]StreamState, error) {
-	if len(refs) == 0 {
-		return nil, nil
+	type asked struct {
+		StreamRef
+		at int
 	}
-	pipe := s.rdb.Pipeline()
-	infos, sizes := make([]*redis.XInfoStreamCmd, len(refs)), make([]*redis.IntCmd, len(refs))
+	all := make([]asked, len(refs))
 	for i, ref := range refs {
-		stream := store.NewKeys(ref.Namespace).Stream(ref.Type)
-		infos[i], sizes[i] = pipe.XInfoStream(ctx, stream), pipe.MemoryUsage(ctx, stream)
+		all[i] = asked{ref, i}
 	}
-	if _, err := pipe.Exec(ctx); store.FaultOf(err).General() {
+	parts := inParts(all, func(a asked) string { return a.Namespace }, countsAtATime)
+	cmds := make([]*redis.Cmd, len(parts))
+	err := scripts.Pipelined(ctx, s.conn, func(pipe redis.Pipeliner) {
+		for i, part := range parts {
+			keys := make([]string, len(part))
+			for n, a := range part {
+				keys[n] = store.NewKeys(a.Namespace).Stream(a.Type)
+			}
+			cmds[i] = scripts.Queue(ctx, pipe, "ends", keys)
+		}
+	})
+	if store.FaultOf(err).General() {
 		return nil, fmt.Errorf("look at %d streams: %w", len(refs), store.Explain(err))
 	}
-	all := make([]StreamState, len(refs))
-	for i := range refs {
-		info, err := infos[i].Result()
-		if err != nil {
-			continue // there is no such stream: nothing was published
+	states := make([]StreamState, len(refs))
+	for i, part := range parts {
+		rows, err := cmds[i].Slice()
+		if err != nil || len(rows) != len(part) {
+			return nil, fmt.Errorf("look at stream %s and others: %w", part[0].Type, store.Explain(err))
 		}
-		all[i] = StreamState{Length: info.Length, Bytes: sizes[i].Val()}
-		if info.Length > 0 {
-			all[i].Oldest, all[i].Newest = event.EntryTime(info.FirstEntry.ID), event.EntryTime(info.LastEntry.ID)
+		for n, a := range part {
+			states[a.at] = streamState(rows[n])
 		}
 	}
-	return all, nil
+	return states, s.addHolders(ctx, refs, states)
+}
+
+// streamState reads a row of ends.lua.
+func streamState(row any) (state StreamState) {
+	values, _ := row.([]any)
+	if len(values) < 4 {
+		return state // there is no such stream: nothing was published
+	}
+	state.Length, _ = values[0].(int64)
+	state.Bytes, _ = values[3].(int64)
+	if oldest, _ := values[1].(string); oldest != "" {
+		state.Oldest = event.EntryTime(oldest)
+	}
+	if newest, _ := values[2].(string); newest != "" {
+		state.Newest = event.EntryTime(newest)
+	}
+	return state
 }

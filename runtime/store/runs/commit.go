@@ -27,7 +27,10 @@ const (
 // sent twice: an answer that was lost is asked for again.
 type operation struct {
 	// queue adds the command to a pipeline; nil for the end of a run.
-	queue  func(redis.Pipeliner) redis.Cmder
+	queue func(redis.Pipeliner) redis.Cmder
+	// full takes the place of queue once a full Redis has refused that; nil: then
+	// it waits until there is room.
+	full   func(redis.Pipeliner) redis.Cmder
 	finish *finishOp
 	cmd    redis.Cmder
 	err    error
@@ -215,9 +218,9 @@ func (c *Committer) flush(ctx context.Context, batch []*operation, trouble *erro
 		}
 		rest = rest[n:]
 	}
-	began := time.Now()
+	began := c.store.conn.Local()
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	return c.settle(ctx, batch, time.Since(began), trouble)
+	return c.settle(ctx, batch, c.store.conn.Local().Sub(began), trouble)
 }
 
 // passes reports whether the same command may succeed later: whatever is no
@@ -238,6 +241,9 @@ func (c *Committer) settle(ctx context.Context, batch []*operation, took time.Du
 		}
 		if passes(fault) {
 			refused = err
+			if op.full != nil && fault == store.Full {
+				op.queue = op.full
+			}
 			reload = reload || fault == store.NoScript
 			again = append(again, op)
 			continue

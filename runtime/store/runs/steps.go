@@ -15,11 +15,16 @@ import (
 // means value.
 func (c *Committer) CommitResult(ctx context.Context, runID, path string, value []byte) ([]byte, error) {
 	key := c.runs + runID
-	op := &operation{queue: func(p redis.Pipeliner) redis.Cmder { return p.HSetNX(context.Background(), key, path, value) }}
+	op := &operation{
+		queue: func(p redis.Pipeliner) redis.Cmder { return p.HSetNX(context.Background(), key, path, value) },
+		full: func(p redis.Pipeliner) redis.Cmder {
+			return scripts.Queue(context.Background(), p, "commit", []string{key}, path, value)
+		},
+	}
 	if err := c.do(ctx, op); err != nil {
 		return nil, fmt.Errorf("commit step %s of run %s: %w", path, runID, err)
 	}
-	if op.cmd.(*redis.BoolCmd).Val() {
+	if isNew(op.cmd) {
 		return nil, nil
 	}
 	// Another execution was first, or this is the echo of a flush whose answer
@@ -33,6 +38,17 @@ func (c *Committer) CommitResult(ctx context.Context, runID, path string, value 
 		return nil, fmt.Errorf("run %s ended elsewhere: %w", runID, ErrFenced)
 	}
 	return held, nil
+}
+
+// isNew reports whether a commit set the result: the answer of HSETNX.
+func isNew(cmd redis.Cmder) bool {
+	switch cmd := cmd.(type) {
+	case *redis.BoolCmd:
+		return cmd.Val()
+	case *redis.Cmd:
+		return cmd.Val() == int64(1)
+	}
+	return false
 }
 
 // script queues a script call and returns its command when it is durable.
@@ -71,13 +87,15 @@ func (c *Committer) Emit(ctx context.Context, ref *Ref, path string, value []byt
 	return []byte(held), err
 }
 
-// Invoke starts a child run in another function, once.
-func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) error {
+// Invoke starts a child run in another function, once. False: there is no such
+// function.
+func (c *Committer) Invoke(ctx context.Context, ref *Ref, path string, progress []byte, function, childID string, eventJSON, parent []byte) (bool, error) {
 	k := c.store.keys
-	_, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function), ref.Stream},
+	cmd, err := c.script(ctx, "invoke", []string{k.Run(c.function, ref.RunID), k.Inbox(function), ref.Stream},
 		run.ProgressField(path), progress, childID, eventJSON, parent, c.function, ref.Entry, ref.Runner)
 	if err != nil {
-		return fmt.Errorf("invoke %s in step %s of run %s: %w", function, path, ref.RunID, err)
+		return false, fmt.Errorf("invoke %s in step %s of run %s: %w", function, path, ref.RunID, err)
 	}
-	return nil
+	n, err := cmd.Int()
+	return n == 1, err
 }

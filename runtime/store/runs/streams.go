@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,27 +16,37 @@ import (
 func (s *Store) EnsureGroup(ctx context.Context, function string, streams ...string) error {
 	for _, stream := range streams {
 		err := s.rdb.XGroupCreateMkStream(ctx, stream, function, "0").Err()
-		if err != nil && store.FaultOf(err) != store.GroupExists {
+		if err != nil && store.FaultOf(err) != store.GroupExists && !s.hasGroup(ctx, function, stream) {
 			return fmt.Errorf("create group %s on %s: %w", function, stream, store.Explain(err))
 		}
 	}
 	return nil
 }
 
+// hasGroup reports whether a group is there. A full Redis refuses to make one
+// before it looks.
+func (s *Store) hasGroup(ctx context.Context, function, stream string) bool {
+	groups, err := s.rdb.XInfoGroups(ctx, stream).Result()
+	return err == nil && slices.ContainsFunc(groups, func(g redis.XInfoGroup) bool { return g.Name == function })
+}
+
 // NoteReads records the event types that a function reads and returns all that
 // any version of it has read: entries of those may be pending still.
 func (s *Store) NoteReads(ctx context.Context, function string, types []string) ([]string, error) {
 	key := s.keys.Reads(function)
-	if len(types) > 0 {
-		if err := s.rdb.SAdd(ctx, key, types).Err(); err != nil {
-			return nil, fmt.Errorf("record what %s reads: %w", function, store.Explain(err))
-		}
-	}
 	all, err := s.rdb.SMembers(ctx, key).Result()
 	if err != nil {
 		return nil, fmt.Errorf("look up what %s has read: %w", function, store.Explain(err))
 	}
-	return all, nil
+	// A full Redis refuses to add what is there already.
+	fresh := slices.DeleteFunc(slices.Clone(types), func(t string) bool { return slices.Contains(all, t) })
+	if len(fresh) == 0 {
+		return all, nil
+	}
+	if err := s.rdb.SAdd(ctx, key, fresh).Err(); err != nil {
+		return nil, fmt.Errorf("record what %s reads: %w", function, store.Explain(err))
+	}
+	return append(all, fresh...), nil
 }
 
 // Reader reads new entries for one runner. It has a connection of its own, so

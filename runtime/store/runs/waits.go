@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wildout/wildout/runtime/run"
@@ -15,7 +16,14 @@ type WaitPath = run.WaitPath
 // RegisterWaits adds to what runs of the function may wait on and says whether
 // anything was new: then other runners may not know it yet.
 func (s *Store) RegisterWaits(ctx context.Context, function string, paths []WaitPath) (fresh bool, err error) {
+	known, err := s.WaitPaths(ctx, function)
+	if err != nil {
+		return false, err
+	}
 	for _, p := range paths {
+		if slices.Contains(known, p) { // a full Redis refuses to add what is there already
+			continue
+		}
 		added, err := s.rdb.HSetNX(ctx, s.keys.Waits(function), p.EventType+" "+p.Match, 1).Result()
 		if err != nil {
 			return false, fmt.Errorf("register waits of %s: %w", function, store.Explain(err))

@@ -3,10 +3,7 @@ package upkeep
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/wildout/wildout/runtime/store"
 )
@@ -88,8 +85,9 @@ func (u *Upkeep) DropStream(ctx context.Context, eventType string) error {
 }
 
 // Uninstall removes everything that a function has in Redis: its consumer
-// groups, runs, timers, waits, limits and history. Its runners must be gone:
-// they would make some of it anew. What is left after an error goes with the
+// groups, runs, timers, waits, limits and history. Steps of other functions that
+// wait for one of its runs fail, and are told so. Its runners must be gone: they
+// would make some of it anew. What is left after an error goes with the
 // next call.
 func (u *Upkeep) Uninstall(ctx context.Context, function string) error {
 	types, err := u.rdb.SMembers(ctx, u.keys.Reads(function)).Result()
@@ -104,36 +102,18 @@ func (u *Upkeep) Uninstall(ctx context.Context, function string) error {
 			return err
 		}
 	}
+	if err := u.endInvoked(ctx, function); err != nil {
+		return err
+	}
 	return u.removeKeys(ctx, u.keys.Function(function))
 }
 
-// removeKeys removes the keys that begin with prefix, which has the hash tag
-// of the namespace: all of them are on one node.
+// removeKeys removes the keys that begin with prefix.
 func (u *Upkeep) removeKeys(ctx context.Context, prefix string) error {
-	var node redis.Cmdable = u.rdb
-	if cluster, ok := u.rdb.(*redis.ClusterClient); ok {
-		master, err := cluster.MasterForKey(ctx, prefix)
-		if err != nil {
-			return fmt.Errorf("find the node with the keys %s: %w", prefix, store.Explain(err))
-		}
-		node = master
-	}
-	const page = 1000
-	for cursor := uint64(0); ; {
-		keys, next, err := node.Scan(ctx, cursor, globLiteral(prefix)+"*", page).Result()
-		if err == nil && len(keys) > 0 {
-			err = node.Unlink(ctx, keys...).Err()
-		}
-		if err != nil {
+	return u.eachKey(ctx, prefix, func(keys []string) error {
+		if err := u.rdb.Unlink(ctx, keys...).Err(); err != nil {
 			return fmt.Errorf("remove the keys %s: %w", prefix, store.Explain(err))
 		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
-}
-
-// globLiteral escapes what SCAN would take for a pattern.
-func globLiteral(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(text)
+		return nil
+	})
 }

@@ -80,10 +80,18 @@ func holdsForRuns(begin func() *site) {
 		s := begin()
 		c := s.committer()
 		ref := s.begin("r1")
-		for range 2 {
-			done(func() error {
-				return c.Invoke(ctx, ref, "call", []byte(`{}`), "g", "child", []byte(`{"id":"x"}`), []byte(`{}`))
+		invoke := func() (started bool) {
+			done(func() (err error) {
+				started, err = c.Invoke(ctx, ref, "call", []byte(`{"c":"child"}`), "g", "child", []byte(`{"id":"x"}`), []byte(`{}`))
+				return err
 			})
+			return started
+		}
+		Expect(invoke()).To(BeFalse(), "there is no such function")
+		Expect(s.entries(s.keys.Inbox("g"))).To(BeEmpty())
+		done(func() error { return s.Store.EnsureGroup(ctx, "g", s.keys.Inbox("g")) })
+		for range 2 {
+			Expect(invoke()).To(BeTrue())
 		}
 		started := s.entries(s.keys.Inbox("g"))
 		Expect(started).To(HaveLen(1))
@@ -98,7 +106,7 @@ func holdsForRuns(begin func() *site) {
 		finish(c, runs.Finish{Ref: ref})
 		_, err := c.Emit(ctx, ref, "tell", []byte(`{}`), []event.Event{{ID: "e1", Type: "b", Data: []byte(`{}`)}}, []bool{false})
 		Expect(err).To(MatchError(runs.ErrFenced))
-		err = c.Invoke(ctx, ref, "call", []byte(`{}`), "g", "child", []byte(`{}`), []byte(`{}`))
+		_, err = c.Invoke(ctx, ref, "call", []byte(`{}`), "g", "child", []byte(`{}`), []byte(`{}`))
 		Expect(err).To(MatchError(runs.ErrFenced))
 		w := run.Wait{EventType: "b", Path: "wait"}
 		_, err = c.Await(ctx, ref, w, []byte(`{}`), run.CandidateField(w.Path))

@@ -26,6 +26,9 @@ func (s *Server) load(ctx context.Context) error {
 	for _, fault := range set.Faults {
 		s.log.Error(fault.Error())
 	}
+	for _, doubt := range set.Doubts {
+		s.log.Warn(doubt.Error())
+	}
 	if err := s.applyTypes(ctx, set); err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ type Set struct {
 	Functions  []Function
 	EventTypes []EventType
 	Faults     []*Fault
+	// Doubts are about what may be right, such as a name that only the cluster may
+	// know.
+	Doubts []*Fault
 }
 
 // Err joins the faults; nil when there is none.
@@ -90,7 +93,20 @@ func Load(paths []string, knownHandler func(name string) bool) (*Set, error) {
 	for _, file := range files {
 		l.read(file)
 	}
+	l.doubt()
 	return &l.set, nil
+}
+
+// doubt looks for functions that are invoked and not among those that were read.
+func (l *loader) doubt() {
+	for _, f := range l.set.Functions {
+		for _, name := range f.Plan.Spec.Invokes() {
+			if _, here := l.functions[name]; !here {
+				l.set.Doubts = append(l.set.Doubts, &Fault{f.Source, fmt.Errorf(
+					"%s: function %s invokes %s, which is not among these manifests: where the namespace does not have it either, the step waits until it does (NoSuchFunction)", f.Source, f.Plan.Function, name)})
+			}
+		}
+	}
 }
 
 func find(paths []string) ([]string, error) {

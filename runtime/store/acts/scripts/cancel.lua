@@ -36,6 +36,7 @@ local open = owner or ARGV[4] ~= '' and (pending() or unread())
 if ARGV[5] == '0' then
   if not open then call('HDEL', KEYS[1], ARGV[1]) end
 elseif open then
+  call('HDEL', KEYS[2], '') -- removes nothing, but comes first: a full Redis lets the rest happen, and this ends a run
   local t = call('TIME')
   local now = string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000))
   if call('HSETNX', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2]) == 1 and owner == '' then

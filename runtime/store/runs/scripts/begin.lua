@@ -14,6 +14,7 @@ if #call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1, ARGV[3]) == 0 then
   return redis.error_reply('FENCED the run has another owner')
 end
 local decided = call('HGET', KEYS[2], '@begin')
+call('HDEL', KEYS[2], '') -- removes nothing, but comes first: a full Redis lets the rest happen, see beat
 local t = call('TIME')
 local now = t[1] * 1000000 + t[2]
 local ki = 4

@@ -11,6 +11,7 @@ if redis.call('HEXISTS', KEYS[1], ARGV[3]) == 1 then
   return 0
 end
 if ARGV[4] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[5]) -- first, so that a full Redis lets the rest happen: see beat
   redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
 else
   redis.call('SREM', KEYS[2], ARGV[2])

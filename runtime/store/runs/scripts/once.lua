@@ -1,6 +1,7 @@
 -- Take an idempotency key for a run.
 -- KEYS: once, followers. ARGV: run id, ttl ms, follow ('1': the run wants the holder's outcome, and to be told of it).
 -- Returns '' when it is the run's, else the holder: run id, and after a space its outcome.
+redis.call('SREM', KEYS[2], '') -- removes nothing, but comes first: a full Redis lets the rest happen, see beat
 local holder = redis.call('GET', KEYS[1])
 if not holder then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

@@ -27,10 +27,9 @@ if want > held then
   if want > room then want = room end
   if want < held then want = held end
 end
+redis.call('HDEL', KEYS[1], ARGV[1]) -- first, so that a full Redis lets the rest happen: see beat
 if want > 0 then
   redis.call('HSET', KEYS[1], ARGV[1], want)
   redis.call('PEXPIRE', KEYS[1], 86400000)
-else
-  redis.call('HDEL', KEYS[1], ARGV[1])
 end
 return want

@@ -9,8 +9,8 @@ if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1, ARGV[4]) == 0 
 end
 local owner = redis.call('HGET', KEYS[2], '@o')
 if owner == '' or owner == ARGV[2] then
+  redis.call('ZREM', KEYS[3], ARGV[3]) -- first, so that a full Redis lets the rest happen: see beat
   redis.call('HSET', KEYS[2], '@o', ARGV[2])
-  redis.call('ZREM', KEYS[3], ARGV[3])
   if redis.call('HDEL', KEYS[2], '@lacks') == 1 then redis.call('HDEL', KEYS[5], ARGV[3]) end
   local journal = redis.call('HGETALL', KEYS[2])
   local asked = redis.call('HGET', KEYS[4], ARGV[3])
