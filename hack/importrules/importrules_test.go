@@ -67,14 +67,14 @@ var rooms = []room{
 	{path: "runtime/run", direct: []string{"runtime/event"}, outside: none},
 	{path: "runtime/intake", direct: []string{"runtime/event", "runtime/strictjson"}, outside: []string{"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text"}, unlinked: operatorAndRedis},
 	{path: "runtime/plan", direct: []string{"api", "runtime/event", "runtime/strictjson"}, unlinked: operatorAndRedis},
-	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
+	{path: "runtime/engine", direct: []string{"runtime", "runtime/run", "runtime/plan", "runtime/event", "runtime/intake"}, unlinked: operatorAndRedis},
 	{path: "runtime/admission", direct: []string{"runtime/run", "runtime/plan", "runtime/event"}, unlinked: operatorAndRedis},
 	// The connection, and a room for each who asks: who looks, who asks for
 	// something, who keeps order, and the runners.
 	{path: "runtime/store", direct: []string{"runtime/event"}, unlinked: operator},
 	{path: "runtime/store/inspect", direct: []string{"runtime/store", "runtime/event", "runtime/run"}, unlinked: operator},
 	{path: "runtime/store/acts", direct: []string{"runtime/store", "runtime/store/inspect", "runtime/event", "runtime/run"}, unlinked: operator},
-	{path: "runtime/store/upkeep", direct: []string{"runtime/store"}, unlinked: operator},
+	{path: "runtime/store/upkeep", direct: []string{"runtime/run", "runtime/store"}, unlinked: operator},
 	{path: "runtime/store/runs", direct: []string{"runtime/store", "runtime/store/acts", "runtime/store/upkeep", "runtime/event", "runtime/run"}, unlinked: operator},
 	{path: "runtime/telemetry", direct: []string{"api", "runtime", "runtime/event", "runtime/store", "runtime/store/inspect"}, unlinked: operator},
 	{path: "runtime/worker", direct: []string{"runtime", "runtime/admission", "runtime/engine", "runtime/run", "runtime/store", "runtime/store/runs", "runtime/plan", "runtime/event", "runtime/telemetry", "api"}, unlinked: operator},

@@ -1,8 +1,9 @@
 package console
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -224,9 +225,11 @@ func (s *Service) postReplay(r *http.Request) (any, error) {
 
 // readBody reads a JSON object; no body is an empty one.
 func readBody(r *http.Request, into any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxActBody))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil && !isEmpty(err) {
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxActBody))
+	if err == nil && len(bytes.TrimSpace(text)) > 0 {
+		err = strictjson.UnmarshalKnown(text, into)
+	}
+	if err != nil {
 		return failf(http.StatusBadRequest, "the body cannot be read: %v", err)
 	}
 	return nil

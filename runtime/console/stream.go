@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"fmt"
 	"github.com/wildout/wildout/runtime/strictjson"
 	"io"
@@ -19,8 +18,6 @@ const (
 	// writeWithin bounds one write to a client.
 	writeWithin = 10 * time.Second
 )
-
-func isEmpty(err error) bool { return errors.Is(err, io.EOF) }
 
 // ParseFilter reads the parameters kind (several with commas), function,
 // eventType, run and after. The error is a *Problem.

@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	wildout "github.com/wildout/wildout/runtime"
 	"github.com/wildout/wildout/runtime/event"
+	"github.com/wildout/wildout/runtime/intake"
 	"github.com/wildout/wildout/runtime/plan"
 	"github.com/wildout/wildout/runtime/run"
 )
@@ -21,25 +23,29 @@ func (a *sendEvent) begin(x *execution, u *unit) *run.Failure {
 	out := x.outbox(u.path)
 	for i, s := range a.Events {
 		data, err := jsonOrEmpty(s.Data, &x.scope)
-		if err == nil {
-			err = event.Check(data)
-		}
 		if err != nil {
 			return x.refuse(u, "sendEvent[%d].data: %w", i, err)
 		}
 		id := ""
 		if s.ID != nil {
-			if id, err = s.ID.Text(&x.scope); err != nil || id == "" {
-				return x.refuse(u, "sendEvent[%d].id: empty or wrong: %w", i, err)
+			if id, err = s.ID.Text(&x.scope); err == nil && id == "" {
+				err = errEmptyID
+			}
+			if err != nil {
+				return x.refuse(u, "sendEvent[%d].id: %w", i, err)
 			}
 		}
-		out.add(s.Type, id, data)
+		if err := out.add(s.Type, id, data); err != nil {
+			return x.refuse(u, "sendEvent[%d]: %w", i, err)
+		}
 	}
 	r := out.result(u.prog.Since)
 	leg := x.leg
 	x.spawn(u, func() completion { return x.written(leg, u, r, out.send) })
 	return nil
 }
+
+var errEmptyID = errors.New("it is the empty text: leave id out, or give what is different for different events")
 
 func (a *sendEvent) recall(_ *execution, u *unit) *run.Failure { return u.wait() }
 
@@ -57,13 +63,15 @@ type outbox struct {
 func (x *execution) outbox(path string) *outbox { return &outbox{x: x, path: path, at: x.Now()} }
 
 // add adds an event; without an id it gets one that is made of the run, the step
-// and its place in it.
-func (o *outbox) add(eventType, id string, data json.RawMessage) {
+// and its place in it. The error says why nobody may send such an event.
+func (o *outbox) add(eventType, id string, data json.RawMessage) error {
 	dedupe := id != ""
 	if !dedupe {
 		id = event.DerivedID(o.at, eventType, o.x.run.ID, o.path, strconv.Itoa(len(o.events)))
 	}
-	o.events = append(o.events, OutEvent{Dedupe: dedupe, Event: o.x.sent(o.path, id, eventType, o.at, data)})
+	e := o.x.sent(o.path, id, eventType, o.at, data)
+	o.events = append(o.events, OutEvent{Dedupe: dedupe, Event: e})
+	return intake.Envelope(&e).Err()
 }
 
 // result is that of the step, which began at since, in ms.
@@ -116,14 +124,9 @@ func (s *subSteps) send(path string, events []wildout.OutEvent) (run.Result, err
 	x := s.a.x
 	out := x.outbox(path)
 	for _, e := range events {
-		err := plan.CheckEventType(e.Type)
-		if err == nil {
-			err = event.Check(e.Data)
+		if err := out.add(e.Type, e.ID, e.Data); err != nil {
+			return run.Result{}, wildout.NonRetriable(fmt.Errorf("an event of %s: %w", path, err))
 		}
-		if err != nil {
-			return run.Result{}, wildout.NonRetriable(fmt.Errorf("event %s of %s: %w", e.Type, path, err))
-		}
-		out.add(e.Type, e.ID, e.Data)
 	}
 	sent := out.result(out.at.UnixMilli())
 	sent.Kind = run.KindSend

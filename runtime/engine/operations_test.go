@@ -406,7 +406,7 @@ func TestOperationsThatAreRefused(t *testing.T) {
 		"without a time-out":          {wait(wildout.WaitOptions{Event: "any"}), "in WaitOptions.Timeout"},
 		"by an object":                {wait(wildout.WaitOptions{Event: "paid", Match: "data.id", Value: []int{1}, Timeout: time.Hour}), "must be text, a number or a boolean"},
 		"by what is no JSON":          {wait(wildout.WaitOptions{Event: "paid", Match: "data.id", Value: func() {}, Timeout: time.Hour}), "WaitOptions.Value"},
-		"a type with a blank":         {send(wildout.Event{Type: "a b"}), `"a b" is no such name`},
+		"a type with a blank":         {send(wildout.Event{Type: "a b"}), `"a b" is no event type`},
 		"data that is a list":         {send(wildout.Event{Type: "b", Data: []int{1}}), "must be an object"},
 		"data that is no JSON":        {send(wildout.Event{Type: "b", Data: func() {}}), "cannot be stored as JSON"},
 		"a function of another place": {invoke("../f", nil), `"../f" is no such name`},

@@ -274,6 +274,21 @@ func TestSendEvent(t *testing.T) {
 		})
 }
 
+// TestSendEventIsCheckedAsEveryOther has what the gateway refuses too.
+func TestSendEventIsCheckedAsEveryOther(t *testing.T) {
+	for id, message := range map[string]string{
+		"${''}":        "sendEvent[0].id: it is the empty text",
+		"${'a\\\\nb'}": "sendEvent[0]: id must be at most 256 bytes",
+		"${lists.range(600).map(i, 'x').join('')}":       "sendEvent[0]: id must be at most 256 bytes",
+		"${['" + strings.Repeat("x", 257) + "'].join()}": "sendEvent[0]: id must be at most 256 bytes",
+	} {
+		both(t, "\n\tsteps:\n\t- {name: bad, sendEvent: [{name: b, id: \""+id+"\"}]}", func(t *testing.T, b *bed) {
+			failed(t, b.finish(), "bad", message)
+			want(t, "events", len(b.journal.sent), 0)
+		})
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	both(t, `
 	timeout: 10s

@@ -102,7 +102,7 @@ func (c *compiler) expr(at site, whole string, seg segment, w want) *Expr {
 	if e.access = newAccess(checked.NativeRep().Expr()); e.access != nil {
 		return e
 	}
-	prog, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	prog, err := c.env.Program(checked, append(costs(), cel.EvalOptions(cel.OptOptimize))...)
 	if err != nil {
 		report(fault{message: err.Error()})
 		return nil

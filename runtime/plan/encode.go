@@ -17,18 +17,39 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// appendJSON appends a CEL value as JSON. The keys of maps that an expression
-// made are sorted, so that the same values give the same bytes.
+// maxBytes is how large a value may become as JSON or text: an input of a step,
+// the data of an event that is sent, all elements of a forEach together. In CEL
+// a list of a thousand references to one text is small; written out it is not.
+const maxBytes = 4 << 20
+
+// room says why n bytes more would be too many.
+func room(dst []byte, n int) error {
+	if len(dst)+n > maxBytes {
+		return fmt.Errorf("the result is larger than %d bytes, the limit for a value: take less of it, or pass on a reference", maxBytes)
+	}
+	return nil
+}
+
+// appendJSON appends a CEL value as JSON, as long as there is room behind dst:
+// that is looked at before anything is copied. The keys of maps that an
+// expression made are sorted, so that the same values give the same bytes.
 func appendJSON(dst []byte, v ref.Val) ([]byte, error) {
 	switch v := v.(type) {
 	case types.String:
+		if err := room(dst, len(v)); err != nil {
+			return nil, err
+		}
 		return appendString(dst, string(v)), nil
+	case types.Bytes:
+		if err := room(dst, base64.StdEncoding.EncodedLen(len(v))); err != nil {
+			return nil, err
+		}
 	case types.Null:
 		return append(dst, "null"...), nil
 	case *object:
-		return append(dst, v.raw...), nil
+		return appendRaw(dst, v.raw)
 	case *list:
-		return append(dst, v.raw...), nil
+		return appendRaw(dst, v.raw)
 	case *record:
 		return v.appendJSON(dst)
 	case *types.Optional:
@@ -41,14 +62,24 @@ func appendJSON(dst []byte, v ref.Val) ([]byte, error) {
 	case traits.Lister:
 		return appendList(dst, v)
 	}
-	if plain, isText, ok, err := scalar(v); err != nil {
+	plain, isText, ok, err := scalar(v)
+	switch {
+	case err != nil:
 		return nil, err
-	} else if ok && isText {
+	case !ok:
+		return nil, fmt.Errorf("the result is %s, which JSON cannot hold", kindOf(v))
+	case isText:
 		return appendString(dst, plain), nil
-	} else if ok {
-		return append(dst, plain...), nil
 	}
-	return nil, fmt.Errorf("the result is %s, which JSON cannot hold", kindOf(v))
+	return append(dst, plain...), nil
+}
+
+// appendRaw appends JSON as it is.
+func appendRaw(dst, raw []byte) ([]byte, error) {
+	if err := room(dst, len(raw)); err != nil {
+		return nil, err
+	}
+	return append(dst, raw...), nil
 }
 
 // scalar formats what is neither null nor an aggregate; isText says that JSON
@@ -101,13 +132,16 @@ func appendMap(dst []byte, m traits.Mapper) ([]byte, error) {
 			}
 			dst = append(dst, ',')
 		}
+		err := room(dst, len(f.name))
+		if err != nil {
+			return nil, err
+		}
 		dst = append(appendString(dst, f.name), ':')
-		var err error
 		if dst, err = appendJSON(dst, f.value); err != nil {
 			return nil, err
 		}
 	}
-	return append(dst, '}'), nil
+	return append(dst, '}'), room(dst, 1)
 }
 
 func appendList(dst []byte, l traits.Lister) ([]byte, error) {
@@ -121,7 +155,7 @@ func appendList(dst []byte, l traits.Lister) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return append(dst, ']'), nil
+	return append(dst, ']'), room(dst, 1)
 }
 
 const hexDigits = "0123456789abcdef"
@@ -196,13 +230,13 @@ func appendText(dst []byte, v ref.Val) ([]byte, error) {
 		return nil, err
 	}
 	if ok {
-		return append(dst, plain...), nil
+		return appendRaw(dst, []byte(plain))
 	}
 	encoded, err := appendJSON(nil, v)
 	if err != nil {
 		return nil, err
 	}
-	return appendCompact(dst, encoded), nil
+	return appendCompact(dst, encoded), room(dst, len(encoded))
 }
 
 // appendRawText is appendText for JSON that was never decoded.

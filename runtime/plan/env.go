@@ -6,7 +6,6 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/ext"
 )
 
 // Bounds on an expression. maxCost is what one evaluation may take, in the
@@ -32,7 +31,7 @@ var celEnv = sync.OnceValues(func() (*cel.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cel.NewEnv(
+	return cel.NewEnv(append(libraries(),
 		cel.CustomTypeProvider(recordProvider{registry}),
 		cel.CustomTypeAdapter(registry),
 		cel.Variable(varEvent, eventType.celTyp),
@@ -50,16 +49,14 @@ var celEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
 		cel.OptionalTypes(),
-		ext.Strings(), ext.Math(), ext.Sets(),
-		ext.Lists(ext.ListsMaxRangeSize(maxRange)),
-		boundedText(),
+		boundedCalls(),
 		functions(),
 		cel.ParserExpressionSizeLimit(maxSize),
 		cel.ParserRecursionLimit(maxRecursion),
 		cel.ExpressionNodeLimit(maxNodes),
 		cel.RegexProgramSizeLimit(maxRegex),
 		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateDurationLiterals()),
-	)
+	)...)
 })
 
 // recordProvider adds the record types to those of CEL.

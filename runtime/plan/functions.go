@@ -64,14 +64,19 @@ func method(name string, result *cel.Type, fn func(...ref.Val) ref.Val, args ...
 func declared(name, id string, overload cel.FunctionOpt) cel.EnvOption {
 	return options(
 		cel.Function(name, overload),
-		cel.CostModel(cost.Overload(id, cost.ManualCost(
-			func(cost.Estimator, *cost.AstNode, []cost.AstNode) *cost.CallEstimate { return nil }, // nothing here estimates
-			func(args []ref.Val, result ref.Val) *uint64 {
-				units := uint64(1 + (length(args[0])+length(result))/10)
-				return &units
-			},
-		))),
+		cel.CostModel(charged(id)),
 	)
+}
+
+// charged is what a call of an overload costs: a tenth for each character that it
+// goes through and each that it makes, as for the functions of cel-go.
+func charged(id string) cost.OverloadModel {
+	return cost.Overload(id, cost.ManualCost(
+		func(cost.Estimator, *cost.AstNode, []cost.AstNode) *cost.CallEstimate { return nil }, // nothing here estimates
+		func(args []ref.Val, result ref.Val) *uint64 {
+			return units((length(args[0]) + length(result)) / 10)
+		},
+	))
 }
 
 func length(v ref.Val) int {
@@ -97,9 +102,6 @@ func one(fn func(string) ref.Val) func(...ref.Val) ref.Val {
 		if raw, isBytes := args[0].(types.Bytes); isBytes {
 			return fn(string(raw)) // and not their base64
 		}
-		if left := maxText; !fits(args[0], &left) {
-			return errTooLong
-		}
 		s, err := appendText(nil, args[0])
 		if err != nil {
 			return types.WrapErr(err)
@@ -108,37 +110,13 @@ func one(fn func(string) ref.Val) func(...ref.Val) ref.Val {
 	}
 }
 
-var errTooLong = types.NewErr("this would make a text of more than %d bytes", maxText)
+var errTooLong = types.NewErr("this would make a text of more than %d bytes", maxBytes)
 
 func bounded(s string) ref.Val {
-	if len(s) > maxText {
+	if len(s) > maxBytes {
 		return errTooLong
 	}
 	return types.String(s)
-}
-
-// fits reports whether v written out takes no more than what is left, in
-// bytes, without writing it: a list may hold one long string ten thousand
-// times.
-func fits(v ref.Val, left *int) bool {
-	*left -= length(v) + 1
-	switch v := v.(type) {
-	case *object, *list:
-	case traits.Mapper:
-		for it := v.Iterator(); *left > 0 && it.HasNext() == types.True; {
-			key := it.Next()
-			if !fits(key, left) || !fits(v.Get(key), left) {
-				return false
-			}
-		}
-	case traits.Lister:
-		for it := v.Iterator(); *left > 0 && it.HasNext() == types.True; {
-			if !fits(it.Next(), left) {
-				return false
-			}
-		}
-	}
-	return *left >= 0
 }
 
 // urlEncode escapes all that has a meaning in a path or in a query. Of the two
@@ -157,9 +135,6 @@ func base64Decode(s string) ref.Val {
 }
 
 func jsonText(args ...ref.Val) ref.Val {
-	if left := maxText; !fits(args[0], &left) {
-		return errTooLong
-	}
 	raw, err := appendJSON(nil, args[0])
 	if err != nil {
 		return types.WrapErr(err)

@@ -75,8 +75,8 @@ func TestFunctionFaults(t *testing.T) {
 		`json(0.0 / 0.0)`:                                                   `not a finite number`,
 		`json(lists.range(9999).map(i, lists.range(999)))`:                  `more than`,
 		`html(` + wide + `.map(i, ` + wide + `.map(j, 'x')))`:               `more than`,
-		`json(lists.range(5000).map(i, '` + long + `')).size()`:             `more than 4194304 bytes`,
-		`urlEncode(lists.range(5000).map(i, '` + long + `'))`:               `more than 4194304 bytes`,
+		`json(lists.range(5000).map(i, '` + long + `')).size()`:             `larger than 4194304 bytes`,
+		`urlEncode(lists.range(5000).map(i, '` + long + `'))`:               `larger than 4194304 bytes`,
 		`lists.range(5000).map(i, html('` + long + `' + string(i)).size())`: `takes more than 1000000 operations`,
 	} {
 		if got, err := valueOf(t, strconv.Quote("${"+expression+"}")).JSON(testScope()); err == nil || !strings.Contains(err.Error(), want) {

@@ -67,7 +67,10 @@ func (v *Value) JSON(s *Scope) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		if out, err = r.append(out, p.inString); err != nil {
+		if out, err = r.append(out, p.inString); err == nil {
+			err = room(out, 0) // escapes make a text longer
+		}
+		if err != nil {
 			return nil, p.expr.fail(err)
 		}
 	}
@@ -93,12 +96,12 @@ func (v *Value) loneJSON(s *Scope) (json.RawMessage, error) {
 func (r result) append(out []byte, inString bool) ([]byte, error) {
 	if !inString {
 		if r.raw != nil {
-			return append(out, r.raw...), nil
+			return appendRaw(out, r.raw)
 		}
 		return appendJSON(out, r.val)
 	}
 	if r.raw != nil && r.raw[0] == '"' {
-		return append(out, r.raw[1:len(r.raw)-1]...), nil
+		return appendRaw(out, r.raw[1:len(r.raw)-1])
 	}
 	plain, err := r.text(nil)
 	if err != nil {
@@ -165,14 +168,15 @@ func (v *Value) List(s *Scope) ([]json.RawMessage, error) {
 	if !ok {
 		return nil, v.fail(fmt.Errorf("there must be a list here and it is %s", r.kind()))
 	}
-	size, _ := l.Size().(types.Int)
-	elements := make([]json.RawMessage, 0, size)
+	elements := make([]json.RawMessage, 0, length(r.val))
+	var all []byte // one limit for all elements; those that it grew out of keep their bytes
 	for it := l.Iterator(); it.HasNext() == types.True; {
-		element, err := appendJSON(nil, it.Next())
-		if err != nil {
+		begin := len(all)
+		var err error
+		if all, err = appendJSON(all, it.Next()); err != nil {
 			return nil, v.fail(err)
 		}
-		elements = append(elements, element)
+		elements = append(elements, all[begin:len(all):len(all)])
 	}
 	return elements, nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -31,6 +30,11 @@ func (o *Options) client() (*redis.UniversalOptions, error) {
 	return opts, nil
 }
 
+// errUnreadable has fixed words: errors become conditions and lines of logs.
+var errUnreadable = errors.New("the Redis URL cannot be used (it is not shown, for it may hold a password): " +
+	"it looks like redis://user:password@host:6379/0 or rediss://…, user and password stand before the first host alone, " +
+	"and special characters in the password are written as %2F for /, %2C for a comma, %40 for @, %23 for #, %3F for ?")
+
 func parseURL(raw string) (*redis.UniversalOptions, error) {
 	scheme, _, _ := strings.Cut(raw, "://")
 	switch {
@@ -40,22 +44,24 @@ func parseURL(raw string) (*redis.UniversalOptions, error) {
 		return nil, errors.New("the Redis URL has a scheme of its own for a cluster: name several of its nodes, as redis://HOST:6379,HOST:6379")
 	}
 	first, rest, several := strings.Cut(raw, ",")
+	if scheme == "unix" {
+		return nil, errors.New("the Redis URL names a Unix socket, which is not supported; use redis://host:port")
+	}
+	// A password with a / or a , ends too early, and what is behind stands where a
+	// port, a database or another host is: no part of it may be shown, neither here
+	// nor by whoever dials it.
 	o, err := redis.ParseURL(first)
-	if err != nil {
-		var wrong *url.Error
-		if errors.As(err, &wrong) {
-			err = wrong.Err // without the URL, which may hold a password
-		}
-		return nil, fmt.Errorf("the Redis URL cannot be used: %w; it looks like redis://user:password@host:6379/0", err)
+	if err != nil || strings.Contains(rest, "@") || strings.Count(first, "@") > 1 {
+		return nil, errUnreadable
+	}
+	if u, err := url.Parse(first); err != nil || strings.Contains(u.Opaque+u.Host+u.Path+u.RawQuery+u.Fragment, "@") {
+		return nil, errUnreadable
 	}
 	u := &redis.UniversalOptions{
 		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		DialTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		// The group commit retries by itself and knows what is safe to repeat.
 		MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true,
-	}
-	if o.Network == "unix" {
-		return nil, errors.New("the Redis URL names a Unix socket, which is not supported; use redis://host:port")
 	}
 	if several {
 		u.Addrs = append(u.Addrs, strings.Split(rest, ",")...)

@@ -133,11 +133,11 @@ func parseEvent(b *sendBody) (*event.Event, error) {
 		text = "{}"
 	}
 	var data map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &data); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			line, column := place(text, int(syntax.Offset))
-			return nil, bad("line %d, column %d: %s", line, column, syntax)
+	if err := strictjson.Unmarshal([]byte(text), &data); err != nil {
+		var fault *strictjson.Error
+		if errors.As(err, &fault) && fault.Kind != strictjson.Misfit {
+			line, column := place(text, fault.Offset+1)
+			return nil, bad("line %d, column %d: %s", line, column, fault.Reason)
 		}
 		return nil, bad("want a JSON object: {…}")
 	}

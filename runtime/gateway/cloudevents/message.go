@@ -1,11 +1,8 @@
 package cloudevents
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"maps"
 	"mime"
 	"slices"
@@ -26,9 +23,12 @@ type attributes map[string]any
 // message is an event as it came, in whichever mode.
 type message struct {
 	attributes attributes
-	// data returns the bytes of the data, none when there are none.
-	data  func() ([]byte, error)
-	trace traceContext
+	// value is data that stood in the event as JSON, bytes data that is of the
+	// media type of the attributes, in the charset; both nil: there is none.
+	value   []byte
+	bytes   []byte
+	charset string
+	trace   traceContext
 }
 
 // traceContext is what the headers of a request say.
@@ -120,40 +120,6 @@ func (f *faults) attribute(ce *cloudevent.Event, name string, value any) {
 			f.add(name, "%v cannot be used: %v", quoted(value), err)
 		}
 	}
-}
-
-// data returns the data, an object; none is the empty object.
-func (f *faults) data(m *message) json.RawMessage {
-	data, err := m.data()
-	if err != nil {
-		f.add("data_base64", "%v", err)
-		return nil
-	}
-	data = bytes.TrimSpace(data)
-	if len(data) == 0 || string(data) == "null" {
-		return json.RawMessage("{}")
-	}
-	if contentType, _ := m.attributes["datacontenttype"].(string); !isJSON(contentType) {
-		f.media++
-		f.add("data", "is %s; data is JSON here, send application/json", clip(contentType))
-		return nil
-	}
-	if data[0] != '{' {
-		f.add("data", "must be an object")
-		return nil
-	}
-	var malformed *event.MalformedError
-	if err := event.Check(data); errors.As(err, &malformed) {
-		f.add("data", "%s", strings.TrimPrefix(malformed.Reason, "data "))
-	}
-	return data
-}
-
-// isJSON reports whether data of the media type is JSON; left out it is.
-func isJSON(contentType string) bool {
-	media, _, err := mime.ParseMediaType(contentType)
-	return contentType == "" || err == nil &&
-		(media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
 }
 
 // eventID makes one id of the two parts that identify a CloudEvent: with us an

@@ -2,17 +2,17 @@ package cloudevents
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	cloudevent "github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 // maxEvents bounds the events of a batch.
@@ -25,7 +25,8 @@ func read(header http.Header, body []byte) ([]*event.Event, error) {
 	if contentType != "" && err != nil {
 		return nil, refuse(http.StatusUnsupportedMediaType, "header Content-Type is %q, which is no media type", clip(contentType))
 	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
+	charset := params["charset"]
+	if formatted := strings.HasPrefix(media, "application/cloudevents"); formatted && charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
 		return nil, refuse(http.StatusUnsupportedMediaType, "the charset is %q, want utf-8", clip(charset))
 	}
 	trace := traceContext{header.Get("traceparent"), header.Get("tracestate")}
@@ -38,21 +39,20 @@ func read(header http.Header, body []byte) ([]*event.Event, error) {
 		return nil, refuse(http.StatusUnsupportedMediaType, "events in the format %s are not understood: send %s or %s",
 			clip(media), cloudevent.ApplicationCloudEventsJSON, cloudevent.ApplicationCloudEventsBatchJSON)
 	}
-	return readBinary(header, media, body, trace)
+	return readBinary(header, &message{bytes: body, charset: charset, trace: trace}, media)
 }
 
-func readBinary(header http.Header, media string, body []byte, trace traceContext) ([]*event.Event, error) {
+func readBinary(header http.Header, m *message, media string) ([]*event.Event, error) {
 	if len(header.Values("Ce-Specversion")) == 0 {
 		return nil, refuse(http.StatusUnsupportedMediaType,
 			"this is no CloudEvent: send the headers ce-specversion, ce-id, ce-source and ce-type, or Content-Type: %s", cloudevent.ApplicationCloudEventsJSON)
 	}
 	f := faults{}
-	m := message{attributes: f.headers(header), trace: trace}
+	m.attributes = f.headers(header)
 	if media != "" {
 		m.attributes["datacontenttype"] = media
 	}
-	m.data = func() ([]byte, error) { return body, nil }
-	e := f.event(&m)
+	e := f.event(m)
 	if err := f.refusal(); err != nil {
 		return nil, err
 	}
@@ -60,53 +60,90 @@ func readBinary(header http.Header, media string, body []byte, trace traceContex
 }
 
 func readStructured(body []byte, trace traceContext) ([]*event.Event, error) {
-	if err := checkJSON(body); err != nil {
+	err := look(body)
+	if err == nil {
+		err = strictjson.Verify(body)
+	}
+	if err != nil {
+		return nil, notRead(body, err)
+	}
+	r := reading{trace: trace}
+	if err := r.add(body); err != nil {
 		return nil, err
 	}
-	return readAll([]json.RawMessage{body}, trace)
+	return r.done()
 }
 
+// readBatch reads the events one after the other, and ends where there are too
+// many: what is behind is never looked at.
 func readBatch(body []byte, trace traceContext) ([]*event.Event, error) {
-	if err := checkJSON(body); err != nil {
-		return nil, err
+	if err := look(body); err != nil {
+		return nil, notRead(body, err)
 	}
-	var batch []json.RawMessage
-	if bytes.TrimLeft(body, " \t\r\n")[0] != '[' || json.Unmarshal(body, &batch) != nil {
+	if bytes.TrimLeft(body, white)[0] != '[' {
 		return nil, refuse(http.StatusBadRequest, "the body is no array of events: for one event send Content-Type: %s", cloudevent.ApplicationCloudEventsJSON)
 	}
-	if len(batch) > maxEvents {
-		return nil, refuse(http.StatusBadRequest, "the batch has %d events, the limit is %d: send fewer at a time", len(batch), maxEvents)
+	r := reading{trace: trace}
+	if err := strictjson.Elements(body, maxEvents, r.add); err != nil && !errors.Is(err, errTooMany) {
+		return nil, notRead(body, err)
 	}
-	return readAll(batch, trace)
+	return r.done()
 }
 
-// readAll reads events in the JSON format. One that is at fault spoils all.
-func readAll(texts []json.RawMessage, trace traceContext) ([]*event.Event, error) {
-	f := faults{}
-	events := make([]*event.Event, len(texts))
-	for i, text := range texts {
-		f.n = i
-		if m := f.document(text); m != nil {
-			m.trace = trace
-			events[i] = f.event(m)
-		}
-	}
-	if err := f.refusal(); err != nil {
-		return nil, err
-	}
-	return events, nil
+// reading is what was read of a request.
+type reading struct {
+	events []*event.Event
+	faults faults
+	trace  traceContext
 }
 
-func checkJSON(body []byte) error {
-	switch {
-	case len(bytes.TrimSpace(body)) == 0:
-		return refuse(http.StatusBadRequest, "the body is empty, want an event in JSON")
-	case !utf8.Valid(body):
-		return refuse(http.StatusBadRequest, "the body is not UTF-8")
-	case !json.Valid(body):
-		return refuse(http.StatusBadRequest, "the body is not JSON")
+// add reads an event in the JSON format.
+func (r *reading) add(text []byte) error {
+	f := &r.faults
+	f.n = len(r.events)
+	var e *event.Event
+	if m := f.document(text); m != nil {
+		m.trace = r.trace
+		e = f.event(m)
+	}
+	r.events = append(r.events, e)
+	if len(f.found) >= maxFaults {
+		return errTooMany
 	}
 	return nil
+}
+
+// done returns the events. One that is at fault spoils all.
+func (r *reading) done() ([]*event.Event, error) {
+	if err := r.faults.refusal(); err != nil {
+		return nil, err
+	}
+	return r.events, nil
+}
+
+const white = " \t\r\n"
+
+// bodyLimits bound a body as a whole, before anything is made of it. An event
+// has narrower ones.
+var bodyLimits = strictjson.Limits{Depth: 250, Members: 100_000}
+
+func look(body []byte) error {
+	if len(bytes.TrimLeft(body, white)) == 0 {
+		return refuse(http.StatusBadRequest, "the body is empty, want an event in JSON")
+	}
+	return bodyLimits.Look(body)
+}
+
+// notRead says what is wrong with a body that could not be read.
+func notRead(body []byte, err error) error {
+	var fault *strictjson.Error
+	switch {
+	case !errors.As(err, &fault):
+		return err
+	case fault.Kind == strictjson.Limit && fault.Offset == 0 && bytes.TrimLeft(body, white)[0] == '[':
+		return refuse(http.StatusBadRequest, "the batch has more than %d events: send fewer at a time", maxEvents)
+	}
+	return refuse(http.StatusBadRequest, "the body cannot be read: %v", err)
 }
 
 // faults collects what is wrong with the events of a request.

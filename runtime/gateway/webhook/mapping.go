@@ -3,6 +3,8 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/wildout/wildout/runtime/event"
 	"github.com/wildout/wildout/runtime/gateway"
 	"github.com/wildout/wildout/runtime/plan"
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 const (
@@ -52,22 +54,43 @@ func (e *endpoint) newRequest(r *http.Request, body []byte) (*request, error) {
 	if err := checkJSON(r.Header.Get("Content-Type"), body); err != nil {
 		return nil, err
 	}
-	field := func(name string) string {
-		var object map[string]json.RawMessage
-		var text string
-		if json.Unmarshal(body, &object) != nil || json.Unmarshal(object[name], &text) != nil {
-			return ""
-		}
-		return text
-	}
 	return &request{
 		header: r.Header,
 		scope: &plan.Scope{Request: &plan.Request{
 			Webhook: e.name, Body: body, Headers: headersOf(r.Header), Query: queryOf(r),
 		}},
-		deliveryID: e.scheme.deliveryID(r.Header, field),
+		deliveryID: e.deliveryID(r.Header, body),
 		source:     pathPrefix + e.name,
 	}, nil
+}
+
+// deliveryID is what makes one event of a request that is sent twice. Where the
+// sender gives none it is made of what was signed: whoever repeats a signed
+// request changes nothing in that. Of a request that nobody signed nothing is
+// known.
+func (e *endpoint) deliveryID(header http.Header, body []byte) string {
+	id := e.scheme.deliveryID(header, func(name string) string { return textField(body, name) })
+	if id != "" || e.secrets == nil {
+		return id
+	}
+	sum := sha256.New()
+	sum.Write([]byte(e.scheme.signedBeside(header) + "."))
+	sum.Write(body)
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+// textField is a field of an object that is a text, else nothing.
+func textField(body []byte, name string) (text string) {
+	if strictjson.KindOf(body) != "an object" {
+		return ""
+	}
+	_ = strictjson.Members(body, func(field, value []byte) error { // it was checked
+		if string(field) == name && value[0] == '"' {
+			text = strictjson.Text(value)
+		}
+		return nil
+	})
+	return text
 }
 
 // events returns what the request becomes: nothing when no condition holds. It
@@ -197,19 +220,28 @@ func (m *mapping) fault(field string, err error) error {
 	return &MappingError{m.path + field, err}
 }
 
+// bodyLimits bound a body before anything is made of it. The values of a
+// mapping are made of all of it, and each takes many times its text.
+var bodyLimits = strictjson.Limits{Depth: 200, Values: 200_000}
+
 // checkJSON refuses a body that no mapping can read. How large the data of an
 // event may be is checked when there is one.
 func checkJSON(contentType string, body []byte) error {
-	refuse := func(status int, message string) error { return &gateway.Refusal{Status: status, Message: message} }
+	err := bodyLimits.Check(body)
+	status := http.StatusBadRequest
+	var message string
 	switch {
-	case json.Valid(body) && utf8.Valid(body):
+	case err == nil:
 		return nil
 	case len(body) == 0:
-		return refuse(http.StatusBadRequest, "the body is empty, want JSON")
+		message = "the body is empty, want JSON"
 	case strings.HasPrefix(contentType, "application/x-www-form-urlencoded"), strings.HasPrefix(contentType, "multipart/"):
-		return refuse(http.StatusUnsupportedMediaType, "the body is a form, want JSON: choose application/json in the settings of the sender")
+		status = http.StatusUnsupportedMediaType
+		message = "the body is a form, want JSON: choose application/json in the settings of the sender"
+	default:
+		message = "the body cannot be read: " + err.Error()
 	}
-	return refuse(http.StatusBadRequest, "the body is not JSON in UTF-8")
+	return &gateway.Refusal{Status: status, Message: message, Err: err}
 }
 
 // private are headers that no event should hold.

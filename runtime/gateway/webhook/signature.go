@@ -47,6 +47,8 @@ type scheme interface {
 	// deliveryID is what the sender repeats when it sends a request again;
 	// empty when there is no such thing.
 	deliveryID(header http.Header, body func(field string) string) string
+	// signedBeside is what is signed beside the body.
+	signedBeside(header http.Header) string
 	// ignored says why a request never becomes an event; empty: it may.
 	ignored(header http.Header) string
 }
@@ -55,6 +57,12 @@ type scheme interface {
 type always struct{}
 
 func (always) ignored(http.Header) string { return "" }
+
+// bodyOnly is the part of the schemes that sign nothing else, or an id that
+// every request has.
+type bodyOnly struct{}
+
+func (bodyOnly) signedBeside(http.Header) string { return "" }
 
 // signed is what a signature is about.
 type signed struct {
@@ -93,7 +101,10 @@ const mismatch = "does not fit the body with any of our secrets: is the secret t
 var errNoSecret = errors.New("is empty")
 
 // standardWebhooks is the scheme of www.standardwebhooks.com, version v1.
-type standardWebhooks struct{ always }
+type standardWebhooks struct {
+	always
+	bodyOnly
+}
 
 func (standardWebhooks) key(secret string) ([]byte, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
@@ -137,7 +148,7 @@ func (standardWebhooks) deliveryID(header http.Header, _ func(string) string) st
 
 // github is the scheme of GitHub, with SHA-256. It signs no time and no
 // delivery id.
-type github struct{}
+type github struct{ bodyOnly }
 
 func (github) key(secret string) ([]byte, error) { return textKey(secret) }
 
@@ -227,10 +238,18 @@ func parseStripe(value string) (seconds string, signatures [][]byte, err error) 
 	return seconds, signatures, nil
 }
 
+func (stripe) signedBeside(header http.Header) string {
+	seconds, _, _ := parseStripe(header.Get(headerStripe)) // it was verified
+	return seconds
+}
+
 func (stripe) deliveryID(_ http.Header, body func(string) string) string { return body("id") }
 
 // unsigned takes every request.
-type unsigned struct{ always }
+type unsigned struct {
+	always
+	bodyOnly
+}
 
 func (unsigned) key(string) ([]byte, error) { return nil, nil }
 

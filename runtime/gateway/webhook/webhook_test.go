@@ -100,6 +100,29 @@ func TestUnsigned(t *testing.T) {
 	sameData(t, events[0].Data, `{"celsius":21.5}`)
 }
 
+// TestWithoutAnID sends what a scheme signs again, without the id that its sender
+// usually gives: it is one event; what was signed otherwise is another one.
+func TestWithoutAnID(t *testing.T) {
+	s := newSite(t)
+	push := payload(t, "github-push.json")
+	first := s.taken(fromGitHub("push", "", push, githubSecret))
+	again := s.taken(fromGitHub("push", "", push, githubSecret))
+	if len(first.IDs) != 1 || first.IDs[0] == "" || !slices.Equal(first.IDs, again.IDs) {
+		t.Errorf("GitHub: ids %v, then %v", first.IDs, again.IDs)
+	}
+	only(t, s.stream("github/push"))
+	payment := strings.Replace(payload(t, "stripe-payment.json"), `"evt_3PzXyQ2eZvKYlo2C1nQe8a7T"`, "null", 1)
+	first = s.taken(fromStripe(payment, now, stripeSecret))
+	again = s.taken(fromStripe(payment, now, stripeSecret))
+	later := s.taken(fromStripe(payment, now.Add(-time.Second), stripeSecret))
+	if len(first.IDs) != 1 || first.IDs[0] == "" || !slices.Equal(first.IDs, again.IDs) || slices.Equal(first.IDs, later.IDs) {
+		t.Errorf("Stripe: ids %v, then %v, and of another time %v", first.IDs, again.IDs, later.IDs)
+	}
+	if events := s.stream("stripe/payment_intent.succeeded"); len(events) != 2 {
+		t.Errorf("%d events, want 2", len(events))
+	}
+}
+
 func TestIgnored(t *testing.T) {
 	s := newSite(t)
 	for name, c := range map[string]struct {
@@ -157,7 +180,7 @@ func TestPublishedVectors(t *testing.T) {
 	t.Run("GitHub", func(t *testing.T) {
 		a := s.send(call{path: "github", body: "Hello, World!", header: map[string]string{
 			"X-Hub-Signature-256": "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"}})
-		if a.code != http.StatusBadRequest || !strings.Contains(a.Error, "not JSON") {
+		if a.code != http.StatusBadRequest || !strings.Contains(a.Error, "the body cannot be read") {
 			t.Errorf("%d %s: the signature is right, and the body no JSON", a.code, a.Error)
 		}
 	})

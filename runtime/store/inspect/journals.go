@@ -134,7 +134,7 @@ func (s *Inspector) Unended(ctx context.Context, function, runID string) (*run.R
 	}
 	if j.Parked {
 		r.Status = run.Waiting
-		if r.Reason = j.Reason(&i, time.Now()); j.Lacks != nil {
+		if r.Reason = j.Reason(&i, now); j.Lacks != nil {
 			tellLack(r, j.Lacks)
 		}
 		if timer.Err() == nil && timer.Val() < noDue {

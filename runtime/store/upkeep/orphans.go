@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -84,8 +83,12 @@ func (u *Upkeep) endStarts(ctx context.Context, function, inbox string) error {
 }
 
 func (u *Upkeep) tell(ctx context.Context, function string, parent *run.Parent) error {
-	result := run.Result{Error: "the invoked function " + function + " was deleted, and its run with it", Attempts: 1, Start: time.Now().UnixMilli()}
-	err := u.run(ctx, "tell", []string{u.keys.Run(parent.Function, parent.RunID), u.keys.Inbox(parent.Function)},
+	now, err := u.conn.Clock(ctx)
+	if err != nil {
+		return fmt.Errorf("tell run %s of %s that %s was deleted: %w", parent.RunID, parent.Function, function, err)
+	}
+	result := run.Result{Error: "the invoked function " + function + " was deleted, and its run with it", Attempts: 1, Start: now.UnixMilli()}
+	err = u.run(ctx, "tell", []string{u.keys.Run(parent.Function, parent.RunID), u.keys.Inbox(parent.Function)},
 		parent.Path, result.Encode(), parent.RunID).Err()
 	if err != nil {
 		return fmt.Errorf("tell run %s of %s that %s was deleted: %w", parent.RunID, parent.Function, function, store.Explain(err))

@@ -65,11 +65,8 @@ func (env environment) find(setting string) (value, variable string) {
 func (env environment) url() (string, error) {
 	value, variable := env.find("ENDPOINT")
 	u, err := url.Parse(value)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", variable, err)
-	}
-	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", fmt.Errorf("%s is %q, want an address such as http://collector:4318", variable, value)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("%s cannot be used (it is not shown, for it may hold a password): want an address such as http://collector:4318", variable)
 	}
 	if variable == forAll+"ENDPOINT" {
 		u = u.JoinPath("v1", "traces")

@@ -86,6 +86,11 @@ func TestFaultsNameTheVariable(t *testing.T) {
 
 // A header is a password as a rule.
 func TestFaultsOfHeadersKeepTheirValues(t *testing.T) {
+	for _, address := range []string{"http://user:hunter2/x@c:4318", "http://user:hunter2%zz@c", "ftp://user:hunter2@c", "user:hunter2@c"} {
+		if _, err := fromEnvironment(map[string]string{"ENDPOINT": address}); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
 	if _, err := fromEnvironment(map[string]string{"ENDPOINT": "http://c:4318", "HEADERS": "key=hunter2%zz"}); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error %v", err)
 	}
