@@ -66,7 +66,7 @@ not ended in time.`,
 	flags.StringVar(&f.file, "file", "", "file with data or events; - is the standard input")
 	flags.StringVar(&f.id, "id", "", "id of the event: of several with one id, within 24 hours the first counts")
 	flags.StringVar(&f.ids, "ids", "", "ids for the events of a file that have none: this, a hyphen, and their number")
-	flags.StringVar(&f.key, "key", cmp.Or(os.Getenv("WILDOUT_EVENT_KEY"), "dev"), "event key; `wildout dev` takes any, in a cluster it is that of the default sender; better $WILDOUT_EVENT_KEY")
+	flags.StringVar(&f.key, "key", cmp.Or(os.Getenv("WILDOUT_EVENT_KEY"), "dev"), "event `KEY`; wildout dev takes any, in a cluster it is that of the default sender; better $WILDOUT_EVENT_KEY")
 	flags.StringVar(&f.keyFile, "key-file", os.Getenv("WILDOUT_EVENT_KEY_FILE"), "file with the event key; or $WILDOUT_EVENT_KEY_FILE")
 	flags.BoolVar(&f.wait, "wait", false, "wait for the runs that the event starts, and show them")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long --wait waits")
