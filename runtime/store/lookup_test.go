@@ -102,7 +102,7 @@ var _ = Describe("looking up", func() {
 		Expect(r.Status).To(Equal(run.Running))
 		Expect(r.Steps).To(HaveLen(1))
 
-		Expect(b.runs.EnsureGroup(ctx, "g", b.keys.Inbox("g"))).To(Succeed()) // else it is not invoked
+		Expect(b.runs.EnsureGroups(ctx, "g", store.FromBeginning)).To(Succeed()) // else it is not invoked
 		_, err = c.Invoke(ctx, parked, "call", []byte(`{"c":"child"}`), "g", "child", []byte(`{}`), []byte(`{}`))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.inspect.Child(ctx, "f", parked.RunID, "call")).To(Equal("child"))
