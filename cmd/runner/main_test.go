@@ -262,7 +262,9 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	redis := servicetest.StartRedis(t)
-	startProgram(t, example, string(manifest), redis.URL())
+	p := startProgram(t, example, string(manifest), redis.URL())
+	// Run by hand it reads what comes from now on.
+	eventually(t, "the runner is ready", func() bool { status, _ := p.get("/readyz"); return status == http.StatusOK })
 	s := open(t, redis.URL())
 	publish(t, s, "person/arrived")
 	eventually(t, "the run ends", func() bool { return ended(s, `"Hello, Mara!"`) })

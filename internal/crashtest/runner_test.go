@@ -68,6 +68,7 @@ func runner(ctx context.Context, config []byte, begin <-chan struct{}) error {
 	var wg sync.WaitGroup
 	for _, p := range plans {
 		w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(s)), Plan: p, Handlers: rec.handlers(c.Doze), Name: c.Name,
+			Created:     time.Unix(1, 0), // its events may come before a runner does
 			MaxInFlight: 64, Lease: lease, Grace: c.Grace, Logger: log})
 		if err != nil {
 			return err

@@ -85,7 +85,8 @@ func newWorkers(c runnerConfig, redis *store.Conn, set *standard.Set, log *slog.
 			return nil, fmt.Errorf("function %s: %w", name, err)
 		}
 		w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(redis)), Plan: p, Handlers: set.Registry, Env: c.Env, Name: c.Name,
-			Lease: lease, Grace: 2 * time.Second, Logger: log})
+			Created: time.Unix(1, 0), // its events may come before a runner does
+			Lease:   lease, Grace: 2 * time.Second, Logger: log})
 		if err != nil {
 			return nil, err
 		}

@@ -87,7 +87,8 @@ func (r *rig) start(instance, name, spec string) *runner {
 		r.t.Fatal(err)
 	}
 	w, err := worker.New(worker.Options{Store: worker.OnRedis(runs.New(r.store)), Plan: compile(r.t, name, spec), Handlers: r.handlers, Name: instance,
-		Lease: 2 * time.Second, Grace: 2 * time.Second, Logger: r.logger(), Metrics: worker.NewMetrics(metrics), Tracing: tracing})
+		Created: time.Unix(1, 0), // its events may come before a runner does
+		Lease:   2 * time.Second, Grace: 2 * time.Second, Logger: r.logger(), Metrics: worker.NewMetrics(metrics), Tracing: tracing})
 	if err != nil {
 		r.t.Fatal(err)
 	}
