@@ -141,6 +141,10 @@ func (s *session) readWaits(ctx context.Context) {
 	waits.run(ctx)
 }
 
+// shareBlock is how long awaitShare waits in one command: an idle runner asks
+// Redis for next to nothing.
+const shareBlock = 30 * time.Second
+
 // awaitShare beats at once when another runner has left, and given back its share
 // of a limit: a successor does not wait for its next heartbeat.
 func (s *session) awaitShare(ctx context.Context) {
@@ -151,7 +155,7 @@ func (s *session) awaitShare(ctx context.Context) {
 	left := s.Store.Keys().Left(s.Plan.Function)
 	position := "0-0"
 	for ctx.Err() == nil {
-		entries, err := reader.After(ctx, map[string]string{left: position}, 1, lookBlock)
+		entries, err := reader.After(ctx, map[string]string{left: position}, 1, shareBlock)
 		if err != nil {
 			sleep(ctx, lookPause)
 			continue

@@ -27,9 +27,9 @@ const busyTown = `
 	- {name: one, handler: step, with: {}}
 	- {name: list, forEach: "${[1, 2, 3]}", maxParallel: 3, handler: step, with: {}}
 	- {name: nap, sleep: 30ms}
-	- {name: tell, sendEvent: [{name: b, data: {id: "${event.data.id}"}}]}
+	- {name: tell, sendEvent: [{name: b, data: {id: "${event.data.id}"}}, {name: c, data: {id: "${event.data.id}"}}]}
 	- {name: told, waitForEvent: {event: b, match: data.id, timeout: 1m}}
-	- {name: cond, waitForEvent: {event: b, match: data.id, if: "async.data.id == steps.told.output.data.id", timeout: 1m}}
+	- {name: cond, waitForEvent: {event: c, match: data.id, if: "async.data.id == steps.told.output.data.id", timeout: 1m}}
 	- {name: call, invoke: {function: child, data: {id: "${event.data.id}"}}}
 	output: "${steps.call.output}"`
 

@@ -17,8 +17,9 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
     local info = {}
     for i = 1, #g, 2 do info[g[i]] = g[i + 1] end
     if info['name'] == ARGV[1] then
-      redis.call('HSET', KEYS[4], ARGV[1], info['last-delivered-id'])
+      -- In this order: a full Redis refuses what needs room before what gives some.
       redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+      redis.call('HSET', KEYS[4], ARGV[1], info['last-delivered-id'])
     end
   end
 end
