@@ -377,9 +377,14 @@ var _ = Describe("An event type", func() {
 		Eventually(typeCond(space, "a-b", "Ready")).Should(is("True", "Ready"))
 
 		large := eventType(space, "c-d", "c/d")
-		large.Spec.Schema = &v1alpha1.JSON{Raw: fmt.Appendf(nil, `{"type": "object", "description": %q}`, strings.Repeat("x", 600_000))}
+		large.Spec.Schema = &v1alpha1.JSON{Raw: fmt.Appendf(nil, `{"type": "object", "description": %q}`, strings.Repeat("x", 400_000))}
 		Expect(admin.Create(ctx, large)).To(Succeed())
 		Eventually(typeCond(space, "c-d", "Ready")).Should(is("True", "Ready"))
+		second := large.DeepCopy()
+		second.ObjectMeta = metav1.ObjectMeta{Name: "g-h", Namespace: space}
+		second.Spec.Type = "g/h"
+		Expect(admin.Create(ctx, second)).To(Succeed())
+		Eventually(typeCond(space, "g-h", "Ready")).Should(is("True", "Ready"))
 		larger := large.DeepCopy()
 		larger.ObjectMeta = metav1.ObjectMeta{Name: "e-f", Namespace: space}
 		larger.Spec.Type = "e/f"

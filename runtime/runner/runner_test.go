@@ -99,7 +99,7 @@ func TestStartsThatFail(t *testing.T) {
 		want   string
 	}{
 		"no manifest":                     {[]string{"--manifest", "/not/there"}, v1alpha1.ExitBadSettings, "set WILDOUT_MANIFEST to its path"},
-		"a wrong URL":                     {[]string{"--redis-url", "http://h"}, v1alpha1.ExitBadSettings, "http"},
+		"a wrong URL":                     {[]string{"--redis-url", "http://h"}, v1alpha1.ExitBadSettings, "it looks like redis://user:password@host:6379/0"},
 		"a wrong number":                  {[]string{"--max-in-flight", "no"}, v1alpha1.ExitBadSettings, "WILDOUT_MAX_IN_FLIGHT"},
 		"an address that nobody can have": {[]string{"--listen", "256.0.0.1:1"}, v1alpha1.ExitFailed, "set WILDOUT_LISTEN to another address"},
 	} {
