@@ -73,10 +73,10 @@ var _ = Describe("a user of Redis for one namespace", func() {
 			{"EVAL", "return redis.call('HGETALL', 'wo:{bank.0}:functions')", 0},
 			{"KEYS", "*"}, {"SCAN", 0}, {"RANDOMKEY"}, {"FLUSHALL"}, {"FLUSHDB"}, {"SWAPDB", 0, 1}, {"CONFIG", "GET", "*"},
 			{"ACL", "LIST"}, {"MONITOR"}, {"CLIENT", "LIST"}, {"CLIENT", "KILL", "TYPE", "normal"}, {"SCRIPT", "FLUSH"}, {"FUNCTION", "FLUSH"},
-			{"REPLICAOF", "NO", "ONE"}, {"SHUTDOWN", "NOSAVE"}, {"DEBUG", "SLEEP", 0}, {"PUBLISH", "c", "m"},
+			{"REPLICAOF", "NO", "ONE"}, {"SHUTDOWN", "NOSAVE"}, {"PUBLISH", "c", "m"},
 		} {
 			_, err := user.Do(command...)
-			Expect(err).To(MatchError(Or(ContainSubstring("NOPERM"), ContainSubstring("ACL failure"))), "%v", command)
+			Expect(err).To(MatchError(Or(ContainSubstring("NOPERM"), ContainSubstring("ACL failure"), ContainSubstring("can't access"))), "%v", command)
 		}
 	})
 })

@@ -271,12 +271,12 @@ func (c *chaos) verifyKeys() error {
 
 // lasting are the keys of a function, after its name, that stay when nothing runs.
 var lasting = map[string]bool{"in": true, "done": true, "dead": true, "plans": true, "runners": true, "leases": true, "cron": true,
-	"counters": true, "reads": true, "replaced": true, "adopted": true}
+	"counters": true, "reads": true, "replaced": true, "adopted": true, "waits": true, "skipped": true}
 
 func lasts(key string) bool {
 	if rest, is := strings.CutPrefix(key, "fn:"); is {
 		_, rest, _ = strings.Cut(rest, ":")
 		return lasting[rest]
 	}
-	return strings.HasPrefix(key, "ev:") || key == "types" || key == "published" || key == "functions"
+	return strings.HasPrefix(key, "ev:") || strings.HasPrefix(key, "stood:") || key == "types" || key == "published" || key == "functions"
 }

@@ -93,9 +93,25 @@ func ReadScripts(folder fs.FS) (Scripts, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read script: %w", err)
 		}
-		all[digest(string(source))] = strings.TrimSuffix(path.Base(file), ".lua")
+		lib, err := libOf(folder, file, string(source))
+		if err != nil {
+			return nil, fmt.Errorf("read script: %w", err)
+		}
+		all[digest(lib+string(source))] = strings.TrimSuffix(path.Base(file), ".lua")
 	}
 	return all, nil
+}
+
+// libOf returns what the store puts before a script: the file of the folder lib
+// that its first line names, as in "-- with pace".
+func libOf(folder fs.FS, file, source string) (string, error) {
+	line, _, _ := strings.Cut(source, "\n")
+	name, ok := strings.CutPrefix(line, "-- with ")
+	if !ok {
+		return "", nil
+	}
+	lib, err := fs.ReadFile(folder, path.Join(path.Dir(file), "lib", name+".lua"))
+	return string(lib), err
 }
 
 func digest(source string) string {

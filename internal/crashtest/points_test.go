@@ -39,7 +39,7 @@ var midway = step("order", "charge", 1)
 
 // places is every kind of write that a runner does, and its reads.
 var places = []place{
-	at("making a group", "xgroup", "ev:order/placed"),
+	at("making its groups", "group", "fn:order:in"),
 	at("first heartbeat", "beat", "fn:order:"),
 	{name: "a later heartbeat", command: "beat", args: []string{"fn:order:"}, nth: 3},
 	at("reading an event", "xreadgroup", "ev:order/placed"),
