@@ -109,16 +109,16 @@ func (x *execution) unanswered(a *waitForEvent, u *unit, fits func(*event.Event)
 	used := map[string]bool{}
 	for _, m := range x.machines() {
 		for _, n := range m.nodes {
-			if other, ok := n.action.(*waitForEvent); !ok || other.Event != a.Event {
-				continue
-			}
-			for _, before := range n.units {
+			n.each(func(before *unit) {
+				if other, ok := before.node.action.(*waitForEvent); !ok || other.Event != a.Event {
+					return
+				}
 				// Whether it was over before is known, but where a wait is begun for a
 				// second time, since its runner died: then the times have to tell.
 				if id := before.answer(); id != "" && (!u.begun || before.res.Start+before.res.Duration <= u.prog.Since) {
 					used[id] = true
 				}
-			}
+			})
 		}
 	}
 	if len(used) == 0 {

@@ -172,6 +172,19 @@ var _ = Describe("a run that begins", func() {
 		Expect(begin(c, b.begin("r1"), rated(1, time.Hour))).To(Equal(begun))
 	})
 
+	It("passes over one that does not come, also while others keep asking", func() {
+		b := newBench()
+		c := b.committer()
+		Expect(begin(c, b.begin("r1"), rated(1, time.Hour))).To(Equal(begun))
+		Expect(begin(c, b.begin("r1"), rated(1, time.Hour)).Wait).To(BeNumerically(">", 0), "it is first in the line, and never comes")
+		second := b.begin("r1")
+		state := b.keys.Throttle("f", "v")
+		Expect(b.rdb.Set(ctx, state, time.Now().Add(-30*time.Second).UnixMicro(), time.Hour).Err()).To(Succeed())
+		Expect(begin(c, second, rated(1, time.Hour)).Wait).To(BeNumerically(">", 0))
+		Expect(b.rdb.IncrBy(ctx, state, -(40 * time.Second).Microseconds()).Err()).To(Succeed()) // 40 s later
+		Expect(begin(c, second, rated(1, time.Hour))).To(Equal(begun))
+	})
+
 	It("leaves its lines when it ends before", func() {
 		b := newBench()
 		c := b.committer()

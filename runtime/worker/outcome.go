@@ -8,13 +8,12 @@ import (
 
 // outcomeOf says in the words of admission how an execution ended.
 func outcomeOf(out *engine.Outcome) admission.Outcome {
-	o := admission.Outcome{Status: run.Succeeded, Output: out.Output, Failure: out.Failure, Steps: out.Steps, Waits: out.Waits}
+	o := admission.Outcome{Status: run.Succeeded, Output: out.Output, Failure: out.Failure, Steps: out.Steps, Waits: out.Waits, Children: out.Children}
 	switch out.Kind {
 	case engine.Failed:
 		o.Status = run.Failed
 	case engine.Cancelled:
 		o.Status = run.Cancelled
-		o.Children = out.Children
 	}
 	return o
 }

@@ -70,6 +70,9 @@ func (p *plans) decode(version, text string) (*plan.Plan, error) {
 	if err != nil {
 		return nil, &unreadable{version: version, err: fmt.Errorf("version %s: %w", version, err)}
 	}
+	// It is its content by which the version was found; read by this release, one
+	// of an earlier build may have another hash.
+	old.Hash = version
 	p.known[version] = old
 	return old, nil
 }

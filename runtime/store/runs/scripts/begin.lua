@@ -32,7 +32,7 @@ local planned = 0
 local function keep()
   local ms = 0
   if planned > 0 then
-    ms = math.ceil((pace.at(planned) - now + 2 * patience) / 1000)
+    ms = math.ceil((math.max(pace.at(planned), now) - now + 2 * patience) / 1000)
     call('PEXPIRE', KEYS[6], ms)
   end
   pace.keep(ms)

@@ -8,7 +8,7 @@ if #redis.call('XPENDING', KEYS[3], ARGV[6], ARGV[7], ARGV[7], 1, ARGV[8]) == 0 
   return redis.error_reply('FENCED the run has another owner')
 end
 local before = redis.call('HGET', KEYS[1], ARGV[1])
-if before and string.find(before, '"c":"', 1, true) then return 1 end
+if before and cjson.decode(before)['c'] then return 1 end
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XADD', KEYS[2], '*', 'start', ARGV[3], 'event', ARGV[4], 'parent', ARGV[5])

@@ -6,7 +6,10 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if ARGV[2] ~= '' then
   -- Removing comes first: it is allowed when the memory is full, and then the rest is.
   redis.call('HDEL', KEYS[1], ARGV[1])
-  if ARGV[2] ~= '0' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+  if ARGV[2] ~= '0' then
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+    redis.call('PEXPIRE', KEYS[1], 86400000)
+  end
 end
 local used = 0
 local all = redis.call('HGETALL', KEYS[1])

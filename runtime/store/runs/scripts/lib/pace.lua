@@ -12,9 +12,13 @@ local function even(key, interval, burst, now)
     starts = math.floor(burst - (tat - now) / interval),
     idle = now - stored + (burst - 1) * interval,
     at = function(before) return tat + (before - burst + 1) * interval end,
-    take = function() tat = tat + interval end,
+    take = function()
+      tat = tat + interval
+      stored = tat
+    end,
     keep = function(ms)
-      redis.call('SET', key, string.format('%d', tat), 'PX', math.max(math.ceil((tat - now) / 1000) + 1000, ms))
+      -- Not the present: since when a start is there that nobody takes is told by it.
+      redis.call('SET', key, string.format('%d', stored), 'PX', math.max(math.ceil((tat - now) / 1000) + 1000, ms))
     end,
   }
 end
