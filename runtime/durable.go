@@ -81,7 +81,8 @@ func WaitForEvent[T any](ctx context.Context, name string, o WaitOptions) (*Rece
 		return nil, err
 	}
 	var e *Received[T]
-	return e, fits(name, raw, &e)
+	err = fits(name, raw, &e)
+	return e, err
 }
 
 // InvokeOption is a part of how a function is invoked.
@@ -126,7 +127,8 @@ func Invoke[Out any](ctx context.Context, name, function string, data any, optio
 	if err = c.outcome(err); err != nil {
 		return out, err
 	}
-	return out, fits(name, raw, &out)
+	err = fits(name, raw, &out)
+	return out, err
 }
 
 // Event is an event to send.

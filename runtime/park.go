@@ -81,7 +81,8 @@ func operation(ctx context.Context, name string, parks bool) (*stepContext, erro
 	case parks && !c.unbound && !protected():
 		return nil, NonRetriable(fmt.Errorf("wildout.%s was called in a goroutine that the handler has started by itself, and cannot wait there: start it with wildout.Parallel", name))
 	case c.branch.parked.Load():
-		return c, c.park()
+		err := c.park()
+		return c, err
 	}
 	return c, nil
 }

@@ -38,10 +38,7 @@ func leaveIn(f *v1alpha1.WildoutFunction) (stay, error) {
 	if r == nil {
 		r = &v1alpha1.Runner{}
 	}
-	own, at, err := ownGrace(r)
-	if err != nil {
-		return stay{}, err
-	}
+	own, at := ownGrace(r)
 	switch seconds := r.TerminationGracePeriodSeconds; {
 	case seconds != nil && at >= 0 && own > time.Duration(*seconds)*time.Second-handOver:
 		return stay{}, &FieldError{fmt.Sprintf("spec.runner.env[%d]", at), fmt.Errorf(
@@ -60,15 +57,16 @@ func inSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / tim
 
 // ownGrace is what spec.runner.env says, and where; -1: nothing. What cannot be
 // read is for the runner to tell.
-func ownGrace(r *v1alpha1.Runner) (grace time.Duration, at int, err error) {
+func ownGrace(r *v1alpha1.Runner) (grace time.Duration, at int) {
 	at = slices.IndexFunc(r.Env, func(v v1alpha1.EnvVar) bool { return v.Name == graceName })
 	if at < 0 {
-		return 0, at, nil
+		return 0, at
 	}
-	if grace, err = time.ParseDuration(r.Env[at].Value); err != nil || grace < 0 {
+	grace, err := time.ParseDuration(r.Env[at].Value)
+	if err != nil || grace < 0 {
 		grace = shortest
 	}
-	return grace, at, nil
+	return grace, at
 }
 
 // longestStep is the longest time-out that a step with a handler has of its own.

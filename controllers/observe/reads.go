@@ -38,7 +38,7 @@ func specSince(f *v1alpha1.WildoutFunction) metav1.Time {
 		if entry.Time == nil || entry.FieldsV1 == nil || entry.Subresource != "" {
 			continue
 		}
-		fields := entry.FieldsV1.Raw
+		fields := entry.FieldsV1.GetRawBytes()
 		if (bytes.Contains(fields, []byte(`"f:triggers"`)) || bytes.Contains(fields, []byte(`"f:steps"`))) && entry.Time.After(since.Time) {
 			since = *entry.Time
 		}

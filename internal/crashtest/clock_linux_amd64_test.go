@@ -36,11 +36,11 @@ func shiftClock(d time.Duration) error {
 		return fmt.Errorf("shift the clock: %w", errno)
 	}
 	copy(unsafe.Slice(*(**byte)(unsafe.Pointer(&from)), len(jump)), jump)
-	var real syscall.Timeval
-	if err := syscall.Gettimeofday(&real); err != nil {
+	var kernel syscall.Timeval
+	if err := syscall.Gettimeofday(&kernel); err != nil {
 		return fmt.Errorf("shift the clock: %w", err)
 	}
-	if off := time.Now().Unix() - real.Sec - shift; off < -5 || off > 5 {
+	if off := time.Now().Unix() - kernel.Sec - shift; off < -5 || off > 5 {
 		return fmt.Errorf("the clock is %d s off where it should be", off)
 	}
 	return nil

@@ -236,7 +236,7 @@ func (s *scene) regret() error {
 		if s.regretted[id] {
 			continue
 		}
-		if err := s.acts.Cancel(context.Background(), function, id, reason); err != nil && !(s.stubborn && errors.Is(err, acts.ErrEnded)) {
+		if err := s.acts.Cancel(context.Background(), function, id, reason); err != nil && (!s.stubborn || !errors.Is(err, acts.ErrEnded)) {
 			return err
 		}
 		s.regretted[id] = true

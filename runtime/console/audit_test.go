@@ -19,7 +19,7 @@ func TestEachActLeavesALine(t *testing.T) {
 	r := newRig(t, func(o *console.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		o.Who = func(ctx context.Context) string { who, _ := ctx.Value(caller{}).(string); return who }
-		o.Authorize = func(ctx context.Context, a console.Action) error {
+		o.Authorize = func(context.Context, console.Action) error {
 			if allowed {
 				return nil
 			}

@@ -2,12 +2,13 @@ package console
 
 import (
 	"fmt"
-	"github.com/wildout/wildout/runtime/strictjson"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/wildout/wildout/runtime/strictjson"
 )
 
 const (

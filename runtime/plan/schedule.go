@@ -25,7 +25,7 @@ type wallSchedule struct {
 
 // cronFields takes the five standard fields and no @daily: that would be a
 // second way to write the same. A day is one that either field names, if both do.
-var cronFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom)
+var cronFields = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom)
 
 // parseSchedule reads an expression of five fields.
 func parseSchedule(expression string, zone *time.Location) (*wallSchedule, error) {

@@ -96,7 +96,7 @@ func (o *oracle) ticks(from time.Time, film []time.Time) (all []time.Time) {
 	fixed := fixedHour && !strings.HasPrefix(o.expression[0], "*")
 	furthest := film[0] // what it has shown
 	for i, now := range film[1:] {
-		tick := o.wants(now) && !(fixed && !now.After(furthest))
+		tick := o.wants(now) && (!fixed || now.After(furthest))
 		if fixedHour {
 			for missed := furthest.Add(time.Minute); missed.Before(now); missed = missed.Add(time.Minute) {
 				tick = tick || o.wants(missed)

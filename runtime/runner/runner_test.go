@@ -138,7 +138,7 @@ func TestHelpEndsWell(t *testing.T) {
 // get asks a mux for a path.
 func get(mux http.Handler, path string) (int, string) {
 	answer := httptest.NewRecorder()
-	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, http.NoBody))
 	return answer.Code, answer.Body.String()
 }
 

@@ -22,7 +22,7 @@ import (
 var _ = Describe("a Redis at maxmemory", func() {
 	const n = 40
 	// large is the data of an event, of 20 KB.
-	large := func(i int) string { return fmt.Sprintf(`{"id":"i%d","text":"%s"}`, i, strings.Repeat("x", 20_000)) }
+	large := func(i int) string { return fmt.Sprintf(`{"id":"i%d","text":%q}`, i, strings.Repeat("x", 20_000)) }
 
 	full := func(redis *servicetest.Redis) {
 		GinkgoHelper()

@@ -97,6 +97,12 @@ func Load(paths []string, knownHandler func(name string) bool) (*Set, error) {
 	return &l.set, nil
 }
 
+type loader struct {
+	known            func(string) bool
+	set              Set
+	functions, types map[string]string // name to file
+}
+
 // doubt looks for functions that are invoked and not among those that were read.
 func (l *loader) doubt() {
 	for _, f := range l.set.Functions {
@@ -146,12 +152,6 @@ var ourVersion = regexp.MustCompile(`(?m)^\s*"?apiVersion"?\s*:\s*["']?wildout\.
 func isOurs(file string) bool {
 	text, err := os.ReadFile(file)
 	return err != nil || ourVersion.Match(text)
-}
-
-type loader struct {
-	known            func(string) bool
-	set              Set
-	functions, types map[string]string // name to file
 }
 
 func (l *loader) fail(source string, err error) {
