@@ -96,7 +96,7 @@ func (j *journal) lookFor(w engine.Wait, from, newest string) *question {
 	return q
 }
 
-// clockDoubt is how far back is looked where the id of the entry that started the
+// clockDoubt is how far back is looked at most where the id of the entry that started the
 // run is ahead of the clock, and so tells nothing about other streams.
 const clockDoubt = 2 * time.Second
 
@@ -111,9 +111,10 @@ func (j *journal) began(eventType string) string {
 		return j.entry
 	}
 	at, _ := event.IDTime(j.ref.RunID)
-	if started := j.identity.StartedAt; at.After(started) {
-		// The clock of the server was set back, or an id was given by hand.
-		at = started.Add(-clockDoubt)
+	if ahead := at.Sub(j.identity.StartedAt); ahead > 0 {
+		// The clock of the server was set back, or an id was given by hand; or two
+		// runners take its time to be a little different.
+		at = j.identity.StartedAt.Add(-min(ahead, clockDoubt))
 	}
 	return fmt.Sprintf("%d-18446744073709551615", at.UnixMilli()-1)
 }
