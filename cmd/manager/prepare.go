@@ -17,8 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/wildout/wildout/controllers"
 )
 
 // prepareCommand is the first argument of what the chart runs before it is
@@ -51,13 +49,9 @@ func prepare(ctx context.Context, config *rest.Config, args []string, stderr io.
 	if flags.NArg() > 0 || *namespace == "" {
 		return fmt.Errorf("--namespace is %q, further arguments %q: --help lists the settings", *namespace, flags.Args())
 	}
-	scheme, err := controllers.NewScheme()
+	c, err := newClient(config)
 	if err != nil {
 		return err
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		return fmt.Errorf("reach the Kubernetes API server: %w", err)
 	}
 	p := preparation{c, *namespace, slog.New(slog.NewJSONHandler(os.Stderr, nil))}
 	var errs []error

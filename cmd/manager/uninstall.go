@@ -35,15 +35,24 @@ func uninstall(ctx context.Context, config *rest.Config, args []string, stderr i
 		return fmt.Errorf("unexpected argument %q: --help lists the settings", flags.Arg(0))
 	}
 	o.Namespaces = splitNames(*namespaces)
-	scheme, err := controllers.NewScheme()
+	c, err := newClient(config)
 	if err != nil {
 		return err
 	}
+	return controllers.Leave(ctx, c, o)
+}
+
+// newClient returns a client for what a command does once, without a cache.
+func newClient(config *rest.Config) (client.Client, error) {
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return nil, err
+	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
-		return fmt.Errorf("reach the Kubernetes API server: %w", err)
+		return nil, fmt.Errorf("reach the Kubernetes API server: %w", err)
 	}
-	return controllers.Leave(ctx, c, o)
+	return c, nil
 }
 
 // splitNames reads names separated by commas or spaces.

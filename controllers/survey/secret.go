@@ -103,7 +103,7 @@ func (p *Poller) dueSecrets() (due []types.NamespacedName) {
 // secretOf returns what is known of a Secret. The lock is held.
 func (p *Poller) secretOf(name types.NamespacedName) *secret {
 	if p.secrets[name] == nil {
-		p.secrets[name] = &secret{}
+		p.secrets[name] = &secret{users: users{functions: map[types.NamespacedName]*function{}, types: map[types.NamespacedName]*eventType{}}}
 	}
 	return p.secrets[name]
 }

@@ -30,11 +30,7 @@ func secretOfType(t *eventType) types.NamespacedName {
 func (p *Poller) putFunction(f *function) {
 	p.dropFunction(f.Name)
 	p.functions[f.Name] = f
-	s := p.secretOf(secretOfFunction(f))
-	if s.functions == nil {
-		s.functions = map[types.NamespacedName]*function{}
-	}
-	s.functions[f.Name] = f
+	p.secretOf(secretOfFunction(f)).functions[f.Name] = f
 }
 
 func (p *Poller) dropFunction(name types.NamespacedName) {
@@ -48,11 +44,7 @@ func (p *Poller) dropFunction(name types.NamespacedName) {
 func (p *Poller) putType(t *eventType) {
 	p.dropType(t.Name)
 	p.types[t.Name] = t
-	s := p.secretOf(secretOfType(t))
-	if s.types == nil {
-		s.types = map[types.NamespacedName]*eventType{}
-	}
-	s.types[t.Name] = t
+	p.secretOf(secretOfType(t)).types[t.Name] = t
 }
 
 func (p *Poller) dropType(name types.NamespacedName) {
@@ -75,23 +67,19 @@ func (p *Poller) leadTo(name types.NamespacedName, s *secret, server *server) {
 
 // functionsAt are the functions that use a server.
 func (s *server) functionsAt() iter.Seq2[types.NamespacedName, *function] {
-	return func(yield func(types.NamespacedName, *function) bool) {
-		for _, secret := range s.secrets {
-			for name, f := range secret.functions {
-				if !yield(name, f) {
-					return
-				}
-			}
-		}
-	}
+	return usersAt(s, func(u *users) map[types.NamespacedName]*function { return u.functions })
 }
 
 // typesAt is functionsAt for event types.
 func (s *server) typesAt() iter.Seq2[types.NamespacedName, *eventType] {
-	return func(yield func(types.NamespacedName, *eventType) bool) {
+	return usersAt(s, func(u *users) map[types.NamespacedName]*eventType { return u.types })
+}
+
+func usersAt[T any](s *server, of func(*users) map[types.NamespacedName]T) iter.Seq2[types.NamespacedName, T] {
+	return func(yield func(types.NamespacedName, T) bool) {
 		for _, secret := range s.secrets {
-			for name, t := range secret.types {
-				if !yield(name, t) {
+			for name, user := range of(&secret.users) {
+				if !yield(name, user) {
 					return
 				}
 			}

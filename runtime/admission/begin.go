@@ -36,7 +36,7 @@ func (a *Admission) begin(ctx context.Context, r *Run, k *keys) (Verdict, error)
 // take is what the run needs. What was decided before is not asked for again.
 func (a *Admission) take(r *Run, k *keys) *Take {
 	t := &Take{Slots: k.slots, New: r.Identity.Queued.IsZero() && !r.Stepped && r.Decision != run.Begun}
-	if !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+	if !r.decided() {
 		t.Throttle = k.throttle
 		t.Since = r.Identity.Throttled
 	}

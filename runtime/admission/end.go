@@ -228,21 +228,16 @@ func (a *Admission) settleKey(r *Run, o *Outcome, e *ending) error {
 // leaveLines finds the lines in which a run may stand that has not begun. A key
 // that cannot be evaluated has none.
 func (a *Admission) leaveLines(r *Run, e *ending) {
-	if throttle := r.Plan.Throttle; throttle != nil && !r.Identity.Throttled.IsZero() {
-		if rate, err := throttleOf(throttle, a.scope(r)); err == nil {
-			e.planned = rate
-		}
-	}
-	if r.Identity.Queued.IsZero() {
+	throttled, queued := !r.Identity.Throttled.IsZero(), !r.Identity.Queued.IsZero()
+	if !throttled && !queued {
 		return
 	}
-	for i, c := range r.Plan.Concurrency {
-		if c.Key == nil {
-			continue
-		}
-		if key, err := c.Key.Key(a.scope(r)); err == nil {
-			e.queues = append(e.queues, Slot{Limit: i + 1, Value: key.Text, Max: c.Limit})
-		}
+	k, _ := a.keysOf(r)
+	if throttled {
+		e.planned = k.throttle
+	}
+	if queued {
+		e.queues = k.slots
 	}
 }
 

@@ -18,10 +18,11 @@ type keys struct {
 	slots    []Slot
 }
 
-// keysOf evaluates all keys, and joins the errors, each with its path. A key that is null is one like
-// any other.
+// keysOf evaluates all keys, and joins the errors, each with its path: those that
+// can be evaluated are there all the same. A key that is null is one like any other; a
+// replay is wanted by a person, and has no idempotency key and no rate limit.
 func (a *Admission) keysOf(r *Run) (*keys, error) {
-	scope := &plan.Scope{Event: &r.Identity.Event, Env: a.Env}
+	scope := a.scope(r)
 	k := &keys{}
 	var failed []error
 	if once := r.Plan.Idempotency; once != nil && r.Identity.ReplayOf == "" {
@@ -35,7 +36,8 @@ func (a *Admission) keysOf(r *Run) (*keys, error) {
 		failed = append(failed, err)
 	}
 	if r.Plan.Throttle != nil {
-		rate, err := throttleOf(r.Plan.Throttle, scope)
+		t := r.Plan.Throttle
+		rate, err := rateOf(Rate{Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}, t.Key, scope)
 		k.throttle = rate
 		failed = append(failed, err)
 	}
@@ -51,10 +53,6 @@ func (a *Admission) keysOf(r *Run) (*keys, error) {
 		k.slots = append(k.slots, Slot{Limit: i + 1, Value: key.Text, Max: c.Limit})
 	}
 	return k, errors.Join(failed...)
-}
-
-func throttleOf(t *plan.Throttle, scope *plan.Scope) (*Rate, error) {
-	return rateOf(Rate{Limit: t.Limit, Burst: t.Burst, Period: t.Period, Sliding: t.Sliding}, t.Key, scope)
 }
 
 // rateOf is a limit for an event; nil where its key is false, or cannot be

@@ -71,7 +71,7 @@ func (a *Admission) follow(ctx context.Context, r *Run) error {
 // pass asks the rate limit, which drops what is above it. What a person asked
 // for is never dropped.
 func (a *Admission) pass(ctx context.Context, r *Run, k *keys) (Verdict, error) {
-	if k.rate == nil || r.Identity.ReplayOf != "" || r.Stepped || r.Identity.Admitted || r.Decision == run.Begun || r.Decision == run.Counted {
+	if k.rate == nil || r.decided() || r.Decision == run.Counted {
 		return Begins, nil
 	}
 	if r.Decision != run.Dropped {

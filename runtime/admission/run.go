@@ -42,6 +42,12 @@ func (r *Run) began() bool {
 	return r.begins || r.Stepped || r.Redelivered || r.Decision == run.Begun
 }
 
+// decided reports whether it was decided before that the run begins: what it was
+// given then it is not asked for again.
+func (r *Run) decided() bool {
+	return r.Stepped || r.Decision == run.Begun || r.Identity.Admitted
+}
+
 // Admission decides for one function, on one runner. It is safe for many runs at
 // once.
 type Admission struct {
@@ -77,7 +83,7 @@ func (a *Admission) Admit(ctx context.Context, r *Run) (Verdict, error) {
 		return Begins, nil
 	}
 	k, err := a.keysOf(r)
-	if err != nil && !r.Stepped && r.Decision != run.Begun && !r.Identity.Admitted {
+	if err != nil && !r.decided() {
 		return Ended, a.Refuse(ctx, r, err)
 	}
 	// One that has begun goes on: a limit that is new to it, or asks for a setting that

@@ -70,9 +70,6 @@ func (r *rig) install(t testing.TB, function string) {
 	if err := r.runs.EnsureGroups(t.Context(), function, store.FromBeginning, "hello", "answer"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.runs.NoteReads(t.Context(), function, []string{"hello", "answer"}); err != nil {
-		t.Fatal(err)
-	}
 	if err := r.runs.SavePlan(t.Context(), function, "v1", []byte(spec)); err != nil {
 		t.Fatal(err)
 	}

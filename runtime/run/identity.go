@@ -38,7 +38,7 @@ type Identity struct {
 	// Admitted says that the rate limit was passed; in journals of releases that
 	// took the start of a planned run in advance, before it has begun.
 	Admitted bool
-	// Throttled is since when the run waits for a start of the rate limit; zero:
+	// Throttled is since when the run waits for a start of the throttle; zero:
 	// it does not.
 	Throttled time.Time
 	// Queued is when the run was parked since a concurrency limit was full; zero:

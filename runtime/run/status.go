@@ -70,7 +70,7 @@ type Reason string
 const (
 	// WaitingForSlot: a concurrency limit of its function is full.
 	WaitingForSlot Reason = "WaitingForSlot"
-	// Throttled: the rate limit of its function lets it begin later.
+	// Throttled: the throttle of its function lets it begin later.
 	Throttled Reason = "Throttled"
 	// WaitingForRun: a run that it invoked, or that holds its idempotency key,
 	// has not ended.

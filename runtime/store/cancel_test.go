@@ -30,8 +30,6 @@ var _ = Describe("the request to cancel a run", func() {
 	It("is kept for a run that nobody has read, that a runner has, or that is parked", func() {
 		b := newBench()
 		c := b.committer()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		b.publish(`{}`)
 		entry := b.rdb.XRange(ctx, b.keys.Stream("a"), "-", "+").Val()[0].ID
 		unread := store.RunID("f", "a", entry)
@@ -70,8 +68,6 @@ var _ = Describe("the request to cancel a run", func() {
 	It("wakes a run that parks while it is on its way", func() {
 		b := newBench()
 		c := b.committer()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		for name, park := range map[string]runs.Park{"for a time": {Due: time.Now().Add(time.Hour)}, "for a slot": {Queue: 1, QueueValue: "x"}, "for an event": {}} {
 			ref := b.begin("r1")
 			Expect(b.acts.Cancel(ctx, "f", ref.RunID, "")).To(Succeed())
@@ -87,13 +83,11 @@ var _ = Describe("the request to cancel a run", func() {
 	It("is refused for a run that has ended, and for none", func() {
 		b := newBench()
 		c := b.committer()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		ref := b.begin("r1")
 		Expect(c.Finish(ctx, runs.Finish{Ref: ref, Record: record(ref.RunID)})).To(BeTrue())
 		Expect(b.acts.Cancel(ctx, "f", ref.RunID, "")).To(MatchError(acts.ErrEnded))
 		// What a zombie writes later is no run.
-		_, err = c.CommitResult(ctx, ref.RunID, "late", []byte(`{}`))
+		_, err := c.CommitResult(ctx, ref.RunID, "late", []byte(`{}`))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.acts.Cancel(ctx, "f", ref.RunID, "")).To(MatchError(acts.ErrEnded))
 		passed := b.begin("r1")
@@ -106,8 +100,6 @@ var _ = Describe("the request to cancel a run", func() {
 	It("lets the run end in no other way, and goes with its end", func() {
 		b := newBench()
 		c := b.committer()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		ref, other := b.begin("r1"), b.begin("r1")
 		Expect(b.acts.Cancel(ctx, "f", ref.RunID, "no more")).To(Succeed())
 		for _, f := range []runs.Finish{{Ref: ref, Record: record(ref.RunID)}, {Ref: ref, Record: record(ref.RunID), Failed: true}} {
@@ -140,11 +132,9 @@ var _ = Describe("the request to cancel a run", func() {
 	It("reaches the runs that it has invoked, unless their result is there", func() {
 		b := newBench()
 		c := b.committer()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		parent, parked := b.begin("r1"), b.begin("r1")
 		Expect(c.Park(ctx, runs.Park{Ref: parked, Meta: []byte(`{}`)})).To(Equal(runs.ParkOK))
-		_, err = c.CommitResult(ctx, parent.RunID, "ended", []byte(`{}`))
+		_, err := c.CommitResult(ctx, parent.RunID, "ended", []byte(`{}`))
 		Expect(err).NotTo(HaveOccurred())
 		end := runs.Finish{Ref: parent, Record: record(parent.RunID), Cancelled: true, Reason: "enough",
 			Children: []run.Child{{Function: "f", RunID: parked.RunID, Path: "parked"}, {Function: "f", RunID: "queued", Path: "queued"}, {Function: "f", RunID: "gone", Path: "ended"}}}
@@ -173,8 +163,6 @@ var _ = Describe("the request to cancel a run", func() {
 
 	It("that came too late is dropped in time, and no other", func() {
 		b := newBench()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		ref := b.begin("r1")
 		old := fmt.Sprint(time.Now().Add(-2*time.Minute).UnixMilli(), " why")
 		young := fmt.Sprint(time.Now().UnixMilli(), " why")
@@ -200,8 +188,6 @@ var _ = Describe("the request to cancel a run", func() {
 var _ = Describe("a replay", func() {
 	It("is there once, though the answer was lost and asked for again", func() {
 		b := newBench()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		Expect(b.runs.SavePlan(ctx, "f", "v1", []byte(`{}`))).To(Succeed())
 		b.publish(`{"n":1}`)
 		record := store.RunID("f", "a", b.rdb.XRange(ctx, b.keys.Stream("a"), "-", "+").Val()[0].ID)

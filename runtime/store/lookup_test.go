@@ -71,8 +71,7 @@ var _ = Describe("looking up", func() {
 
 	It("finds the entry that starts a run, in the stream of its event or the inbox", func() {
 		b := newBench()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"b", "a"})
-		Expect(err).NotTo(HaveOccurred())
+		Expect(b.runs.EnsureGroups(ctx, "f", store.FromBeginning, "b", "a")).To(Succeed())
 		ref := b.begin("r1")
 		entry, err := b.inspect.Source(ctx, "f", ref.RunID)
 		Expect(err).NotTo(HaveOccurred())

@@ -67,14 +67,12 @@ var _ = Describe("Survey", func() {
 
 	It("drops a group once nothing hangs on it", func() {
 		b := newBench()
-		_, err := b.runs.NoteReads(ctx, "f", []string{"a"})
-		Expect(err).NotTo(HaveOccurred())
 		b.publish(`{}`)
 		b.alive("r1")
 		e := b.read("r1", b.keys.Stream("a"), 1)[0]
 		Expect(b.upkeep.DropGroup(ctx, "f", "a")).To(BeFalse(), "an entry is pending")
 		Expect(b.rdb.XAck(ctx, e.Stream, "f", e.ID).Err()).To(Succeed())
-		_, err = b.runs.RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "a", Match: "data.id"}})
+		_, err := b.runs.RegisterWaits(ctx, "f", []runs.WaitPath{{EventType: "a", Match: "data.id"}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.upkeep.DropGroup(ctx, "f", "a")).To(BeFalse(), "a run may wait")
 		Expect(b.rdb.Del(ctx, b.keys.Waits("f")).Err()).To(Succeed())
@@ -166,8 +164,6 @@ var _ = Describe("Uninstall", func() {
 		b := newBench()
 		for _, f := range []string{"f", "f2", "other"} {
 			Expect(b.runs.EnsureGroups(ctx, f, store.FromBeginning, "a")).To(Succeed())
-			_, err := b.runs.NoteReads(ctx, f, []string{"a"})
-			Expect(err).NotTo(HaveOccurred())
 			Expect(b.runs.SavePlan(ctx, f, "v1", []byte("{}"))).To(Succeed())
 			Expect(b.rdb.Set(ctx, b.keys.Idempotency(f, "key"), "run", 0).Err()).To(Succeed())
 			Expect(b.rdb.HSet(ctx, b.keys.Run(f, "r"), "a", 1).Err()).To(Succeed())

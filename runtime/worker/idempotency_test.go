@@ -126,8 +126,6 @@ func (r *rig) take(function, eventType, data, step, version string) {
 	c, k := dial(shared), r.store.Keys()
 	stream := k.Stream(eventType)
 	Expect(r.runs.EnsureGroups(context.Background(), function, store.FromBeginning, eventType)).To(Succeed())
-	_, err := r.runs.NoteReads(context.Background(), function, []string{eventType})
-	Expect(err).NotTo(HaveOccurred())
 	r.send(eventType, data)
 	do(c, "XREADGROUP", "GROUP", function, "dead", "STREAMS", stream, ">")
 	do(c, "ZADD", k.Runners(function), 1000, "dead")

@@ -89,7 +89,7 @@ type heartbeats interface {
 type groups interface {
 	Keys() store.Keys
 	EnsureGroups(ctx context.Context, function string, origin store.Origin, eventTypes ...string) error
-	NoteReads(ctx context.Context, function string, types []string) (ever []string, err error)
+	Reads(ctx context.Context, function string) (ever []string, err error)
 	RegisterWaits(ctx context.Context, function string, paths []run.WaitPath) (fresh bool, err error)
 	WaitPaths(ctx context.Context, function string) ([]run.WaitPath, error)
 }

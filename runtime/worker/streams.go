@@ -58,7 +58,7 @@ func (s *streams) read(ctx context.Context, waits []runs.WaitPath) error {
 	if err := s.store.EnsureGroups(ctx, f, s.origin(), r.types...); err != nil {
 		return err
 	}
-	ever, err := s.store.NoteReads(ctx, f, r.types)
+	ever, err := s.store.Reads(ctx, f)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type Finish struct {
 	OnceKey string
 	Outcome []byte
 	Waits   []run.Wait
-	// Queues are those of slots, and Planned the rate limit, in whose lines the
+	// Queues are those of slots, and Planned the throttle, in whose lines the
 	// run may stand.
 	Queues  []Slots
 	Planned *Rate

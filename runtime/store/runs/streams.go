@@ -3,7 +3,6 @@ package runs
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,23 +16,14 @@ func (s *Store) EnsureGroups(ctx context.Context, function string, origin store.
 	return s.upkeep.EnsureGroups(ctx, function, origin, eventTypes...)
 }
 
-// NoteReads records the event types that a function reads and returns all that
-// any version of it has read: entries of those may be pending still.
-func (s *Store) NoteReads(ctx context.Context, function string, types []string) ([]string, error) {
-	key := s.keys.Reads(function)
-	all, err := s.rdb.SMembers(ctx, key).Result()
+// Reads returns the event types that any version of a function has read, as
+// EnsureGroups recorded them: entries of those may be pending still.
+func (s *Store) Reads(ctx context.Context, function string) ([]string, error) {
+	all, err := s.rdb.SMembers(ctx, s.keys.Reads(function)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("look up what %s has read: %w", function, store.Explain(err))
 	}
-	// A full Redis refuses to add what is there already.
-	fresh := slices.DeleteFunc(slices.Clone(types), func(t string) bool { return slices.Contains(all, t) })
-	if len(fresh) == 0 {
-		return all, nil
-	}
-	if err := s.rdb.SAdd(ctx, key, fresh).Err(); err != nil {
-		return nil, fmt.Errorf("record what %s reads: %w", function, store.Explain(err))
-	}
-	return append(all, fresh...), nil
+	return all, nil
 }
 
 // Reader reads new entries for one runner. It has a connection of its own, so

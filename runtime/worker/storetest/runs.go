@@ -153,7 +153,6 @@ func holdsForRuns(begin func() *site) {
 	It("ends a run that is to be cancelled in no other way", func() {
 		s := begin()
 		c := s.committer()
-		again(func() ([]string, error) { return s.Store.NoteReads(ctx, function, []string{eventType}) })
 		ref := s.begin("r1")
 		done(func() error { return s.acts.Cancel(ctx, function, ref.RunID, "no more") })
 		Expect(again(func() (int64, error) { return s.Store.CancelCount(ctx, function) })).To(Equal(int64(1)))

@@ -87,8 +87,9 @@ func holdsForStreams(begin func() *site) {
 
 	It("remembers what a function has read and what its runs wait on, of any version", func() {
 		s := begin()
-		again(func() ([]string, error) { return s.Store.NoteReads(ctx, function, []string{"a", "b"}) })
-		Expect(again(func() ([]string, error) { return s.Store.NoteReads(ctx, function, []string{"b", "c"}) })).To(ConsistOf("a", "b", "c"))
+		done(func() error { return s.Store.EnsureGroups(ctx, function, store.FromBeginning, "a", "b") })
+		done(func() error { return s.Store.EnsureGroups(ctx, function, store.FromBeginning, "b", "c") })
+		Expect(again(func() ([]string, error) { return s.Store.Reads(ctx, function) })).To(ConsistOf("a", "b", "c"))
 		paths := []run.WaitPath{{EventType: "b", Match: "data.id"}, {EventType: "c"}}
 		again(func() (bool, error) { return s.Store.RegisterWaits(ctx, function, paths) })
 		Expect(again(func() (bool, error) { return s.Store.RegisterWaits(ctx, function, paths[:1]) })).To(BeFalse())
